@@ -1,0 +1,1 @@
+"""The `archivore` command: arguments in, one call into the core, text out."""

@@ -1,0 +1,155 @@
+"""What a file type declares, and the one method it writes.
+
+A handler is a declaration (name, version, media types, signatures, suffixes, field names) and a
+generator, `read(stream)`, that yields facts. It registers nothing and keeps no state. What it
+yielded before it failed is kept; a member it yields is walked before the generator goes on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO, ClassVar
+
+from indexer.limits import KIB, Limits
+from indexer.model import Fact
+from indexer.passwords import Passwords
+
+HEAD = 16 * KIB
+"""Bytes from the start that identification looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Bytes that stand at a fixed offset of every file of a type."""
+
+    magic: bytes
+    offset: int = 0
+
+
+class Stream(io.BufferedIOBase):
+    """The bytes of one item: seekable, read-only, with what a handler may need to know beside them.
+
+    Calls go straight to the file below, so that libraries pay nothing for the wrapping. Handlers
+    need not close or rewind it. `name` is the item's own file name and must not be trusted; a
+    handler whose facts depend on it says so with `uses_name`.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        name: str = "",
+        limits: Limits | None = None,
+        passwords: Passwords | None = None,
+        scratch: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.file = file
+        self.name = name
+        self.limits = limits or Limits()
+        self.passwords = passwords or Passwords()
+        self.scratch = scratch
+        self.size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        for call in ("read", "readinto", "seek", "tell"):
+            setattr(self, call, getattr(file, call))
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first 16 KiB; the position is back at the start afterwards."""
+        self.file.seek(0)
+        head = self.file.read(HEAD)
+        self.file.seek(0)
+        return head
+
+    @property
+    def suffix(self) -> str:
+        """The lower-case suffix of the name with its dot, or an empty string."""
+        return os.path.splitext(self.name)[1].lower()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end of the item."""
+        self.file.seek(offset)
+        return self.file.read(length)
+
+    @contextmanager
+    def path(self) -> Iterator[str]:
+        """A file-system path with exactly these bytes, for libraries and programs that want one.
+
+        The path is never the evidence's own name. Open it read-only. Programs started with
+        `subprocess` need `pass_fds=[int(path.rsplit("/", 1)[1])]`.
+        """
+        try:
+            descriptor = self.file.fileno()
+        except (OSError, AttributeError):
+            descriptor = -1
+        if descriptor >= 0:
+            yield f"/proc/self/fd/{descriptor}"
+            return
+        with tempfile.TemporaryFile(dir=self.scratch) as copy:
+            self.file.seek(0)
+            while chunk := self.file.read(1 << 20):
+                copy.write(chunk)
+            copy.flush()
+            self.file.seek(0)
+            yield f"/proc/self/fd/{copy.fileno()}"
+
+
+class Handler(ABC):
+    """One file type. See any file in `handlers/`; `.github/CONTRIBUTING.md` is the recipe.
+
+    Attributes:
+        name: short, lower case, unique: `zip`, `pdf`.
+        version: rises when the output changes, so that `retry` can find what an older one made.
+        media_types: every media type this handler answers to, the usual one first.
+        signatures: bytes that mark the type; one match makes the handler a candidate.
+        suffixes: with the dot, lower case; they never outrank bytes.
+        fields: field name -> meaning, for every field it yields (a name ending in `.*` is a family).
+        reads: one line for the analyst's table of file types: what comes out.
+        needs: what is optional at run time: importable modules, or `program:NAME`.
+        rank: candidates are asked in this order; a type inside a type (docx in zip) stands lower.
+        uses_name: whether what `read` yields depends on the item's own name.
+        container: whether `read` yields members.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    media_types: ClassVar[tuple[str, ...]]
+    signatures: ClassVar[tuple[Signature, ...]] = ()
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[Mapping[str, str]] = {}
+    reads: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ()
+    rank: ClassVar[int] = 50
+    uses_name: ClassVar[bool] = False
+    container: ClassVar[bool] = False
+
+    def claims(self, stream: Stream) -> str | None:
+        """The media type if these bytes are this handler's, else None; asked of candidates only.
+
+        Candidates are the handlers with a matching signature, and those that declare no signature
+        but write this method (types known by content: mail, JSON, CSV). Must be fast, must not
+        raise on any input, and may leave the position anywhere.
+        """
+        return self.media_types[0] if self.signatures else None
+
+    @abstractmethod
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        """Yields Text, Field, Timestamp, Problem and Child, in an order fixed by the bytes.
+
+        Raises:
+            EvidenceError: for trouble in the evidence; what was yielded before is kept.
+        """

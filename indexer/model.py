@@ -1,0 +1,323 @@
+"""The values that travel from the crawler to the case, the index and the exports.
+
+Everything here is a frozen dataclass of plain values: bytes, str, int, float, bool, aware UTC
+datetimes, tuples of these. Nothing here opens, reads or writes anything, and nothing of ours is
+imported, so that every other part can speak in these words.
+
+    Source ─┐
+            ├─ Provenance ── Hop, Hop, ...        where a thing was found
+    Child ──┘                                      a member that a handler offers to the crawler
+    Text, Field, Timestamp, Problem                what a handler says of the bytes it reads
+    Item                                           all of it together, as kept in the case
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import BinaryIO, Literal, get_args
+
+Cause = Literal[
+    "encrypted",
+    "corrupt",
+    "truncated",
+    "unsupported",
+    "limit",
+    "unsafe-name",
+    "timeout",
+    "memory",
+    "crash",
+    "missing-library",
+    "lossy-text",
+    "changed",
+    "unreadable",
+]
+"""Why an item was not fully read. A closed list: analysts filter by it."""
+
+CAUSES: tuple[str, ...] = get_args(Cause)
+HARMLESS: frozenset[str] = frozenset({"unsafe-name"})
+"""Causes that are worth telling but kept nothing from being read."""
+
+Status = Literal["read", "partly-read", "not-read"]
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One evidence source as received: a folder, a file, or the files that a manifest lists.
+
+    `series` ties the daily snapshots of one server together; `declared_zone` is the analyst's word
+    for the zone of times that carry none (an IANA name).
+    """
+
+    name: str
+    path: str
+    custodian: str = ""
+    acquired_at: datetime | None = None
+    series: str = ""
+    declared_zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step from a container to one of its members.
+
+    `raw` is the name as the container holds it, byte for byte; `name` is how we decode it for
+    people; `ordinal` counts members of one container that share the same raw name, from 1.
+    """
+
+    raw: bytes
+    name: str
+    ordinal: int = 1
+
+    def __str__(self) -> str:
+        return self.name if self.ordinal == 1 else f"{self.name}#{self.ordinal}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an item was found: a source, and one hop for the file and for each container inside it.
+
+    Only the crawler makes these. The id depends on the source's name, the raw names and the
+    ordinals, not on how names were decoded: same source and hops, same id, on every machine.
+    """
+
+    source: str
+    hops: tuple[Hop, ...]
+
+    @property
+    def id(self) -> str:
+        """32 lowercase hex digits: a chained SHA-256 over source and hops, cut to 128 bits."""
+        digest = hashlib.sha256(b"archivore\0" + self.source.encode("utf-8", "surrogatepass")).digest()
+        for hop in self.hops:
+            digest = hashlib.sha256(digest + hop.ordinal.to_bytes(8, "big") + hop.raw).digest()
+        return digest[:16].hex()
+
+    @property
+    def parent(self) -> Provenance | None:
+        """The container's provenance, or None for what lies directly in the source."""
+        return Provenance(self.source, self.hops[:-1]) if len(self.hops) > 1 else None
+
+    @property
+    def root(self) -> Provenance:
+        """The provenance of the file in the source that everything here came out of."""
+        return Provenance(self.source, self.hops[:1])
+
+    def child(self, hop: Hop) -> Provenance:
+        """The provenance of a member of this item."""
+        return Provenance(self.source, (*self.hops, hop))
+
+    def __str__(self) -> str:
+        return f"{self.source}:" + "!/".join(str(hop) for hop in self.hops)
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """One recorded time.
+
+    `kind` is `M`, `A`, `C` or `B` (modified, accessed, changed, born) or a named event such as
+    `sent`; `origin` names the structure that holds it (`zip.dos`, `exif.DateTimeOriginal`);
+    `resolution` is in seconds. Where `zone_known` is false, `at` is the wall clock read as UTC.
+    """
+
+    kind: str
+    at: datetime
+    origin: str
+    resolution: float = 1.0
+    zone_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A run of text and where it stands inside the item: `page 3`, `Sheet1!B7`, `layer "notes"`.
+
+    A passage labelled `strings ...` was carved out of bytes that no handler understood.
+    """
+
+    body: str
+    locator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One named piece of metadata; a name may come more than once. Names are declared by handlers."""
+
+    name: str
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that kept an item from being fully read; `resolution` says what was done about it."""
+
+    cause: Cause
+    message: str
+    handler: str = ""
+    resolution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A member that a handler offers to the crawler, at a `yield`.
+
+    `open` gives a binary stream that is read once, from start to end, before the handler goes on;
+    None where there is nothing to open (a folder, a link, a special file). It may raise
+    EvidenceError, at once or in the middle: what was read until then is kept.
+    """
+
+    name: str
+    raw_name: bytes
+    open: Callable[[], BinaryIO] | None
+    timestamps: tuple[Timestamp, ...] = ()
+    fields: tuple[Field, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+Fact = Text | Field | Timestamp | Problem | Child
+"""What `Handler.read` yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Lowercase hex digests of an item's bytes, all from one pass."""
+
+    md5: str
+    sha1: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit found: a file, a member, a message, an attachment.
+
+    `size` and `digests` are None where there are no bytes (a folder, a link) or none could be had.
+    `texts` is empty where only the metadata was asked for.
+    """
+
+    provenance: Provenance
+    name: str
+    size: int | None
+    media_type: str
+    digests: Digests | None
+    handler: str
+    language: str = ""
+    texts: tuple[Text, ...] = ()
+    fields: tuple[Field, ...] = ()
+    timestamps: tuple[Timestamp, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    status: Status = "read"
+
+    @property
+    def id(self) -> str:
+        return self.provenance.id
+
+    def to_json(self, *, with_text: bool = False) -> dict[str, object]:
+        """The item as the public JSON object, keys in their documented order."""
+        parent = self.provenance.parent
+        fields: dict[str, object] = {}
+        for entry in self.fields:
+            held = fields.setdefault(entry.name, entry.value)
+            if isinstance(held, list):
+                held.append(entry.value)
+            elif held is not entry.value:
+                fields[entry.name] = [held, entry.value]
+        row: dict[str, object] = {
+            "id": self.id,
+            "parent": parent.id if parent else None,
+            "source": self.provenance.source,
+            "hops": [str(hop) for hop in self.provenance.hops],
+            "path": str(self.provenance),
+            "name": self.name,
+            "size": self.size,
+            "media_type": self.media_type,
+            "handler": self.handler,
+            "md5": self.digests.md5 if self.digests else None,
+            "sha1": self.digests.sha1 if self.digests else None,
+            "sha256": self.digests.sha256 if self.digests else None,
+            "language": self.language,
+            "status": self.status,
+            "fields": fields,
+            "timestamps": [
+                {
+                    "kind": stamp.kind,
+                    "at": print_time(stamp.at),
+                    "origin": stamp.origin,
+                    "resolution": stamp.resolution,
+                    "zone_known": stamp.zone_known,
+                }
+                for stamp in self.timestamps
+            ],
+            "problems": [
+                {
+                    "cause": problem.cause,
+                    "message": problem.message,
+                    "handler": problem.handler,
+                    "resolution": problem.resolution,
+                }
+                for problem in self.problems
+            ],
+        }
+        if with_text:
+            row["texts"] = [{"locator": text.locator, "body": text.body} for text in self.texts]
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """A marked passage of a hit: `spans` are [start, end) offsets into `text`, in characters."""
+
+    locator: str
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An item that answers a query, with its score, and the items that hold the same bytes."""
+
+    item: Item
+    score: float
+    highlights: tuple[Highlight, ...] = ()
+    duplicates: tuple[str, ...] = ()
+
+    def to_json(self, *, with_text: bool = False) -> dict[str, object]:
+        """The item's public JSON object, with `score`, `highlights` and `duplicates` added."""
+        row = self.item.to_json(with_text=with_text)
+        row["score"] = self.score
+        row["highlights"] = [
+            {"locator": one.locator, "text": one.text, "spans": [list(span) for span in one.spans]}
+            for one in self.highlights
+        ]
+        row["duplicates"] = list(self.duplicates)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What made a set of items: when, with which versions, options and limits, and how much."""
+
+    id: int
+    started: datetime
+    ended: datetime | None
+    versions: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Scalar] = field(default_factory=dict)
+    limits: dict[str, Scalar] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def print_time(at: datetime) -> str:
+    """ISO 8601 in UTC with `Z`, with as many decimals as the value needs.
+
+    >>> print_time(datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '2024-01-02T03:04:05Z'
+    """
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def status_of(problems: tuple[Problem, ...], *, has_content: bool) -> Status:
+    """How far an item was read: its problems, and whether text or members came out all the same."""
+    if all(problem.cause in HARMLESS for problem in problems):
+        return "read"
+    return "partly-read" if has_content else "not-read"

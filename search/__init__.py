@@ -1,0 +1,1 @@
+"""Items kept and found again: the case folder, its index, queries, answers and exports."""
