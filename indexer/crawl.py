@@ -5,7 +5,7 @@
                                                         │ Text      -> outlet.text, in chunks
                                                         │ Field, Timestamp, Problem -> the item
                                                         │ Child     -> visit(child) before the handler goes on
-      outlet.item(Kept) after the last fact, so that members come out before their container
+      outlet.item(Found) after the last fact, so that members come out before their container
 
 `Crawler.fence` holds the one broad `except` of the product: trouble in the evidence becomes a
 Problem on its item, and the walk goes on. Trouble in the store (StoreError) is not caught there.
@@ -18,131 +18,37 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
+from indexer.facts import Facts, clean
 from indexer.handler import Handler, Stream
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
-from indexer.languages import language_of
 from indexer.limits import Limits
 from indexer.model import (
     Child,
     Digests,
     Fact,
     Field,
+    Found,
     Hop,
-    Item,
     Problem,
     Provenance,
+    Reading,
     Text,
-    Timestamp,
-    status_of,
 )
 from indexer.names import last_part, unsafe_reason
 from indexer.passwords import Password, Passwords
+from indexer.places import Avoided, Known, Outlet, Place, Task
 from indexer.spool import Spool
 
 FALLBACK = "strings"
 """The handler for what no other handler reads, or what another could not read."""
-TEXT_BATCH = 256 * 1024
-"""Characters of text handed to the outlet at a time."""
-TEXT_PIECE = 4 * 1024 * 1024
-"""A longer run of text is cut, at white space, into pieces with the same locator."""
-LANGUAGE_SAMPLE = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A spot in the evidence that is to be visited, and what its container already said of it."""
-
-    provenance: Provenance
-    timestamps: tuple[Timestamp, ...] = ()
-    fields: tuple[Field, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    ancestors: tuple[str, ...] = ()
-    """SHA-256 of every container around it, outermost first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Content that the case has read before; what a copy of it costs."""
-
-    bytes: int
-    members: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An item as it leaves the crawler, its texts sent ahead in chunks.
-
-    `reading` names what was read and how (digest, handler, version, limits); items with the same
-    reading share their texts. `copied` asks the store to take the facts and the members from the
-    item that was read before.
-    """
-
-    item: Item
-    reading: str
-    copied: bool = False
-    chunks: int = 0
-    chars: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a subtree that was walked before has cost, counted again towards the root's limits."""
-
-    bytes: int
-    members: int
-
-
-@dataclass(frozen=True, slots=True)
-class Avoided:
-    """An item that killed a worker: read as strings at the first time, not opened at the second."""
-
-    problem: Problem
-    deaths: int
-
-
-@dataclass(slots=True)
-class Task:
-    """What to walk, and what is known of it from an earlier attempt.
-
-    `alone` keeps every member in this worker and enforces the root's limits, so that what is cut
-    off never depends on how work was shared.
-    """
-
-    done: Mapping[str, Spent] = field(default_factory=dict)
-    avoid: Mapping[str, Avoided] = field(default_factory=dict)
-    alone: bool = True
-
-
-class Outlet(Protocol):
-    """Where the crawler's findings go."""
-
-    def enter(self, provenance: Provenance, deadline: float) -> None:
-        """This item is the innermost one now; it must show life before `deadline` (monotonic)."""
-
-    def leave(self) -> None:
-        """Back in the container."""
-
-    def tick(self, deadline: float) -> None:
-        """Still alive; the new deadline of the innermost item."""
-
-    def known(self, reading: str) -> Known | None:
-        """Whether this content needs no reading."""
-
-    def text(self, reading: str, number: int, texts: Sequence[Text]) -> None:
-        """Chunk `number` of a reading's texts."""
-
-    def item(self, kept: Kept) -> None:
-        """One finished item."""
-
-    def spill(self, place: Place, held: BinaryIO, size: int) -> bool:
-        """Offers a member to an idle worker; True where it was taken, and is no longer ours."""
+RATIO = 100
+"""Members this many times larger than their container are worth a label, `container.ratio`."""
 
 
 class Crawler:
@@ -170,73 +76,69 @@ class Crawler:
         self._spent_bytes = 0
         self._spent_members = 0
         self._exhausted = ""
+        self._recheck: Callable[[], Problem | None] = lambda: None
 
-    def walk(self, place: Place, file: BinaryIO, task: Task | None = None, *, spooled: bool = False) -> None:
+    def walk(
+        self,
+        place: Place,
+        file: BinaryIO,
+        task: Task | None = None,
+        recheck: Callable[[], Problem | None] = lambda: None,
+    ) -> None:
         """Visits a root, or a member that another worker spooled, and everything below it.
 
         Args:
-            file: seekable; a file of the source that is hashed and read where it lies.
-            spooled: the bytes were a member's; their cost is already counted.
+            file: seekable; it is hashed and read where it lies.
+            recheck: asked after the last read whether the file changed under us.
         """
         self._task = task or Task()
         self._spent_bytes = self._spent_members = 0
         self._exhausted = ""
-        self._visit(place, file)
-
-    def record(self, place: Place, media_type: str) -> None:
-        """Keeps an item that has no bytes: a folder, a link, a special file, a file not opened."""
-        self._finish(place, None, None, Identity(media_type, None), _Facts(), reading="")
-
-    # -- one item ------------------------------------------------------------------------------
-
-    def _visit(self, place: Place, file: BinaryIO) -> None:
+        self._recheck = recheck
         self.outlet.enter(place.provenance, self._deadline(0))
         avoided = self._task.avoid.get(place.provenance.id)
-        digests, problems = self._spool.hash(file, self.fence, lambda: self.outlet.tick(self._deadline(0)))
+        digests, problems = self._spool.hash(file, self.fence, self._tick)
         self._read(place, file, digests, problems, avoided)
         self.outlet.leave()
 
-    def _visit_child(self, place: Place, child: Child) -> None:
+    # -- one item ------------------------------------------------------------------------------
+
+    def _visit_child(self, place: Place, child: Child) -> int:
+        """Visits a member and returns the bytes it unpacked to."""
         identity = place.provenance.id
         if spent := self._task.done.get(identity):
             self._charge(spent.bytes, spent.members)
-            return
+            return spent.size
         self._charge(0, 1)
         if child.open is None:
-            self.record(place, _kind_of(child))
-            return
+            self.outlet.item(without_bytes(place, _kind_of(child)))
+            return 0
         if len(place.ancestors) > self.limits.depth:
             problem = Problem("limit", f"depth: {self.limits.depth} containers deep", resolution="not opened")
-            self._finish(place, None, None, Identity(UNKNOWN, None), _Facts([problem]), reading="")
-            return
+            self.outlet.item(without_bytes(place, UNKNOWN, problem))
+            return 0
+        size = 0
         self.outlet.enter(place.provenance, self._deadline(0))
         avoided = self._task.avoid.get(identity)
-        if avoided and avoided.deaths > 1:
-            self._finish(place, None, None, Identity(UNKNOWN, None), _Facts([avoided.problem]), reading="")
+        source = avoided.problem if avoided and avoided.deaths > 1 else self._fenced_open(child.open)
+        if isinstance(source, Problem):
+            self.outlet.item(without_bytes(place, UNKNOWN, source))
         else:
-            source = self._fenced_open(child.open)
-            if isinstance(source, Problem):
-                self._finish(place, None, None, Identity(UNKNOWN, None), _Facts([source]), reading="")
-            else:
-                with closing(source):
-                    held, digests, problems = self._spool.take(
-                        source, self.fence, lambda: self.outlet.tick(self._deadline(0))
-                    )
-                with closing(held):
-                    size = held.seek(0, 2)
-                    held.seek(0)
-                    self._charge(size, 0)
-                    spilled = (
-                        not self._task.alone and not avoided and not problems and self.outlet.spill(place, held, size)
-                    )
-                    if not spilled:
-                        self._read(place, held, digests, problems, avoided)
+            with closing(source):
+                held, digests, problems = self._spool.take(source, self.fence, self._tick)
+            with closing(held):
+                size = held.seek(0, 2)
+                held.seek(0)
+                self._charge(size, 0)
+                shared = not self._task.alone and not avoided and not problems
+                if not (shared and self.outlet.spill(place, held, size)):
+                    self._read(place, held, digests, problems, avoided)
         self.outlet.leave()
+        return size
 
     def _read(
         self, place: Place, file: BinaryIO, digests: Digests, problems: list[Problem], avoided: Avoided | None
     ) -> None:
-        facts = _Facts(problems)
         name = last_part(place.provenance.hops[-1].name)
         stream = Stream(
             file,
@@ -245,67 +147,83 @@ class Crawler:
             passwords=Passwords(self._passwords, self.limits.password_tries, self.limits.password_seconds),
             scratch=self._spool.folder,
         )
-        identity = self._identify(stream, facts)
-        if self.identifier.contradicts(name, identity):
-            facts.fields.append(Field("file.suffix_mismatch", stream.suffix))
+        identity = self._identify(stream, problems)
         handler = identity.handler or self._fallback
         if avoided:
-            facts.problems.append(avoided.problem)
+            problems.append(avoided.problem)
             handler = self._fallback if avoided.deaths == 1 else None
         if digests.sha256 in place.ancestors:
-            facts.problems.append(Problem("limit", "contains itself: same digest as a container around it"))
+            problems.append(Problem("limit", "contains itself: same digest as a container around it"))
             handler = self._fallback
-        if identity.media_type == EMPTY or handler is None:
-            self._finish(place, stream.size, digests, identity, facts, reading="")
-            return
-        reading = self._reading(digests, handler, name, avoided)
-        if not avoided and not facts.problems and (known := self.outlet.known(reading)):
-            below = len(place.ancestors) + known.height
-            if below <= self.limits.depth and not (self._task.alone and self._over(known)):
-                self._charge(known.bytes, known.members)
-                self._finish(
-                    place, stream.size, digests, identity, facts, reading=reading, handler=handler, copied=True
-                )
-                return
-        self._run(handler, stream, place, digests, facts, reading)
-        if handler is not self._fallback and self._fallback and not facts.has_content and facts.failed:
+        reading = None
+        known = False
+        if handler is not None and identity.media_type != EMPTY:
+            key = self._key(digests, handler, name)
+            held = None if avoided or problems else self.outlet.known(key)
+            if held and self._affords(held, place):
+                self._charge(held.bytes, held.members)
+                known = True
+                reading = Reading(key, handler.name, handler.version)
+            else:
+                reading = self._make_reading(key, handler, stream, place, digests, avoided, identity)
+        self._finish(place, stream, digests, identity, problems, reading, known)
+
+    def _make_reading(
+        self,
+        key: str,
+        handler: Handler,
+        stream: Stream,
+        place: Place,
+        digests: Digests,
+        avoided: Avoided | None,
+        identity: Identity,
+    ) -> Reading:
+        # What was read around a death or inside itself is not what reading these bytes gives.
+        if avoided or digests.sha256 in place.ancestors:
+            key = hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
+        facts = Facts()
+        self._run(handler, stream, place, digests, facts, key)
+        if handler is not self._fallback and self._fallback and facts.failed and not facts.has_content:
             stream.seek(0)
-            self._run(self._fallback, stream, place, digests, facts, reading)
+            self._run(self._fallback, stream, place, digests, facts, key)
             if facts.has_content:
                 facts.problems = [
-                    Problem(each.cause, each.message, each.handler, each.resolution or "strings indexed instead")
-                    for each in facts.problems
+                    replace(each, resolution=each.resolution or "strings indexed instead") for each in facts.problems
                 ]
         elif handler is self._fallback and not avoided and not facts.failed:
             message = f"{identity.media_type}: no handler reads this type"
             facts.problems.append(Problem("unsupported", message, resolution="strings indexed" * facts.has_content))
-        self._finish(place, stream.size, digests, identity, facts, reading=reading, handler=handler)
+        return facts.reading(key, handler)
 
-    def _identify(self, stream: Stream, facts: _Facts) -> Identity:
+    def _identify(self, stream: Stream, problems: list[Problem]) -> Identity:
         identity: Identity | Problem = self.fence(self.identifier.identify, stream)
         if isinstance(identity, Problem):
-            facts.problems.append(identity)
+            problems.append(identity)
             return Identity(UNKNOWN, None)
         return identity
 
-    def _reading(self, digests: Digests, handler: Handler, name: str, avoided: Avoided | None) -> str:
+    def _key(self, digests: Digests, handler: Handler, name: str) -> str:
         parts = [digests.sha256, handler.name, str(handler.version), self.limits.key]
         if handler.uses_name:
             parts.append(name)
-        if avoided:
-            parts.append(avoided.problem.cause)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    def _affords(self, known: Known, place: Place) -> bool:
+        """Whether a copy would stay within the limits that reading it anew would meet."""
+        if len(place.ancestors) + known.height > self.limits.depth:
+            return False
+        return not self._task.alone or (
+            self._spent_bytes + known.bytes <= self.limits.root_bytes
+            and self._spent_members + known.members <= self.limits.root_members
+        )
 
     # -- one handler ---------------------------------------------------------------------------
 
-    def _run(
-        self, handler: Handler, stream: Stream, place: Place, digests: Digests, facts: _Facts, reading: str
-    ) -> None:
+    def _run(self, handler: Handler, stream: Stream, place: Place, digests: Digests, facts: Facts, key: str) -> None:
         allowance = self.limits.allowance(stream.size)
         own = 0.0
         seen: Counter[bytes] = Counter()
         produced = 0
-        before = self._spent_bytes
         ancestors = (*place.ancestors, digests.sha256)
         generator = handler.read(stream)
         with closing(_Closer(generator, self.fence)):
@@ -319,17 +237,17 @@ class Crawler:
                 if isinstance(fact, Problem):
                     facts.add_problem(fact, self.limits, handler.name)
                 elif isinstance(fact, Text):
-                    facts.add_text(fact, self.limits, lambda texts: self._send(reading, facts, texts))
+                    facts.add_text(fact, self.limits, lambda texts: self._send(key, facts, texts))
                 elif isinstance(fact, Child):
-                    produced += 1
                     facts.has_content = True
-                    stop = self._member_limit(produced)
+                    stop = self._member_limit(facts.members + 1)
                     if stop:
                         facts.add_problem(stop, self.limits, handler.name)
                         break
+                    facts.members += 1
                     seen[fact.raw_name] += 1
-                    hop = Hop(fact.raw_name, fact.name, seen[fact.raw_name])
-                    self._visit_child(_place_of(fact, place.provenance.child(hop), ancestors), fact)
+                    hop = Hop(fact.raw_name, clean(fact.name), seen[fact.raw_name])
+                    produced += self._visit_child(_place_of(fact, place.provenance.child(hop), ancestors), fact)
                 else:
                     facts.add(fact, self.limits)
                 if own > allowance:
@@ -338,12 +256,11 @@ class Crawler:
                     break
                 if facts.full:
                     break
-        if produced:
-            below = self._spent_bytes - before
-            facts.fields.append(Field("container.members", produced))
-            if stream.size and below > 100 * stream.size and self._task.alone:
-                facts.fields.append(Field("container.ratio", below // stream.size))
-        facts.flush(lambda texts: self._send(reading, facts, texts))
+        if facts.members:
+            facts.fields.append(Field("container.members", facts.members))
+            if stream.size and produced > RATIO * stream.size:
+                facts.fields.append(Field("container.ratio", produced // stream.size))
+        facts.flush(lambda texts: self._send(key, facts, texts))
 
     def _member_limit(self, produced: int) -> Problem | None:
         if produced > self.limits.members:
@@ -352,41 +269,29 @@ class Crawler:
             return Problem("limit", self._exhausted, resolution="stopped there")
         return None
 
-    def _send(self, reading: str, facts: _Facts, texts: list[Text]) -> None:
-        self.outlet.text(reading, facts.chunks, texts)
+    def _send(self, key: str, facts: Facts, texts: list[Text]) -> None:
+        self.outlet.text(key, facts.chunks, texts)
         facts.chunks += 1
 
     def _finish(
         self,
         place: Place,
-        size: int | None,
-        digests: Digests | None,
+        stream: Stream,
+        digests: Digests,
         identity: Identity,
-        facts: _Facts,
-        *,
-        reading: str,
-        handler: Handler | None = None,
-        copied: bool = False,
+        problems: list[Problem],
+        reading: Reading | None,
+        known: bool,
     ) -> None:
-        name = place.provenance.hops[-1].name
-        problems = [*place.problems, *facts.problems]
-        if reason := unsafe_reason(name):
-            problems.append(Problem("unsafe-name", f"the name {reason}", resolution="kept as data"))
-        kept_problems = tuple(dict.fromkeys(problems))
-        item = Item(
-            provenance=place.provenance,
-            name=last_part(name),
-            size=size,
-            media_type=identity.media_type,
-            digests=digests,
-            handler=handler.name if handler else "",
-            language=language_of(facts.sample),
-            fields=(*place.fields, *facts.fields),
-            timestamps=(*place.timestamps, *facts.timestamps),
-            problems=kept_problems,
-            status=status_of(kept_problems, has_content=facts.has_content),
+        fields = list(place.fields)
+        if self.identifier.contradicts(stream.name, identity):
+            fields.append(Field("file.suffix_mismatch", stream.suffix))
+        if not place.ancestors and (changed := self._recheck()):
+            problems.append(changed)
+        found = without_bytes(place, identity.media_type, *problems)
+        self.outlet.item(
+            replace(found, size=stream.size, digests=digests, fields=tuple(fields), reading=reading, known=known)
         )
-        self.outlet.item(Kept(item, reading, copied, facts.chunks, facts.chars))
 
     # -- limits and the fence ------------------------------------------------------------------
 
@@ -403,11 +308,8 @@ class Crawler:
         elif self._spent_members > self.limits.root_members:
             self._exhausted = f"root_members: more than {self.limits.root_members} items from one file"
 
-    def _over(self, known: Known) -> bool:
-        return (
-            self._spent_bytes + known.bytes > self.limits.root_bytes
-            or self._spent_members + known.members > self.limits.root_members
-        )
+    def _tick(self) -> None:
+        self.outlet.tick(self._deadline(0))
 
     def _fenced_open(self, opening: Callable[[], BinaryIO]) -> BinaryIO | Problem:
         opened: BinaryIO | Problem = self.fence(opening)
@@ -425,8 +327,24 @@ class Crawler:
             return Problem("memory", f"memory: more than {self.limits.memory} bytes were needed", handler)
         except RecursionError:
             return Problem("limit", "nested deeper than the parser can follow", handler)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the fence: whatever evidence does to a parser ends here
             return Problem("crash", f"{type(error).__name__}: {error}"[:500], handler)
+
+
+def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
+    """An item with what its place alone tells: a folder, a link, a special file, what was not opened."""
+    name = place.provenance.hops[-1].name
+    unsafe = unsafe_reason(name)
+    told = (Problem("unsafe-name", f"the name {unsafe}", resolution="kept as data"),) if unsafe else ()
+    return Found(
+        provenance=place.provenance,
+        name=last_part(name),
+        size=None,
+        media_type=media_type,
+        fields=tuple(place.fields),
+        timestamps=tuple(place.timestamps),
+        problems=tuple(dict.fromkeys((*place.problems, *problems, *told))),
+    )
 
 
 class _Closer:
@@ -440,88 +358,6 @@ class _Closer:
         close = getattr(self._generator, "close", None)
         if close:
             self._fence(close)
-
-
-class _Facts:
-    """What one item has gathered so far, within the limits."""
-
-    def __init__(self, problems: Sequence[Problem] = ()) -> None:
-        self.problems = list(problems)
-        self.fields: list[Field] = []
-        self.timestamps: list[Timestamp] = []
-        self.sample = ""
-        self.chars = 0
-        self.chunks = 0
-        self.has_content = False
-        self.full = False
-        self._waiting: list[Text] = []
-        self._waiting_chars = 0
-
-    @property
-    def failed(self) -> bool:
-        return any(problem.cause not in ("unsafe-name", "lossy-text") for problem in self.problems)
-
-    def add(self, fact: Field | Timestamp, limits: Limits) -> None:
-        if isinstance(fact, Field):
-            value = _clean(fact.value) if isinstance(fact.value, str) else fact.value
-            self.fields.append(Field(fact.name, value))
-        else:
-            self.timestamps.append(fact)
-        self._count(limits)
-
-    def add_problem(self, problem: Problem, limits: Limits, handler: str) -> None:
-        self.problems.append(
-            Problem(problem.cause, _clean(problem.message), problem.handler or handler, problem.resolution)
-        )
-        self._count(limits)
-
-    def _count(self, limits: Limits) -> None:
-        if len(self.fields) + len(self.timestamps) + len(self.problems) >= limits.facts and not self.full:
-            self.full = True
-            self.problems.append(Problem("limit", f"facts: more than {limits.facts}", resolution="stopped there"))
-
-    def add_text(self, text: Text, limits: Limits, send: Callable[[list[Text]], None]) -> None:
-        body = _clean(text.body)
-        room = limits.text_chars - self.chars
-        if len(body) > room:
-            body, self.full = body[:room], True
-            message = f"text_chars: more than {limits.text_chars} characters"
-            self.problems.append(Problem("limit", message, resolution="stopped there"))
-        if not body.strip():
-            return
-        self.has_content = True
-        self.chars += len(body)
-        if len(self.sample) < LANGUAGE_SAMPLE:
-            self.sample += body[: LANGUAGE_SAMPLE - len(self.sample)] + "\n"
-        for piece in _pieces(body):
-            self._waiting.append(Text(piece, _clean(text.locator)))
-            self._waiting_chars += len(piece)
-            if self._waiting_chars >= TEXT_BATCH:
-                self.flush(send)
-
-    def flush(self, send: Callable[[list[Text]], None]) -> None:
-        if self._waiting:
-            send(self._waiting)
-            self._waiting, self._waiting_chars = [], 0
-
-
-def _clean(text: str) -> str:
-    """Text that every store and encoder takes: lone surrogates become U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
-def _pieces(body: str) -> Iterator[str]:
-    start = 0
-    while len(body) - start > TEXT_PIECE:
-        cut = max(body.rfind(" ", start, start + TEXT_PIECE), body.rfind("\n", start, start + TEXT_PIECE))
-        end = cut + 1 if cut > start else start + TEXT_PIECE
-        yield body[start:end]
-        start = end
-    yield body[start:]
 
 
 def _place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:

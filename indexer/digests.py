@@ -20,10 +20,12 @@ class Hasher:
         self.size = 0
 
     def update(self, data: bytes | memoryview) -> None:
+        """Takes in the next bytes."""
         self._md5.update(data)
         self._sha1.update(data)
         self._sha256.update(data)
         self.size += len(data)
 
     def digests(self) -> Digests:
+        """The digests of everything taken in so far."""
         return Digests(self._md5.hexdigest(), self._sha1.hexdigest(), self._sha256.hexdigest())

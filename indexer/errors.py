@@ -66,7 +66,7 @@ class LockedError(StoreError):
     """Another process writes to this case; the message names it."""
 
 
-class Interrupted(ArchivoreError):
+class Interrupted(ArchivoreError):  # noqa: N818 - it is no error
     """The run was asked to stop and did so cleanly; `exit_code` tells by which signal."""
 
     exit_code = 130

@@ -75,9 +75,11 @@ class Stream(io.BufferedIOBase):
         return os.path.splitext(self.name)[1].lower()
 
     def readable(self) -> bool:
+        """True, as io asks for it."""
         return True
 
     def seekable(self) -> bool:
+        """True, as io asks for it."""
         return True
 
     def at(self, offset: int, length: int) -> bytes:

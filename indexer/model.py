@@ -49,7 +49,7 @@ class Source:
     """One evidence source as received: a folder, a file, or the files that a manifest lists.
 
     `series` ties the daily snapshots of one server together; `declared_zone` is the analyst's word
-    for the zone of times that carry none (an IANA name).
+    for the zone of times that carry none (an IANA name); `only` narrows a folder to these paths.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Source:
     acquired_at: datetime | None = None
     series: str = ""
     declared_zone: str = ""
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Item:
 
     @property
     def id(self) -> str:
+        """The provenance's id."""
         return self.provenance.id
 
     def to_json(self, *, with_text: bool = False) -> dict[str, object]:
@@ -262,6 +264,65 @@ class Item:
         if with_text:
             row["texts"] = [{"locator": text.locator, "body": text.body} for text in self.texts]
         return row
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one handler made of some bytes: shared by every item that holds the same bytes.
+
+    `key` names the bytes, the handler, its version and the limits; `members` counts direct members;
+    `chunks` and `chars` measure the texts, which are kept under the same key.
+    """
+
+    key: str
+    handler: str
+    version: int
+    language: str = ""
+    has_content: bool = False
+    members: int = 0
+    chunks: int = 0
+    chars: int = 0
+    fields: tuple[Field, ...] = ()
+    timestamps: tuple[Timestamp, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One item at its place, beside its reading: what the place alone tells of it.
+
+    `reading` is None where there is nothing to read. `known` says that the case holds the reading
+    already, with its members, so that only its key was sent.
+    """
+
+    provenance: Provenance
+    name: str
+    size: int | None
+    media_type: str
+    digests: Digests | None = None
+    fields: tuple[Field, ...] = ()
+    timestamps: tuple[Timestamp, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    reading: Reading | None = None
+    known: bool = False
+
+    def join(self, reading: Reading | None, texts: tuple[Text, ...] = ()) -> Item:
+        """The whole item: the place's facts first, then the reading's."""
+        problems = tuple(dict.fromkeys(self.problems + (reading.problems if reading else ())))
+        return Item(
+            provenance=self.provenance,
+            name=self.name,
+            size=self.size,
+            media_type=self.media_type,
+            digests=self.digests,
+            handler=reading.handler if reading else "",
+            language=reading.language if reading else "",
+            texts=texts,
+            fields=self.fields + (reading.fields if reading else ()),
+            timestamps=self.timestamps + (reading.timestamps if reading else ()),
+            problems=problems,
+            status=status_of(problems, has_content=bool(reading and reading.has_content)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from indexer.crawl import Crawler, Kept, Known, Place
+from indexer.crawl import Crawler
 from indexer.handler import Handler
 from indexer.limits import Limits
-from indexer.model import Hop, Item, Provenance, Text
+from indexer.model import Found, Hop, Item, Provenance, Text
 from indexer.passwords import Password
+from indexer.places import Known, Place
 from indexer.registry import all_handlers
 
 
@@ -30,17 +31,17 @@ class ListOutlet:
 
     def tick(self, deadline: float) -> None: ...
 
-    def known(self, reading: str) -> Known | None:
+    def known(self, key: str) -> Known | None:
         return None
 
-    def text(self, reading: str, number: int, texts: Sequence[Text]) -> None:
+    def text(self, key: str, number: int, texts: Sequence[Text]) -> None:
         if number == 0:
-            self.texts[reading] = []
-        self.texts[reading] += texts
+            self.texts[key] = []
+        self.texts[key] += texts
 
-    def item(self, kept: Kept) -> None:
-        texts = tuple(self.texts.get(kept.reading, ())) if kept.chunks else ()
-        self.items.append(replace(kept.item, texts=texts))
+    def item(self, found: Found) -> None:
+        texts = self.texts[found.reading.key] if found.reading and found.reading.chunks else ()
+        self.items.append(found.join(found.reading, tuple(texts)))
 
     def spill(self, place: Place, held: BinaryIO, size: int) -> bool:
         return False

@@ -1,0 +1,120 @@
+"""What one item gathers while its handler runs: bounded, cleaned, texts sent on in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from indexer.handler import Handler
+from indexer.languages import language_of
+from indexer.limits import Limits
+from indexer.model import Field, Problem, Reading, Text, Timestamp
+
+TEXT_BATCH = 256 * 1024
+"""Characters of text handed on at a time."""
+TEXT_PIECE = 4 * 1024 * 1024
+"""A longer run of text is cut, at white space, into pieces with the same locator."""
+LANGUAGE_SAMPLE = 20_000
+
+
+class Facts:
+    """What one item has gathered so far, within the limits."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.fields: list[Field] = []
+        self.timestamps: list[Timestamp] = []
+        self.sample = ""
+        self.chars = 0
+        self.chunks = 0
+        self.members = 0
+        self.has_content = False
+        self.full = False
+        self._waiting: list[Text] = []
+        self._waiting_chars = 0
+
+    def reading(self, key: str, handler: Handler) -> Reading:
+        """Everything gathered, as one value; the texts went ahead of it."""
+        return Reading(
+            key=key,
+            handler=handler.name,
+            version=handler.version,
+            language=language_of(self.sample),
+            has_content=self.has_content,
+            members=self.members,
+            chunks=self.chunks,
+            chars=self.chars,
+            fields=tuple(self.fields),
+            timestamps=tuple(self.timestamps),
+            problems=tuple(dict.fromkeys(self.problems)),
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether something kept the handler from reading on."""
+        return any(problem.cause not in ("unsafe-name", "lossy-text") for problem in self.problems)
+
+    def add(self, fact: Field | Timestamp, limits: Limits) -> None:
+        """Keeps a piece of metadata."""
+        if isinstance(fact, Field):
+            value = clean(fact.value) if isinstance(fact.value, str) else fact.value
+            self.fields.append(Field(fact.name, value))
+        else:
+            self.timestamps.append(fact)
+        self._count(limits)
+
+    def add_problem(self, problem: Problem, limits: Limits, handler: str) -> None:
+        """Keeps a problem, signed by the handler that met it."""
+        self.problems.append(
+            Problem(problem.cause, clean(problem.message), problem.handler or handler, problem.resolution)
+        )
+        self._count(limits)
+
+    def _count(self, limits: Limits) -> None:
+        if len(self.fields) + len(self.timestamps) + len(self.problems) >= limits.facts and not self.full:
+            self.full = True
+            self.problems.append(Problem("limit", f"facts: more than {limits.facts}", resolution="stopped there"))
+
+    def add_text(self, text: Text, limits: Limits, send: Callable[[list[Text]], None]) -> None:
+        """Keeps text; whenever enough waits, it is given to `send`."""
+        body = clean(text.body)
+        room = limits.text_chars - self.chars
+        if len(body) > room:
+            body, self.full = body[:room], True
+            message = f"text_chars: more than {limits.text_chars} characters"
+            self.problems.append(Problem("limit", message, resolution="stopped there"))
+        if not body.strip():
+            return
+        self.has_content = True
+        self.chars += len(body)
+        if len(self.sample) < LANGUAGE_SAMPLE:
+            self.sample += body[: LANGUAGE_SAMPLE - len(self.sample)] + "\n"
+        for piece in _pieces(body):
+            self._waiting.append(Text(piece, clean(text.locator)))
+            self._waiting_chars += len(piece)
+            if self._waiting_chars >= TEXT_BATCH:
+                self.flush(send)
+
+    def flush(self, send: Callable[[list[Text]], None]) -> None:
+        """Gives what text still waits to `send`."""
+        if self._waiting:
+            send(self._waiting)
+            self._waiting, self._waiting_chars = [], 0
+
+
+def clean(text: str) -> str:
+    """Text that every store and encoder takes: lone surrogates become U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _pieces(body: str) -> Iterator[str]:
+    start = 0
+    while len(body) - start > TEXT_PIECE:
+        cut = max(body.rfind(" ", start, start + TEXT_PIECE), body.rfind("\n", start, start + TEXT_PIECE))
+        end = cut + 1 if cut > start else start + TEXT_PIECE
+        yield body[start:end]
+        start = end
+    yield body[start:]

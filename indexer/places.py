@@ -1,0 +1,88 @@
+"""Where the walk goes, what is known of it beforehand, and where its findings are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from indexer.model import Field, Found, Problem, Provenance, Text, Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A spot in the evidence that is to be visited, and what its container already said of it."""
+
+    provenance: Provenance
+    timestamps: tuple[Timestamp, ...] = ()
+    fields: tuple[Field, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    ancestors: tuple[str, ...] = ()
+    """SHA-256 of every container around it, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Content that the case has read before; what a copy of it costs."""
+
+    bytes: int
+    members: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a subtree that was walked before has cost, counted again towards the root's limits.
+
+    `size` is the topmost item's own, `bytes` and `members` are the whole subtree's.
+    """
+
+    size: int
+    bytes: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class Avoided:
+    """An item that killed a worker: read as strings at the first time, not opened at the second."""
+
+    problem: Problem
+    deaths: int
+
+
+@dataclass(slots=True)
+class Task:
+    """What to walk, and what is known of it from an earlier attempt.
+
+    `alone` keeps every member in this worker and enforces the root's limits, so that what is cut
+    off never depends on how work was shared.
+    """
+
+    done: Mapping[str, Spent] = field(default_factory=dict)
+    avoid: Mapping[str, Avoided] = field(default_factory=dict)
+    alone: bool = True
+
+
+class Outlet(Protocol):
+    """Where the crawler's findings go."""
+
+    def enter(self, provenance: Provenance, deadline: float) -> None:
+        """This item is the innermost one now; it must show life before `deadline` (monotonic)."""
+
+    def leave(self) -> None:
+        """Back in the container."""
+
+    def tick(self, deadline: float) -> None:
+        """Still alive; the new deadline of the innermost item."""
+
+    def known(self, key: str) -> Known | None:
+        """Whether this content needs no reading."""
+
+    def text(self, key: str, number: int, texts: Sequence[Text]) -> None:
+        """Chunk `number` of a reading's texts."""
+
+    def item(self, found: Found) -> None:
+        """One finished item."""
+
+    def spill(self, place: Place, held: BinaryIO, size: int) -> bool:
+        """Offers a member to an idle worker; True where it was taken, and is no longer ours."""

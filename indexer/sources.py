@@ -1,0 +1,203 @@
+"""Sources walked and opened: read-only, never through a link, special files recorded and left shut.
+
+Every step from the source's own folder down is taken with `O_NOFOLLOW` relative to the folder
+before it, so that a link swapped in while we walk leads nowhere. `O_NOATIME` is used where the
+kernel allows it (owner or root), so that even the access time of the evidence stays.
+
+Source: open(2), O_NOATIME and O_NOFOLLOW; stat(2).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from indexer.errors import EvidenceError, UsageError
+from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp
+from indexer.places import Place
+from indexer.timestamps import from_unix
+
+_KINDS = (
+    (stat.S_ISREG, "file"),
+    (stat.S_ISDIR, "directory"),
+    (stat.S_ISLNK, "symlink"),
+    (stat.S_ISFIFO, "fifo"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "chardevice"),
+    (stat.S_ISBLK, "blockdevice"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that lies directly in a source; `relative` is its path there, in raw bytes."""
+
+    place: Place
+    relative: bytes
+    kind: str
+    size: int
+
+
+def check_source(source: Source) -> None:
+    """Makes sure that a source can be walked.
+
+    Raises:
+        UsageError: the path is missing, or is neither a folder nor a file.
+    """
+    try:
+        mode = os.stat(source.path).st_mode
+    except OSError as error:
+        raise UsageError(f"{source.path}: {error.strerror}; give a folder or a file") from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise UsageError(f"{source.path}: neither a folder nor a file")
+
+
+def list_source(source: Source) -> Iterator[Entry]:
+    """Everything in a source, folders included, in the byte order of names within each folder."""
+    if not os.path.isdir(source.path):
+        folder, name = os.path.split(os.path.abspath(source.path))
+        yield _entry(source, os.fsencode(name), os.stat(os.path.join(folder, name)), folder=None)
+        return
+    root = os.fsencode(source.path)
+    only = [os.fsencode(each.strip("/")) for each in source.only] or [b""]
+    for relative in sorted(set(only)):
+        if relative:
+            try:
+                status = os.lstat(os.path.join(root, relative))
+            except OSError as error:
+                yield _missing(source, relative, error)
+                continue
+            descriptor = _open_below(root, os.path.dirname(relative), os.O_DIRECTORY)
+            try:
+                entry = _entry(source, relative, status, folder=descriptor)
+            finally:
+                os.close(descriptor)
+            yield entry
+            if entry.kind != "directory":
+                continue
+        yield from _list_folder(source, root, relative)
+
+
+def _list_folder(source: Source, root: bytes, relative: bytes) -> Iterator[Entry]:
+    pending = [relative]
+    while pending:
+        here = pending.pop()
+        try:
+            descriptor = _open_below(root, here, os.O_DIRECTORY)
+        except OSError as error:
+            yield _missing(source, here, error)
+            continue
+        try:
+            names = sorted(os.fsencode(name) for name in os.listdir(descriptor))
+            folders = []
+            for name in names:
+                path = os.path.join(here, name)
+                try:
+                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                except OSError as error:
+                    yield _missing(source, path, error)
+                    continue
+                entry = _entry(source, path, status, folder=descriptor)
+                if entry.kind == "directory":
+                    folders.append(path)
+                yield entry
+        finally:
+            os.close(descriptor)
+        pending += reversed(folders)
+
+
+def open_evidence(source: Source, relative: bytes) -> BinaryIO:
+    """A file of a source, opened for reading only; the caller closes it.
+
+    Raises:
+        EvidenceError: `unreadable`, where it cannot be opened, or is no longer a plain file.
+    """
+    try:
+        if os.path.isdir(source.path):
+            descriptor = _open_below(os.fsencode(source.path), relative, 0)
+        else:
+            descriptor = _open(os.fsencode(source.path), 0, None)
+    except OSError as error:
+        raise EvidenceError("unreadable", f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise EvidenceError("unreadable", "no longer a plain file")
+    return os.fdopen(descriptor, "rb", buffering=1 << 17)
+
+
+def watch(file: BinaryIO) -> _Watch:
+    """A callable that tells, when called, whether `file` changed since now."""
+    return _Watch(file)
+
+
+class _Watch:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._before = self._state()
+
+    def _state(self) -> tuple[int, ...]:
+        status = os.fstat(self._file.fileno())
+        return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def __call__(self) -> Problem | None:
+        if self._state() == self._before:
+            return None
+        return Problem("changed", "the file changed while it was read", resolution="digests are of what was read")
+
+
+def _open_below(root: bytes, relative: bytes, flags: int) -> int:
+    """Opens `relative` step by step; only the root itself may be a link, it is the analyst's word."""
+    parts = [part for part in relative.split(b"/") if part]
+    descriptor = _open(root, os.O_DIRECTORY, None, follow=True)
+    for number, part in enumerate(parts, 1):
+        try:
+            step = _open(part, flags if number == len(parts) else os.O_DIRECTORY, descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = step
+    return descriptor
+
+
+def _open(path: bytes, flags: int, folder: int | None, *, follow: bool = False) -> int:
+    flags |= os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    try:
+        return os.open(path, flags | os.O_NOATIME, dir_fd=folder)
+    except PermissionError:
+        return os.open(path, flags, dir_fd=folder)
+
+
+def _entry(source: Source, relative: bytes, status: os.stat_result, *, folder: int | None) -> Entry:
+    kind = next((name for test, name in _KINDS if test(status.st_mode)), "special")
+    stamps = (
+        from_unix("M", status.st_mtime_ns // 10**9, "fs.mtime", nanoseconds=status.st_mtime_ns % 10**9),
+        from_unix("A", status.st_atime_ns // 10**9, "fs.atime", nanoseconds=status.st_atime_ns % 10**9),
+        from_unix("C", status.st_ctime_ns // 10**9, "fs.ctime", nanoseconds=status.st_ctime_ns % 10**9),
+    )
+    fields = [Field("file.mode", stat.filemode(status.st_mode))]
+    if kind != "file":
+        fields.append(Field("file.kind", kind))
+    if kind == "symlink" and folder is not None:
+        target = os.readlink(os.path.basename(relative), dir_fd=folder)
+        fields.append(Field("file.link_target", os.fsencode(target).decode("utf-8", "replace")))
+    timestamps: tuple[Timestamp, ...] = tuple(stamp for stamp in stamps if stamp)
+    return Entry(_place(source, relative, timestamps, tuple(fields)), relative, kind, status.st_size)
+
+
+def _missing(source: Source, relative: bytes, error: OSError) -> Entry:
+    problem = Problem("unreadable", f"cannot be listed: {error.strerror}")
+    return Entry(_place(source, relative or b".", (), (), (problem,)), relative, "unreadable", 0)
+
+
+def _place(
+    source: Source,
+    relative: bytes,
+    timestamps: tuple[Timestamp, ...],
+    fields: tuple[Field, ...],
+    problems: tuple[Problem, ...] = (),
+) -> Place:
+    name = relative.decode("utf-8", "surrogateescape")
+    shown = name if name.isprintable() else relative.decode("utf-8", "replace")
+    return Place(Provenance(source.name, (Hop(relative, shown),)), timestamps, fields, problems)
