@@ -1,0 +1,58 @@
+# Needs python3 (3.11 or later), python3-venv and make; everything else comes into .venv.
+#
+#   make demo     install, then ingest and search the small server in fixtures/tour
+#   make test     style, types, import order, tests
+#   make golden   write the expected outputs of the fixtures anew; read the diff
+#   make bench    measure speed and memory
+#   make format   let ruff mend and format the source
+#   make clean    remove what the above made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+TESTS ?= tests
+
+.DELETE_ON_ERROR:
+.PHONY: demo test golden bench format clean
+
+demo: $(VENV)/installed
+	@$(BIN)/archivore demo
+
+test: $(VENV)/developing
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "make format puts this right"; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >$(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
+	@$(BIN)/pytest -n auto $(TESTS)
+
+golden: $(VENV)/developing
+	@$(BIN)/python fixtures/build.py
+	@ARCHIVORE_GOLDEN=write $(BIN)/pytest -n auto tests/test_fixtures.py
+	@git --no-pager diff --stat -- fixtures
+
+bench: $(VENV)/developing
+	@for file in tests/benchmarks/[a-z]*.py; do $(BIN)/python "$$file" || exit 1; done
+
+format: $(VENV)/developing
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+clean:
+	@rm -rf $(VENV) build demo *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV) || { echo "a virtual environment is needed: apt install python3-venv"; exit 1; }
+
+# The source is read in place (-e), so an installation is stale only when its declarations change.
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV) ..."
+	@$(PIP) install -e .
+	@touch $@
+
+$(VENV)/developing: pyproject.toml $(VENV)/installed | $(BIN)/python
+	@echo "installing what the tests need ..."
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group dev
+	@touch $@

@@ -1,0 +1,444 @@
+"""Measures Archivore against files that nobody here wrote, and prints a table in Markdown.
+
+    python tests/outside/corpus_measure.py CORPUS                    crawl here, one forked process a file
+    python tests/outside/corpus_measure.py CORPUS --export FILE      what `archivore export` wrote of a case
+    python tests/outside/corpus_measure.py CORPUS --only archives    one part; --match TEXT: some of its files
+
+The corpus holds `archives/` with `archives.oracle.jsonl` (what two other programs unpacked), `documents/`
+with expected and forbidden strings, `encodings/<codec>/`, `udhr/`, `psd/` and `hwp/`. It is not part of
+the project. The exit code is 0 whatever was found: this is a measure, `test_outside.py` is the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import html
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+SECONDS = 60
+ADDRESS_SPACE = 4 << 30
+PARTS = ("archives", "documents", "encodings", "udhr", "psd", "hwp")
+CODE_PAGES = {
+    "kor": ("utf-8", "cp949", "utf-16", "utf-16-le", "johab"),
+    "jpn": ("utf-8", "cp932", "euc-jp", "iso2022_jp", "utf-16-be"),
+    "cmn_hans": ("utf-8", "gb18030", "gbk", "hz", "utf-16-le"),
+    "cmn_hant": ("utf-8", "big5", "gb18030", "utf-16"),
+    "eng": ("utf-8", "cp1252", "utf-16-le"),
+    "rus": ("utf-8", "cp1251", "koi8-r", "cp866", "iso8859-5"),
+}
+"""What each declaration of rights is re-encoded into."""
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Tree:
+    """All rows of one file of the corpus; `died` says how its process ended, if not in order."""
+
+    rows: list[Row] = field(default_factory=list)
+    died: str = ""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.below: dict[str | None, list[Row]] = defaultdict(list)
+        known = {row["id"] for row in self.rows}
+        for row in self.rows:
+            self.below[row["parent"] if row["parent"] in known else None].append(row)
+
+    @property
+    def root(self) -> Row:
+        return self.below[None][0]
+
+    def members(self, parent: Row) -> list[Row]:
+        """Direct members with bytes, slack left out."""
+        return [row for row in self.below[parent["id"]] if row["sha256"] and row["fields"].get("file.kind") != "slack"]
+
+    def levels(self) -> Iterator[list[Row]]:
+        """The members; and while there is only one, its members: other programs look through compression."""
+        level = self.members(self.root)
+        yield level
+        while len(level) == 1:
+            level = self.members(level[0])
+            if level:
+                yield level
+
+    def text(self) -> str:
+        return "\n".join(text["body"] for row in self.rows for text in row.get("texts", ()))
+
+    def facts(self) -> str:
+        """Names, field values and times, as one text."""
+        parts = []
+        for row in self.rows:
+            parts += [row["name"], *(stamp["at"] for stamp in row["timestamps"])]
+            for value in row["fields"].values():
+                parts += map(str, value if isinstance(value, list) else [value])
+        return "\n".join(parts)
+
+    def causes(self) -> str:
+        return ", ".join(sorted({problem["cause"] for row in self.rows for problem in row["problems"]})) or "none"
+
+
+# -- where the rows come from ------------------------------------------------------------------
+
+
+def crawl_apart(data: bytes, name: str) -> Tree:
+    """One crawl in a forked process with a clock and a limit on memory."""
+    from crawling import as_lines, crawl_bytes
+
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as out:
+        process = os.fork()
+        if not process:
+            signal.alarm(SECONDS)
+            resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            code = 70
+            try:
+                out.write(as_lines(crawl_bytes(data, name)).encode())
+                out.flush()
+                code = 0
+            except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
+                out.write(repr(error)[:500].encode())
+                out.flush()
+            os._exit(code)
+        _, status = os.waitpid(process, 0)
+        out.seek(0)
+        text = out.read().decode()
+    seconds = time.monotonic() - started
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        died = f"timeout after {SECONDS} s" if number == signal.SIGALRM else signal.Signals(number).name
+        return Tree([], died, seconds)
+    if os.WEXITSTATUS(status):
+        return Tree([], text, seconds)
+    return Tree([json.loads(line) for line in text.split("\n") if line], "", seconds)
+
+
+class Crawled:
+    """Trees made here and now."""
+
+    def __init__(self, corpus: Path) -> None:
+        from indexer.registry import all_handlers
+
+        all_handlers()
+        self.corpus = corpus
+
+    def tree(self, path: str) -> Tree:
+        return crawl_apart((self.corpus / path).read_bytes(), path)
+
+
+class Exported:
+    """Trees out of the JSON lines of a case into which the corpus folder was ingested."""
+
+    def __init__(self, file: Path) -> None:
+        self.rows: dict[str, list[Row]] = defaultdict(list)
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                self.rows[row["hops"][0]].append(row)
+
+    def tree(self, path: str) -> Tree:
+        rows = self.rows.get(path)
+        return Tree(rows) if rows else Tree([], "not in the export")
+
+
+Trees = Crawled | Exported
+
+
+# -- what is measured --------------------------------------------------------------------------
+
+
+@dataclass
+class Score:
+    """Counts for one row of a table, and the exceptions below it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    exceptions: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """Everything measured; `scores[part][kind]`."""
+
+    scores: dict[str, dict[str, Score]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Score)))
+    deaths: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
+
+    def take(self, path: str, tree: Tree) -> bool:
+        """Notes deaths, crashes and slowness; False where there is nothing to measure."""
+        if tree.seconds > 10:
+            self.slow.append(f"{path}: {tree.seconds:.0f} s")
+        if tree.died:
+            self.deaths.append(f"{path}: {tree.died}")
+        for row in tree.rows:
+            self.crashes += [
+                f"{row['path']}: {problem['handler']}: {problem['message']}"
+                for problem in row["problems"]
+                if problem["cause"] == "crash"
+            ]
+        return not tree.died
+
+
+def fold(text: str) -> str:
+    """Text without white space and zero-width marks, so that only letters have to agree."""
+    return re.sub(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+", "", unicodedata.normalize("NFC", text))
+
+
+def strip_markup(text: str) -> str:
+    return html.unescape(re.sub(r"<[^<>]*>?", "", text))
+
+
+def kind_of(path: str) -> str:
+    match = re.search(r"(?:\.(?:tar|cpio|iso))?\.[A-Za-z0-9]{1,8}$", path)
+    return match[0].lower() if match else "(none)"
+
+
+def digest_sets(row: Row) -> tuple[Counter[str], Counter[str]]:
+    """What each of the two programs got out of an archive, links and special files left out."""
+    mine, other = (
+        Counter(entry[2] for entry in row[program]["files"] if isinstance(entry[1], int))
+        for program in ("bsdtar", "7zz")
+    )
+    return mine, other
+
+
+def judge_archive(row: Row, tree: Tree) -> str:
+    """An empty string where the verdict holds, else what is wrong."""
+    verdict = row["verdict"]
+    if verdict == "neither":
+        silent = not tree.root["problems"] and not any(each["problems"] for each in tree.rows)
+        return "no problem told" if silent and not tree.members(tree.root) else ""
+    first, second = digest_sets(row)
+    size = {entry[2]: entry[1] for program in ("bsdtar", "7zz") for entry in row[program]["files"] if len(entry) > 2}
+    weight = lambda files: (files.total(), sum(int(size[each]) for each in files.elements()))  # noqa: E731
+    wanted = {"only-bsdtar": first, "only-7zz": second}.get(verdict) or max(first, second, key=weight)
+    best = ""
+    for level in tree.levels():
+        ours = Counter(each["sha256"] for each in level)
+        missing, extra = (wanted - ours).total(), (ours - wanted).total()
+        if not missing and (not extra or verdict != "agree"):
+            return ""
+        best = best or f"{missing} of {wanted.total()} missing, {extra} more"
+    return best or f"{wanted.total()} of {wanted.total()} missing"
+
+
+def measure_archives(corpus: Path, trees: Trees, report: Report, match: str) -> None:
+    for row in read_rows(corpus / "archives.oracle.jsonl"):
+        path = f"archives/{row['set']}/{row['path']}"
+        if match not in path:
+            continue
+        tree = trees.tree(path)
+        for part, kind in (("archives by verdict", row["verdict"]), ("archives by type", kind_of(path))):
+            score = report.scores[part][kind]
+            score.counts["files"] += 1
+            wrong = judge_archive(row, tree) if not tree.died else f"died: {tree.died}"
+            if not wrong:
+                score.counts["held"] += 1
+            elif part == "archives by type":
+                handler = tree.root["handler"] if tree.rows else "-"
+                score.exceptions.append(f"{path} [{row['verdict']}] by {handler}: {wrong}; problems: {tree.causes()}")
+        report.take(path, tree)
+
+
+def measure_documents(corpus: Path, trees: Trees, report: Report, match: str) -> None:
+    questions: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+    for what in ("text", "forbid", "meta"):
+        for row in read_rows(corpus / f"documents.{what}.jsonl"):
+            questions[row["doc"]].append((what, row))
+    for name in sorted(os.listdir(corpus / "documents")):
+        path = f"documents/{name}"
+        if match not in path or not (corpus / path).is_file():
+            continue
+        tree = trees.tree(path)
+        score = report.scores["documents"][kind_of(path)]
+        score.counts["files"] += 1
+        if not report.take(path, tree):
+            score.exceptions.append(f"{path}: died: {tree.died}")
+            continue
+        score.counts["with text"] += bool(tree.text().strip())
+        text, facts = fold(tree.text()), fold(tree.facts())
+        plain = fold(strip_markup(tree.text()))
+        for what, row in questions[name]:
+            judge_document(score, what, row, text, plain, facts, path, tree)
+
+
+def judge_document(score: Score, what: str, row: Row, text: str, plain: str, facts: str, path: str, tree: Tree) -> None:
+    if what == "forbid":
+        wanted = fold(row["forbid"])
+        score.counts["forbidden"] += 1
+        if "<" not in row["forbid"] and wanted in text:
+            score.exceptions.append(f"{path}: holds {row['forbid']!r}, which it must not")
+        else:
+            score.counts["kept out"] += 1
+        return
+    wanted = fold(strip_markup(row["expect"]))
+    if what == "meta":
+        score.counts["values"] += 1
+        score.counts["values found"] += wanted in facts or wanted in text
+        return
+    if not wanted or re.fullmatch(r'[\w:-]+="[^"]*"?', row["expect"]):
+        return  # mark-up of another program, not text
+    score.counts["strings"] += 1
+    if wanted in text or wanted in plain:
+        score.counts["found"] += 1
+    elif wanted in facts:
+        score.counts["in fields"] += 1
+    else:
+        score.exceptions.append(f"{path}: {row['expect']!r} not found by {tree.root['handler']}: {tree.causes()}")
+
+
+def measure_encodings(corpus: Path, trees: Trees, report: Report, match: str) -> None:
+    for folder in sorted((corpus / "encodings").iterdir()):
+        for file in sorted(folder.iterdir()):
+            path = f"encodings/{folder.name}/{file.name}"
+            if match not in path:
+                continue
+            tree = trees.tree(path)
+            score = report.scores["encodings"][folder.name]
+            score.counts["files"] += 1
+            if not report.take(path, tree):
+                continue
+            wanted, ours = file.read_bytes().decode(codec_of(folder.name), "replace"), tree.text()
+            if is_same_text(wanted, ours):
+                score.counts["right"] += 1
+            else:
+                score.exceptions.append(f"{path} by {tree.root['handler']}: {tree.causes()}")
+
+
+def codec_of(folder: str) -> str:
+    """The codec that a folder is named for; some folders have a language behind it."""
+    try:
+        return codecs.lookup(folder).name
+    except LookupError:
+        return folder.rsplit("-", 1)[0]
+
+
+def is_same_text(wanted: str, ours: str) -> bool:
+    """Whether the texts agree; of a page with mark-up, whether its letters beyond ASCII are all there."""
+    if fold(wanted) == fold(ours):
+        return True
+    letters = {char for char in strip_markup(wanted) if ord(char) > 127 and char.isalpha()}
+    return "<" in wanted and bool(letters) and letters <= set(unicodedata.normalize("NFC", ours)) | set(ours)
+
+
+def measure_udhr(corpus: Path, trees: Trees, report: Report, match: str) -> None:
+    if isinstance(trees, Exported):
+        return
+    for file in sorted((corpus / "udhr").iterdir()):
+        language = next((each for each in CODE_PAGES if each in file.name), "")
+        for codec in CODE_PAGES.get(language, ()):
+            path = f"udhr/{file.name} in {codec}"
+            if match not in path:
+                continue
+            text = file.read_text("utf-8")[:3000]
+            text = text.encode(codec, "ignore").decode(codec)
+            data = text.encode(codec)
+            if codec in ("utf-16-le", "utf-16-be"):
+                data = data.removeprefix(codecs.BOM_UTF16_LE).removeprefix(codecs.BOM_UTF16_BE)
+            tree = crawl_apart(data, f"udhr/{file.stem}.{codec}.txt")
+            score = report.scores["re-encoded declarations"][language]
+            score.counts["files"] += 1
+            if report.take(path, tree) and fold(tree.text()) == fold(text):
+                score.counts["right"] += 1
+            else:
+                score.exceptions.append(path)
+
+
+def measure_plain(part: str, corpus: Path, trees: Trees, report: Report, match: str) -> None:
+    """Files without ground truth: how many were read, and how many gave text."""
+    for file in sorted((corpus / part).rglob("*")):
+        path = file.relative_to(corpus).as_posix()
+        if match not in path or not file.is_file():
+            continue
+        tree = trees.tree(path)
+        score = report.scores[part][kind_of(path)]
+        score.counts["files"] += 1
+        if report.take(path, tree):
+            score.counts[tree.root["status"]] += 1
+            score.counts["with text"] += bool(tree.text().strip())
+            if tree.root["status"] != "read":
+                first = next(iter(tree.root["problems"]), {"cause": "", "message": ""})
+                score.exceptions.append(f"{path} by {tree.root['handler']}: {first['cause']}: {first['message']}")
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def markdown(report: Report, *, with_exceptions: bool = True) -> str:
+    """The whole report."""
+    lines: list[str] = []
+    for part, scores in report.scores.items():
+        columns = list(dict.fromkeys(name for score in scores.values() for name in score.counts))
+        total = Counter[str]()
+        lines += ["", f"## {part}", "", f"| kind | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for kind, score in sorted(scores.items()):
+            total += score.counts
+            lines.append(f"| {kind} | {' | '.join(str(score.counts[name]) for name in columns)} |")
+        lines.append(f"| **all** | {' | '.join(f'**{total[name]}**' for name in columns)} |")
+        if with_exceptions and any(score.exceptions for score in scores.values()):
+            lines += ["", *(f"- {printable(each)}" for _, score in sorted(scores.items()) for each in score.exceptions)]
+    for title, entries in (("Deaths", report.deaths), ("Crashes", report.crashes), ("Slow", report.slow)):
+        lines += ["", f"## {title}: {len(entries)}", "", *(f"- {printable(each)}" for each in entries[:200])]
+    return "\n".join(lines).strip() + "\n"
+
+
+def printable(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)[:400]
+
+
+def measure(corpus: Path, trees: Trees, parts: Iterable[str] = PARTS, match: str = "") -> Report:
+    """The measure of the named parts of the corpus."""
+    report = Report()
+    known = {
+        "archives": measure_archives,
+        "documents": measure_documents,
+        "encodings": measure_encodings,
+        "udhr": measure_udhr,
+    }
+    for part in parts:
+        if part in known:
+            known[part](corpus, trees, report, match)
+        else:
+            measure_plain(part, corpus, trees, report, match)
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="measure against the outside corpus")
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--export", type=Path, help="JSON lines of `archivore export --format jsonl --with-text`")
+    parser.add_argument("--only", choices=PARTS, action="append")
+    parser.add_argument("--match", default="", help="only paths that hold this")
+    parser.add_argument("--brief", action="store_true", help="tables without the exceptions")
+    chosen = parser.parse_args(arguments)
+    trees: Trees = Exported(chosen.export) if chosen.export else Crawled(chosen.corpus)
+    report = measure(chosen.corpus, trees, chosen.only or PARTS, chosen.match)
+    sys.stdout.buffer.write(markdown(report, with_exceptions=not chosen.brief).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
