@@ -97,9 +97,27 @@ class Crawler:
         self._recheck = recheck
         self.outlet.enter(place.provenance, self._deadline(0))
         avoided = self._task.avoid.get(place.provenance.id)
-        digests, problems = self._spool.hash(file, self.fence, self._tick)
+        digests, problems = self.hash(file)
         self._read(place, file, digests, problems, avoided)
         self.outlet.leave()
+
+    def hash(self, file: BinaryIO) -> tuple[Digests, list[Problem]]:
+        """The digests of a file that can be read where it lies, and what went wrong."""
+        return self._spool.hash(file, self.fence, self._tick)
+
+    def take(self, source: BinaryIO) -> tuple[BinaryIO, Digests, list[Problem]]:
+        """A member's bytes in a seekable file, their digests, and what went wrong."""
+        return self._spool.take(source, self.fence, self._tick)
+
+    def stream(self, file: BinaryIO, place: Place) -> Stream:
+        """The bytes as a handler gets them."""
+        return Stream(
+            file,
+            name=last_part(place.provenance.hops[-1].name),
+            limits=self.limits,
+            passwords=Passwords(self._passwords, self.limits.password_tries, self.limits.password_seconds),
+            scratch=self._spool.folder,
+        )
 
     # -- one item ------------------------------------------------------------------------------
 
@@ -125,7 +143,7 @@ class Crawler:
             self.outlet.item(without_bytes(place, UNKNOWN, source))
         else:
             with closing(source):
-                held, digests, problems = self._spool.take(source, self.fence, self._tick)
+                held, digests, problems = self.take(source)
             with closing(held):
                 size = held.seek(0, 2)
                 held.seek(0)
@@ -139,14 +157,7 @@ class Crawler:
     def _read(
         self, place: Place, file: BinaryIO, digests: Digests, problems: list[Problem], avoided: Avoided | None
     ) -> None:
-        name = last_part(place.provenance.hops[-1].name)
-        stream = Stream(
-            file,
-            name=name,
-            limits=self.limits,
-            passwords=Passwords(self._passwords, self.limits.password_tries, self.limits.password_seconds),
-            scratch=self._spool.folder,
-        )
+        stream = self.stream(file, place)
         identity = self._identify(stream, problems)
         handler = identity.handler or self._fallback
         if avoided:
@@ -158,7 +169,7 @@ class Crawler:
         reading = None
         known = False
         if handler is not None and identity.media_type != EMPTY:
-            key = self._key(digests, handler, name)
+            key = self._key(digests, handler, stream.name)
             held = None if avoided or problems else self.outlet.known(key)
             if held and self._affords(held, place):
                 self._charge(held.bytes, held.members)
@@ -247,7 +258,7 @@ class Crawler:
                     facts.members += 1
                     seen[fact.raw_name] += 1
                     hop = Hop(fact.raw_name, clean(fact.name), seen[fact.raw_name])
-                    produced += self._visit_child(_place_of(fact, place.provenance.child(hop), ancestors), fact)
+                    produced += self._visit_child(place_of(fact, place.provenance.child(hop), ancestors), fact)
                 else:
                     facts.add(fact, self.limits)
                 if own > allowance:
@@ -360,7 +371,8 @@ class _Closer:
             self._fence(close)
 
 
-def _place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:
+def place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:
+    """The place of a member, with what its container tells of it."""
     return Place(provenance, child.timestamps, child.fields, child.problems, ancestors)
 
 

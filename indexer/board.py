@@ -1,0 +1,81 @@
+"""A worker's notice board: a few bytes of memory that the parent reads without asking.
+
+    offset  size  what
+    0       8     deadline, seconds of the monotonic clock, float64
+    8       8     bytes read so far, uint64
+    16      8     items entered so far, uint64
+    24      1     1 where the parent wants members left in the spool
+    25      32    id of the innermost item, ASCII; zeros between jobs
+    57      2     length of its printed path
+    59      ..    the path in UTF-8, cut to fit
+
+When a worker dies, the board still tells what it was reading. The worker writes it at every step
+into and out of an item; that costs a microsecond.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+
+SIZE = 1024
+_PATH = 59
+
+
+class Board:
+    """One board, shared through a memory file; the worker gets its descriptor by inheritance."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is None:
+            descriptor = os.memfd_create("archivore-board")
+            os.ftruncate(descriptor, SIZE)
+        self.descriptor = descriptor
+        self._map = mmap.mmap(descriptor, SIZE)
+
+    @property
+    def deadline(self) -> float:
+        """When the innermost item must have shown life; 0 between jobs."""
+        return float(struct.unpack_from("<d", self._map, 0)[0])
+
+    @deadline.setter
+    def deadline(self, at: float) -> None:
+        struct.pack_into("<d", self._map, 0, at)
+
+    @property
+    def read(self) -> tuple[int, int]:
+        """Bytes read and items entered since the worker started."""
+        held: tuple[int, int] = struct.unpack_from("<QQ", self._map, 8)
+        return held
+
+    @read.setter
+    def read(self, counts: tuple[int, int]) -> None:
+        struct.pack_into("<QQ", self._map, 8, *counts)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether members should be left in the spool for others."""
+        return self._map[24] == 1
+
+    @wanted.setter
+    def wanted(self, wanted: bool) -> None:
+        self._map[24] = 1 if wanted else 0
+
+    @property
+    def item(self) -> tuple[str, str]:
+        """Id and printed path of the innermost item; both empty between jobs."""
+        length = int.from_bytes(self._map[57:59], "little")
+        identity = self._map[25:57].rstrip(b"\0").decode("ascii", "replace")
+        return identity, self._map[_PATH : _PATH + length].decode("utf-8", "replace")
+
+    @item.setter
+    def item(self, item: tuple[str, str]) -> None:
+        path = item[1].encode("utf-8", "replace")[: SIZE - _PATH]
+        self._map[25:57] = item[0].encode().ljust(32, b"\0")[:32]
+        self._map[57:59] = len(path).to_bytes(2, "little")
+        self._map[_PATH : _PATH + len(path)] = path
+
+    def close(self) -> None:
+        """Lets go of the memory."""
+        self._map.close()
+        os.close(self.descriptor)

@@ -1,0 +1,507 @@
+"""Bytes -> text: which encoding, how sure, what else it could be, and how much was lost.
+
+Order: a byte order mark; ASCII and valid UTF-8 (microseconds); UTF-16 and UTF-32 without a mark;
+7-bit escapes (ISO-2022, HZ); then every 8-bit codec decodes a sample and the likeliest text wins
+(`likelihood.py`). Where no East Asian set wins, chardet is asked: its models of single-byte
+languages are better than ours. A declared codec, by the caller or in the text itself (XML, HTML,
+a coding line), is followed unless the bytes contradict it clearly.
+
+Where a declared name has a wider cousin (gb2312 and gb18030, shift_jis and cp932) the declared one
+is used while every byte fits it; without a declaration the wider one is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import exp
+from typing import BinaryIO, NamedTuple
+
+from indexer import dprk, likelihood
+
+CHUNK = 1 << 20
+"""Bytes decoded at a time from a big file."""
+_PROBE = 256
+"""Bytes by which all codecs are compared; the best few go on to the whole sample."""
+_SAMPLE = 1536
+_HEAD = 64 * 1024
+_CHARDET_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A codec of Python's registry, a confidence from 0 to 1, and the next best codecs."""
+
+    codec: str
+    confidence: float
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Text and how it was come by; `lossy` counts bytes that stand as U+FFFD."""
+
+    text: str
+    codec: str
+    confidence: float
+    alternatives: tuple[str, ...]
+    lossy: int
+
+
+class Candidate(NamedTuple):
+    """A codec, the languages it is used for, and its rarity in nats."""
+
+    codec: str
+    languages: tuple[str, ...]
+    rarity: float = 0.0
+
+
+EAST = (
+    Candidate("cp949", ("ko",)),
+    Candidate("gb18030", ("hans", "hant", "ja", "ko", "cyrillic")),
+    Candidate("big5hkscs", ("hant", "ja", "cyrillic"), 2.0),
+    Candidate("cp950", ("hant",), 1.0),
+    Candidate("cp932", ("ja", "hant", "cyrillic")),
+    Candidate("euc_jp", ("ja", "hant", "cyrillic"), 1.0),
+    Candidate("johab", ("ko",), 4.0),
+    Candidate(dprk.NAME, ("ko",), 4.0),
+)
+WEST = (
+    Candidate("cp1252", ("western",)),
+    Candidate("cp437", ("western",), 2.0),
+    Candidate("cp850", ("western",), 2.0),
+    Candidate("mac_roman", ("western",), 3.0),
+    Candidate("cp1251", ("cyrillic",)),
+    Candidate("cp866", ("cyrillic",), 1.0),
+    Candidate("koi8_r", ("cyrillic",), 1.0),
+    Candidate("iso8859_5", ("cyrillic",), 4.0),
+    Candidate("mac_cyrillic", ("cyrillic",), 4.0),
+    Candidate("cp855", ("cyrillic",), 5.0),
+    Candidate("cp1250", ("central",), 1.0),
+    Candidate("iso8859_2", ("central",), 2.0),
+    Candidate("cp852", ("central",), 3.0),
+    Candidate("cp1254", ("turkish",), 2.0),
+    Candidate("cp857", ("turkish",), 3.0),
+    Candidate("cp1253", ("greek",), 1.0),
+    Candidate("cp737", ("greek",), 3.0),
+    Candidate("cp1255", ("hebrew",), 1.0),
+    Candidate("cp862", ("hebrew",), 3.0),
+    Candidate("cp1256", ("arabic",), 1.0),
+    Candidate("iso8859_6", ("arabic",), 3.0),
+    Candidate("cp874", ("thai",), 1.0),
+    Candidate("cp1257", ("baltic",), 3.0),
+)
+EASTERN_CODECS = frozenset(each.codec for each in EAST) | {
+    "big5",
+    "gbk",
+    "gb2312",
+    "euc_kr",
+    "shift_jis",
+    "euc_jis_2004",
+    "shift_jis_2004",
+}
+_EVERY_LANGUAGE = ("ascii", "hans", "hant", "ja", "ko", "cyrillic", "western", "greek", "hebrew", "arabic", "thai")
+_WIDER = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "big5": "cp950",
+    "cp950": "big5hkscs",
+    "iso8859_1": "cp1252",
+    "ascii": "cp1252",
+    "euc_jp": "euc_jis_2004",
+    "tis_620": "cp874",
+    "iso8859_11": "cp874",
+}
+_NAMES = {
+    "ks_c_5601-1987": "cp949",
+    "ks_c_5601": "cp949",
+    "uhc": "cp949",
+    "windows-949": "cp949",
+    "x-windows-949": "cp949",
+    "x-sjis": "shift_jis",
+    "windows-31j": "cp932",
+    "x-gbk": "gbk",
+    "x-euc-jp": "euc_jp",
+    "x-mac-cyrillic": "mac_cyrillic",
+    "x-mac-roman": "mac_roman",
+    "macintosh": "mac_roman",
+    "windows-874": "cp874",
+    "kps-9566": dprk.NAME,
+    "kps_9566": dprk.NAME,
+    "iso-8859-8-i": "iso8859_8",
+    "iso-8859-8-e": "iso8859_8",
+    "unicode": "utf-16",
+    "unicode-1-1-utf-8": "utf-8",
+}
+_NO_CHARSETS = frozenset(
+    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
+)
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"\x84\x31\x95\x33", "gb18030"),
+)
+_DECLARED = re.compile(
+    rb"""<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([\w.:-]{2,40})"""
+    rb"""|<meta[^>]{0,300}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w.:-]{2,40})"""
+    rb"""|\A(?:[^\n]{0,200}\n)?[ \t]{0,40}(?:\#|//|;|"|<!--|--|/\*)[^\n]{0,100}?coding[:=][ \t]{0,9}([-\w.]{2,40})"""
+    rb"""|\A@charset "([\w-]{2,40})\"""",
+    re.IGNORECASE,
+)
+_WORD = re.compile(rb"[\x80-\xff][\x30-\xff]{0,512}")
+_HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,200}~\}")
+
+
+def find_codec(name: str) -> str:
+    """The registry's name for a declared charset, or an empty string where there is none."""
+    label = name.strip().lower()
+    label = _NAMES.get(label, label)
+    if not label.isascii() or not label.isprintable() or len(label) > 40:
+        return ""
+    try:
+        found = codecs.lookup(label)
+    except LookupError:
+        return ""
+    # Codecs that are no charsets (zlib, rot13) must never be reached by a name in the evidence.
+    if not getattr(found, "_is_text_encoding", False) or found.name in _NO_CHARSETS:
+        return ""
+    return _plain(found.name)
+
+
+def _plain(codec: str) -> str:
+    return codec.replace("-", "_") if codec.startswith(("iso", "koi8", "mac")) else codec
+
+
+def detect(data: bytes, declared: str = "") -> Detection:
+    """The encoding of `data`, judged by its head and a sample of its bytes that are not ASCII."""
+    for mark, codec in _MARKS:
+        if data.startswith(mark):
+            return Detection(codec, 1.0)
+    if b"\0" not in data[:_HEAD]:
+        if data.isascii():
+            return _detect_seven_bit(data, declared)
+        if _is_utf8(data) and not _is_short_rival(data):
+            return Detection("utf-8", 0.99)
+    return _detect_wide(data) or _detect_eight_bit(data, declared)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # A cut in the middle of a character is no error of the encoding.
+        return error.end == len(data) > 3 and error.reason == "unexpected end of data" and error.start > 0
+    return True
+
+
+def _is_short_rival(data: bytes) -> bool:
+    """Whether valid UTF-8 is so short and so odd that a code page fits better."""
+    words = _WORD.findall(data[:64])
+    if len(data) > 12 or not words:
+        return False
+    best = _rank_eight_bit(b"\n".join(words))[0]
+    return best.nats > _unicode_nats(b"\n".join(words).decode("utf-8", "replace")) + 4.0
+
+
+def _unicode_nats(text: str) -> float:
+    return max(likelihood.table(language).score(text) for language in _EVERY_LANGUAGE)
+
+
+# -- 7 bits ------------------------------------------------------------------------------------
+
+
+def _detect_seven_bit(data: bytes, declared: str) -> Detection:
+    if b"\x1b$" in data or b"\x1b(" in data or b"\x0e" in data:
+        for codec in ("iso2022_jp", "iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004"):
+            text = _try(data, codec)
+            if text and not text.isascii():
+                return Detection(codec, 0.99)
+    if (
+        b"~{" in data
+        and _HZ.search(data)
+        and (text := _try(data, "hz"))
+        and likelihood.table("hans").score(_eastern_part(text)) > -9.5 * len(_eastern_part(text))
+    ):
+        return Detection("hz", 0.95, ("ascii",))
+    if (codec := find_codec(declared)) == "utf-7":
+        return Detection(codec, 0.9, ("ascii",))
+    return Detection("ascii", 1.0)
+
+
+def _eastern_part(text: str) -> str:
+    return "".join(char for char in text[:4096] if char > "\xff")
+
+
+def _try(data: bytes, codec: str) -> str:
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError:
+        return ""
+
+
+# -- UTF-16 and UTF-32 -------------------------------------------------------------------------
+
+
+def _detect_wide(data: bytes) -> Detection | None:
+    head = data[:512]
+    best: tuple[float, str] | None = None
+    for codec, unit in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
+        whole = head[: len(head) - len(head) % unit]
+        text = _cut_decode(whole, codec)
+        if not text:
+            continue
+        nats = _unicode_nats(text)
+        # Real text averages 3 to 7 nats; pairs of letters read as Han cost 13 and more.
+        if nats > -9.0 * len(text) and (best is None or nats > best[0]):
+            best = nats, codec
+    if best is None:
+        return None
+    nats, codec = best
+    if b"\0" not in head and nats < _rank_eight_bit(head)[0].nats:
+        return None
+    return Detection(codec, 0.97 if len(head) > 16 else 0.8)
+
+
+def _cut_decode(data: bytes, codec: str) -> str:
+    try:
+        return codecs.getincrementaldecoder(codec)().decode(data)
+    except UnicodeDecodeError:
+        return ""
+
+
+# -- 8 bits ------------------------------------------------------------------------------------
+
+
+class Ranked(NamedTuple):
+    """A codec with the log probability of the text it gives."""
+
+    nats: float
+    codec: str
+    text: str
+
+
+def sample(data: bytes) -> bytes:
+    """Words that hold bytes above 0x7F, one a line, from the head and, where that is poor, from further on.
+
+    No byte below 0x30 is ever the second of a pair, so a cut there is safe in every code page.
+    """
+    words: list[bytes] = []
+    size = 0
+    for start in (0, _HEAD, len(data) // 2, len(data) - _HEAD):
+        for match in _WORD.finditer(data, max(0, start), max(0, start) + _HEAD):
+            words.append(match[0])
+            size += len(match[0]) + 1
+            if size >= _SAMPLE:
+                return b"\n".join(words)
+        if start + _HEAD >= len(data):
+            break
+    return b"\n".join(words)
+
+
+def rank(data: bytes, candidates: tuple[Candidate, ...]) -> list[Ranked]:
+    """Candidates by the likelihood of the text that they make of `data`, best first."""
+    found = []
+    for candidate in candidates:
+        if candidate.codec == dprk.NAME and not dprk.is_known():
+            continue
+        text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data)
+        nats = max(likelihood.table(language).score(text) for language in candidate.languages)
+        found.append(Ranked(nats - candidate.rarity, candidate.codec, text))
+    return sorted(found, key=lambda each: -each.nats)
+
+
+def _rank_eight_bit(data: bytes) -> list[Ranked]:
+    probed = rank(data[:_PROBE], EAST + WEST)
+    if len(data) <= _PROBE:
+        return probed
+    close = {each.codec for each in probed if each.nats > probed[0].nats - 60.0}
+    return rank(data, tuple(each for each in EAST + WEST if each.codec in close))
+
+
+def _detect_eight_bit(data: bytes, declared: str) -> Detection:
+    words = sample(data) or data[:_PROBE]
+    ranked = _rank_eight_bit(words)
+    best = ranked[0]
+    for name in (declared, _declared_inside(data)):
+        if (codec := find_codec(name)) and (followed := _follow(data, words, codec, best)):
+            return Detection(followed, 0.95, _others(ranked, followed))
+    if best.codec in EASTERN_CODECS:
+        codec = _fit(data, ranked)
+        return Detection(codec, _confidence(ranked), _others(ranked, codec))
+    codec = _ask_chardet(data) if len(words) > 24 else ""
+    if codec:
+        return Detection(codec, 0.8, _others(ranked, codec))
+    return Detection(best.codec, _confidence(ranked), _others(ranked, best.codec))
+
+
+def _declared_inside(data: bytes) -> str:
+    match = _DECLARED.search(data, 0, 2048)
+    if not match:
+        return ""
+    return next(group for group in match.groups() if group).decode("ascii", "ignore")
+
+
+def _follow(data: bytes, words: bytes, codec: str, best: Ranked) -> str:
+    """The declared codec or its wider cousin, unless the bytes contradict it."""
+    if codec.startswith(("utf", "iso2022", "hz")):
+        return ""
+    while codec:
+        if codec == "iso8859_1" and re.search(rb"[\x80-\x9f]", data[:_HEAD]):
+            codec = "cp1252"
+        languages = next((each.languages for each in EAST + WEST if each.codec == codec), _EVERY_LANGUAGE)
+        text = codecs.getincrementaldecoder(codec)("replace").decode(words)
+        nats = max(likelihood.table(language).score(text) for language in languages)
+        if nats < best.nats - max(14.0, 0.5 * len(words)):
+            return ""
+        if _fits(data, codec):
+            return codec
+        codec = _WIDER.get(codec, "")
+    return ""
+
+
+def _fits(data: bytes, codec: str) -> bool:
+    decoder = codecs.getincrementaldecoder(codec)()
+    try:
+        for start in range(0, len(data), CHUNK):
+            decoder.decode(data[start : start + CHUNK])
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _fit(data: bytes, ranked: list[Ranked]) -> str:
+    """The best codec, or the next that is close to it and decodes every byte where it does not."""
+    best = ranked[0]
+    if _fits(data, best.codec):
+        return best.codec
+    close = (each.codec for each in ranked[1:4] if each.nats > best.nats - 0.02 * len(best.text) - 4.0)
+    wider = (_WIDER[best.codec],) if best.codec in _WIDER else ()
+    return next((codec for codec in (*wider, *close) if _fits(data, codec)), best.codec)
+
+
+def _confidence(ranked: list[Ranked]) -> float:
+    best = ranked[0]
+    rival = next((each for each in ranked[1:] if each.text != best.text), None)
+    gap = best.nats - rival.nats if rival else 20.0
+    share = max(best.text.count("\ufffd"), 0) / max(1, len(best.text))
+    return round(max(0.0, (1.0 - 0.5 * exp(-gap / 5.0)) * (1.0 - 2.0 * share)), 3)
+
+
+def _others(ranked: list[Ranked], chosen: str) -> tuple[str, ...]:
+    """Up to three codecs that give another text and are not hopeless."""
+    best = ranked[0]
+    limit = best.nats - 10.0 - 0.6 * len(best.text)
+    texts = {each.text for each in ranked if each.codec == chosen}
+    others = []
+    for each in ranked:
+        if each.codec != chosen and each.text not in texts and each.nats > limit:
+            texts.add(each.text)
+            others.append(each.codec)
+    return tuple(others[:3])
+
+
+@cache
+def _chardet() -> object:
+    try:
+        import chardet
+    except ImportError:
+        return None
+    return chardet
+
+
+def _ask_chardet(data: bytes) -> str:
+    """What chardet says, where Python can decode by it; else an empty string."""
+    library = _chardet()
+    if library is None:
+        return ""
+    answer = library.detect(data[:_HEAD], max_bytes=_CHARDET_BYTES)  # type: ignore[attr-defined]
+    return find_codec(answer["encoding"] or "")
+
+
+# -- decoding ----------------------------------------------------------------------------------
+
+_lost = threading.local()
+
+
+def _count_lost(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    _lost.bytes = getattr(_lost, "bytes", 0) + error.end - error.start
+    return "\ufffd", error.end
+
+
+_ERRORS = "archivore-count"
+codecs.register_error(_ERRORS, _count_lost)
+
+
+def decode(data: bytes, declared: str = "") -> Decoded:
+    """All of `data` as text, its byte order mark taken off; never raises on any bytes."""
+    found = detect(data, declared)
+    text, lossy = decode_as(data, found.codec)
+    return Decoded(text, found.codec, found.confidence, found.alternatives, lossy)
+
+
+def decode_as(data: bytes, codec: str) -> tuple[str, int]:
+    """The text by a given codec, and how many bytes of it stand as U+FFFD.
+
+    Raises:
+        LookupError: if there is no such codec.
+    """
+    _lost.bytes = 0
+    text = data.decode(codec, _ERRORS)
+    return text.removeprefix("\ufeff"), _lost.bytes
+
+
+class TextReader:
+    """Iterates over the text of a big file in pieces, holding no more than one chunk.
+
+    Detection waits for the first chunk that is not ASCII, so that a log whose only foreign word
+    stands in its last line is still read rightly.
+
+    Args:
+        file: read from where it stands to its end.
+        declared: a charset that the container or the protocol names.
+    """
+
+    def __init__(self, file: BinaryIO, declared: str = "", *, chunk: int = CHUNK) -> None:
+        self.detection = Detection("ascii", 1.0)
+        self.lossy = 0
+        self._file = file
+        self._declared = declared
+        self._chunk = chunk
+
+    def __iter__(self) -> Iterator[str]:
+        decoder: codecs.IncrementalDecoder | None = None
+        first = True
+        while data := self._file.read(self._chunk):
+            if decoder is None:
+                found = detect(data, self._declared)
+                if found.codec == "ascii":
+                    yield data.decode("ascii")
+                    first = False
+                    continue
+                self.detection = found
+                decoder = codecs.getincrementaldecoder(found.codec)(_ERRORS)
+            text = self._decode(decoder, data)
+            if first and text:
+                text = text.removeprefix("\ufeff")
+                first = False
+            if text:
+                yield text
+        if decoder is not None and (rest := self._decode(decoder, b"", final=True)):
+            yield rest
+
+    def _decode(self, decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool = False) -> str:
+        _lost.bytes = 0
+        text = decoder.decode(data, final)
+        self.lossy += _lost.bytes
+        return text

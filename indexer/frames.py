@@ -1,0 +1,179 @@
+"""What the process that writes the case and its workers say to each other.
+
+A frame is a length (4 bytes, little-endian) and a msgpack of one of the tagged values below. Nothing
+is ever pickled: a worker that reads hostile bytes can say no more than these values can hold.
+
+    parent -> worker   Hello once, then Jobs and Fetches, and an Answer to each Ask
+    worker -> parent   Texts, Item, Ask, Spilled while a job runs, Done after it; Pieces, or Failed
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import msgspec
+
+from indexer.errors import StoreError
+from indexer.limits import Limits
+from indexer.model import Found, Problem, Provenance, Source
+from indexer.passwords import Password
+from indexer.places import Avoided, Known, Place, Spent
+
+LONGEST = 1 << 28
+"""A longer frame is no frame of ours: one text chunk has a few MiB at the most."""
+
+
+class Hello(msgspec.Struct, tag=True, frozen=True):
+    """The first frame: everything that stays the same for a worker's life."""
+
+    limits: Limits
+    passwords: tuple[Password, ...]
+    handler_files: tuple[str, ...]
+    scratch: str
+
+
+class Job(msgspec.Struct, tag=True, frozen=True):
+    """One root, or one spooled or re-opened member, to be walked.
+
+    `spooled` is the spool file that holds the bytes; without it they are opened in the source, and
+    where the place has more than one hop, found again inside its containers.
+    """
+
+    number: int
+    place: Place
+    source: Source
+    spooled: str = ""
+    done: dict[str, Spent] = {}
+    avoid: dict[str, Avoided] = {}
+    alone: bool = False
+
+
+class Fetch(msgspec.Struct, tag=True, frozen=True):
+    """Sends the bytes of one item, found again by its provenance."""
+
+    provenance: Provenance
+    source: Source
+
+
+class Answer(msgspec.Struct, tag=True, frozen=True):
+    """Whether the content asked for is known."""
+
+    known: Known | None
+
+
+class Texts(msgspec.Struct, tag=True, frozen=True):
+    """One chunk of a reading's texts, packed."""
+
+    key: str
+    number: int
+    body: bytes
+
+
+class Item(msgspec.Struct, tag=True, frozen=True):
+    """A finished item."""
+
+    found: Found
+
+
+class Ask(msgspec.Struct, tag=True, frozen=True):
+    """Is this reading known? The worker waits for the Answer."""
+
+    key: str
+
+
+class Spilled(msgspec.Struct, tag=True, frozen=True):
+    """A member left in the spool for an idle worker."""
+
+    place: Place
+    path: str
+    size: int
+
+
+class Done(msgspec.Struct, tag=True, frozen=True):
+    """The job with this number is finished; every frame of it went before."""
+
+    number: int
+
+
+class Piece(msgspec.Struct, tag=True, frozen=True):
+    """The next bytes of what was to be fetched; empty at the end."""
+
+    data: bytes
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """What was to be fetched is not to be had."""
+
+    problem: Problem
+
+
+ToWorker = Hello | Job | Fetch | Answer
+FromWorker = Texts | Item | Ask | Spilled | Done | Piece | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker = msgspec.msgpack.Decoder(ToWorker)
+_from_worker = msgspec.msgpack.Decoder(FromWorker)
+
+
+def send(channel: socket.socket, frame: ToWorker | FromWorker) -> None:
+    """Sends one frame, waiting until it is out."""
+    body = _encoder.encode(frame)
+    channel.sendall(len(body).to_bytes(4, "little") + body)
+
+
+def receive(channel: socket.socket) -> ToWorker | None:
+    """The next frame in a worker; None where the parent is gone."""
+    head = _exactly(channel, 4)
+    body = _exactly(channel, int.from_bytes(head, "little")) if head else b""
+    return _to_worker.decode(body) if body else None
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes:
+    parts = []
+    while size:
+        part = channel.recv(min(size, 1 << 20))
+        if not part:
+            return b""
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+class Inbox:
+    """Frames from one worker, taken apart as bytes come in; never blocks."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._held = bytearray()
+
+    def frames(self) -> Iterator[FromWorker]:
+        """Every whole frame that has arrived.
+
+        Raises:
+            EOFError: the worker closed its end.
+            StoreError: what came is no frame.
+        """
+        try:
+            part = self._channel.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionError as error:
+            raise EOFError from error
+        if not part:
+            raise EOFError
+        self._held += part
+        start = 0
+        while len(self._held) - start >= 4:
+            size = int.from_bytes(self._held[start : start + 4], "little")
+            if size > LONGEST:
+                raise StoreError(f"a worker sent a frame of {size} bytes")
+            if len(self._held) - start - 4 < size:
+                break
+            body = bytes(self._held[start + 4 : start + 4 + size])
+            start += 4 + size
+            try:
+                yield _from_worker.decode(body)
+            except msgspec.DecodeError as error:
+                raise StoreError(f"a worker sent what is no frame: {error}") from error
+        del self._held[:start]

@@ -1,0 +1,163 @@
+"""Inside a worker process: takes jobs, walks them, and sends frames; holds no store and no network.
+
+The process bounds itself before it touches evidence: address space, CPU time per item, no core
+files, and it dies with its parent. What it cannot bound (a hang, memory outside its address space)
+the parent ends, see `workers.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from indexer import frames
+from indexer.board import Board
+from indexer.crawl import Crawler, without_bytes
+from indexer.identify import UNKNOWN
+from indexer.limits import Limits
+from indexer.model import Found, Problem, Provenance, Text
+from indexer.packing import pack_texts
+from indexer.places import Known, Place, Task
+from indexer.registry import all_handlers, handlers_in, in_order
+from indexer.reopen import reopen
+from indexer.sources import open_evidence, watch
+
+_PR_SET_PDEATHSIG = 1
+_CPU_GRACE = 30
+"""Seconds of CPU beyond an item's allowance before the kernel ends the worker."""
+
+
+def serve(channel_descriptor: int, board_descriptor: int) -> None:
+    """Works until the parent closes the channel."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    channel = socket.socket(fileno=channel_descriptor)
+    hello = frames.receive(channel)
+    if not isinstance(hello, frames.Hello):
+        return
+    _bound(hello.limits)
+    handlers = list(all_handlers())
+    for path in hello.handler_files:
+        handlers += handlers_in(path)
+    outlet = _Outlet(channel, Board(board_descriptor), hello)
+    crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch)
+    while frame := frames.receive(channel):
+        if isinstance(frame, frames.Job):
+            _work(crawler, outlet, frame)
+            outlet.rest()
+            frames.send(channel, frames.Done(frame.number))
+        elif isinstance(frame, frames.Fetch):
+            _fetch(crawler, channel, frame)
+
+
+def _bound(limits: Limits) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
+    task = Task(job.done, job.avoid, job.alone)
+    avoided = job.avoid.get(job.place.provenance.id)
+    if avoided and avoided.deaths > 1:
+        outlet.item(without_bytes(job.place, UNKNOWN, avoided.problem))
+        return
+    outlet.enter(job.place.provenance, time.monotonic() + crawler.limits.seconds)
+    with ExitStack() as stack:
+        recheck: Callable[[], Problem | None] = lambda: None  # noqa: E731 - a default, not a function of its own
+        place = job.place
+        if job.spooled:
+            file: BinaryIO = stack.enter_context(Path(job.spooled).open("rb"))
+        else:
+            opened = crawler.fence(_open, crawler, job, stack)
+            if isinstance(opened, Problem):
+                outlet.item(without_bytes(job.place, UNKNOWN, opened))
+                return
+            place, file = opened
+            if len(place.provenance.hops) == 1:
+                recheck = watch(file)
+        crawler.walk(place, file, task, recheck)
+
+
+def _open(crawler: Crawler, job: frames.Job, stack: ExitStack) -> tuple[Place, BinaryIO]:
+    if len(job.place.provenance.hops) == 1:
+        return job.place, stack.enter_context(open_evidence(job.source, job.place.provenance.hops[0].raw))
+    return stack.enter_context(reopen(job.source, job.place.provenance, crawler))
+
+
+def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> None:
+    def pieces() -> None:
+        with reopen(fetch.source, fetch.provenance, crawler) as (_, file):
+            file.seek(0)
+            while data := file.read(1 << 20):
+                frames.send(channel, frames.Piece(data))
+
+    problem = crawler.fence(pieces)
+    frames.send(channel, frames.Failed(problem) if isinstance(problem, Problem) else frames.Piece(b""))
+
+
+class _Outlet:
+    """Sends what the crawler finds, and keeps the board up to date."""
+
+    def __init__(self, channel: socket.socket, board: Board, hello: frames.Hello) -> None:
+        self._channel = channel
+        self._board = board
+        self._scratch = hello.scratch
+        self._stack: list[tuple[str, str]] = []
+        self._spilled = 0
+        self._cpu = 0
+
+    def enter(self, provenance: Provenance, deadline: float) -> None:
+        self._stack.append((provenance.id, str(provenance)))
+        self._board.item = self._stack[-1]
+        read, entered = self._board.read
+        self._board.read = (read, entered + 1)
+        self.tick(deadline)
+
+    def leave(self) -> None:
+        self._stack.pop()
+        if self._stack:
+            self._board.item = self._stack[-1]
+
+    def tick(self, deadline: float) -> None:
+        self._board.deadline = deadline
+        allowed = int(time.process_time() + deadline - time.monotonic()) + _CPU_GRACE
+        if abs(allowed - self._cpu) > 5:
+            resource.setrlimit(resource.RLIMIT_CPU, (max(allowed, 1), resource.RLIM_INFINITY))
+            self._cpu = allowed
+
+    def rest(self) -> None:
+        """Between jobs: nothing is being read, nothing is due."""
+        self._stack.clear()
+        self._board.item = ("", "")
+        self._board.deadline = 0.0
+
+    def known(self, key: str) -> Known | None:
+        frames.send(self._channel, frames.Ask(key))
+        answer = frames.receive(self._channel)
+        return answer.known if isinstance(answer, frames.Answer) else None
+
+    def text(self, key: str, number: int, texts: Sequence[Text]) -> None:
+        frames.send(self._channel, frames.Texts(key, number, pack_texts(texts)))
+
+    def item(self, found: Found) -> None:
+        read, entered = self._board.read
+        self._board.read = (read + (found.size or 0), entered)
+        frames.send(self._channel, frames.Item(found))
+
+    def spill(self, place: Place, held: BinaryIO, size: int) -> bool:
+        if not self._board.wanted:
+            return False
+        self._spilled += 1
+        path = Path(self._scratch) / f"{place.provenance.id}-{self._spilled}"
+        with path.open("xb") as file:
+            while chunk := held.read(1 << 20):
+                file.write(chunk)
+        frames.send(self._channel, frames.Spilled(place, str(path), size))
+        return True

@@ -1,0 +1,184 @@
+"""The worker processes, seen from the parent: started, heard, watched, ended and replaced.
+
+A worker is one long-lived `python -I` with a socket and a board. It is killed when the board's
+deadline passes (`timeout`) or its memory outgrows the limit (`memory`); when it dies by itself, the
+signal or exit code tells why (`crash`). In every case the board names the item it was reading.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from indexer import frames
+from indexer.board import Board
+from indexer.errors import StoreError
+from indexer.model import Cause, Problem
+
+_START = "import sys; from indexer.worker import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+_GRACE = 2.0
+"""Seconds past a deadline before the parent acts: the crawler's own checks come first."""
+_WATCH = 0.25
+"""Seconds between two looks at every worker's clock and memory."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a worker: which item it was reading (empty between items), and why it ended."""
+
+    item: str
+    path: str
+    problem: Problem
+
+
+class Worker:
+    """One process. `jobs` are the numbers of the jobs it has, the one in work first."""
+
+    def __init__(self, hello: frames.Hello) -> None:
+        self.board = Board()
+        self.jobs: deque[int] = deque()
+        self.channel, theirs = socket.socketpair()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        with theirs:
+            command = [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self.board.descriptor)]
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                pass_fds=(theirs.fileno(), self.board.descriptor),
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                process_group=0,
+            )
+        self.inbox = frames.Inbox(self.channel)
+        self._ended: tuple[Cause, str] | None = None
+        frames.send(self.channel, hello)
+
+    def give(self, job: frames.Job) -> None:
+        """Hands over a job; jobs are done in the order given."""
+        self.jobs.append(job.number)
+        frames.send(self.channel, job)
+
+    def look(self, now: float, memory: int) -> None:
+        """Ends the process where its time or its memory has run out; its death is heard later."""
+        deadline = self.board.deadline
+        if deadline and now > deadline + _GRACE:
+            self._end("timeout", f"no sign of life within its time ({now - deadline:.0f} s over)")
+        elif self._resident() > memory:
+            self._end("memory", f"memory: more than {memory} bytes were used")
+
+    def death(self) -> Death:
+        """Waits for the process to end and tells how it did."""
+        self.process.kill()
+        code = self.process.wait()
+        item, path = self.board.item
+        cause, message = self._ended or _told_by(code)
+        return Death(item, path, Problem(cause, message))
+
+    def last_words(self) -> str:
+        """The end of what the process wrote to stderr."""
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - 2000))
+        return self._log.read().decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """Ends the process if it still runs and lets go of everything."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.channel.close()
+        self.board.close()
+        self._log.close()
+
+    def _end(self, cause: Cause, message: str) -> None:
+        if self._ended is None:
+            self._ended = (cause, message)
+            self.process.kill()
+
+    def _resident(self) -> int:
+        try:
+            with open(f"/proc/{self.process.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0  # it just ended
+
+
+def _told_by(code: int) -> tuple[Cause, str]:
+    if code == -signal.SIGXCPU:
+        return "timeout", "used up its CPU time"
+    if code == -signal.SIGKILL:
+        return "memory", "killed from outside, as the kernel does when memory runs out"
+    if code < 0:
+        return "crash", f"the reader was ended by {signal.Signals(-code).name}"
+    return "crash", f"the reader ended itself with exit code {code}"
+
+
+class Pool:
+    """As many workers as there are jobs to do at once; a dead one is replaced where it stood."""
+
+    def __init__(self, hello: frames.Hello, count: int) -> None:
+        self._hello = hello
+        self._selector = selectors.DefaultSelector()
+        self._looked = 0.0
+        self._silent_deaths = 0
+        self.peak = 0
+        self.workers: list[Worker] = []
+        for _ in range(count):
+            self._start()
+
+    def hear(self, seconds: float) -> list[tuple[Worker, frames.FromWorker | Death]]:
+        """What workers said within `seconds`, deaths included; a dead worker is already replaced.
+
+        Raises:
+            StoreError: workers die before they can work; their last words are in the message.
+        """
+        heard: list[tuple[Worker, frames.FromWorker | Death]] = []
+        for key, _ in self._selector.select(seconds):
+            worker: Worker = key.data
+            try:
+                heard += [(worker, frame) for frame in worker.inbox.frames()]
+                self._silent_deaths = 0
+            except EOFError:
+                heard.append((worker, self._bury(worker)))
+        now = time.monotonic()
+        if now - self._looked > _WATCH:
+            self._looked = now
+            for worker in self.workers:
+                worker.look(now, self._hello.limits.memory)
+        return heard
+
+    def replace(self, worker: Worker) -> None:
+        """Kills a worker and puts a new one in its place, with no death to be heard of."""
+        self._selector.unregister(worker.channel)
+        self.workers.remove(worker)
+        worker.close()
+        self._start()
+
+    def close(self) -> None:
+        """Ends all workers."""
+        for worker in self.workers:
+            worker.close()
+        self._selector.close()
+
+    def _start(self) -> None:
+        worker = Worker(self._hello)
+        self.workers.append(worker)
+        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+
+    def _bury(self, worker: Worker) -> Death:
+        death = worker.death()
+        if not death.item:
+            self._silent_deaths += 1
+            if self._silent_deaths > len(self.workers) + 2:
+                raise StoreError(f"worker processes end before they can work: {worker.last_words()}")
+        self.replace(worker)
+        return death
