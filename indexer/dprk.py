@@ -11,8 +11,12 @@ from __future__ import annotations
 import codecs
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from indexer.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 NAME = "kps9566"
 _UNITS = re.compile(rb"[\x00-\x80]+|[\x81-\xfe][\x40-\xfe]|[\x81-\xff]")
@@ -36,13 +40,13 @@ def is_known() -> bool:
         return False
 
 
-def decode(data: bytes, errors: str = "strict") -> tuple[str, int]:
+def decode(data: ReadableBuffer, errors: str = "strict", /) -> tuple[str, int]:
     """The text, and how many bytes it stands for, as the codec machinery wants it."""
-    data = bytes(data)
+    raw = bytes(data)
     table = pairs()
     out: list[str] = []
     position = 0
-    for match in _UNITS.finditer(data):
+    for match in _UNITS.finditer(raw):
         unit = match[0]
         if unit[0] < 0x81:
             out.append(unit.decode("latin-1"))
@@ -51,7 +55,7 @@ def decode(data: bytes, errors: str = "strict") -> tuple[str, int]:
         else:
             # The second byte may be plain ASCII, which must not be lost with the first.
             end = match.end() if unit[-1] > 0x7F else match.start() + 1
-            error = UnicodeDecodeError(NAME, data, match.start(), end, "not in KPS 9566")
+            error = UnicodeDecodeError(NAME, raw, match.start(), end, "not in KPS 9566")
             out.append(str(codecs.lookup_error(errors)(error)[0]))
             if end < match.end():
                 out.append(chr(unit[1]))
@@ -59,7 +63,7 @@ def decode(data: bytes, errors: str = "strict") -> tuple[str, int]:
     return "".join(out), position
 
 
-def encode(text: str, errors: str = "strict") -> tuple[bytes, int]:
+def encode(text: str, errors: str = "strict", /) -> tuple[bytes, int]:
     """The bytes of `text`; for tests and fixtures."""
     table = {char: raw for raw, char in pairs().items()}
     out: list[bytes] = []
@@ -76,11 +80,12 @@ def encode(text: str, errors: str = "strict") -> tuple[bytes, int]:
 
 
 class _Incremental(codecs.BufferedIncrementalDecoder):
-    def _buffer_decode(self, data: bytes, errors: str, final: bool) -> tuple[str, int]:
+    def _buffer_decode(self, data: ReadableBuffer, errors: str, final: bool) -> tuple[str, int]:
         # No pair begins below 0x81, so a run of leads at the end starts a unit: odd means half a pair.
-        run = len(data) - len(data.rstrip(_LEADS))
-        end = len(data) if final else len(data) - run % 2
-        return decode(data[:end], errors)[0], end
+        raw = bytes(data)
+        run = len(raw) - len(raw.rstrip(_LEADS))
+        end = len(raw) if final else len(raw) - run % 2
+        return decode(raw[:end], errors)[0], end
 
 
 _LEADS = bytes(range(0x81, 0xFF))

@@ -10,6 +10,7 @@ Strict decoding is no proof: North Korean text passes as valid GB 18030, UHC and
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
 from math import log
@@ -17,7 +18,7 @@ from pathlib import Path
 
 _RANKS = Path(__file__).with_name("encodings_ranks.json")
 _ENGLISH = "etaoinsrhldcumfpgwybvkxjqz"
-LOST = -14.0
+LOST = -18.0
 """Nats for one undecodable byte: dearer than any honest character, so that few are forgiven."""
 NOISE = -20.0
 
@@ -74,13 +75,20 @@ _BLOCKS: tuple[tuple[int, float], ...] = (
     (0x110000, NOISE),
 )
 
+_BLOCK_ENDS = [end for end, _ in _BLOCKS]
+_BLOCK_NATS = [nats for _, nats in _BLOCKS]
+_REMEMBERED = 30_000
+"""Characters held by one table: the cost of unlisted ones is remembered, but not without end."""
+
 
 class Table(dict[str, float]):
     """Character -> log probability; what is not listed is judged by its block."""
 
     def __missing__(self, char: str) -> float:
-        code = ord(char)
-        return next(nats for end, nats in _BLOCKS if code < end)
+        nats = _BLOCK_NATS[bisect_right(_BLOCK_ENDS, ord(char))]
+        if len(self) < _REMEMBERED:
+            self[char] = nats
+        return nats
 
     def score(self, text: str) -> float:
         """The log probability of `text`, character by character."""
@@ -126,8 +134,10 @@ def _fill_flat(result: Table, chars: Iterable[str], nats: float) -> None:
 
 def _fill_letters(result: Table, letters: str) -> None:
     alphabet = letters[0] not in "éáāı"
-    # An alphabet is most of its text; accented letters stand between plain ones.
+    # An alphabet is all of its words; accented letters stand between plain ones.
     top, bend = (-2.5, 6.0) if alphabet else (-5.2, 12.0)
+    if alphabet:
+        result.update((char, nats - 4.0) for char, nats in _ascii().items() if char.isalpha())
     for rank, char in enumerate(letters):
         nats = top - log(1 + rank / bend)
         result.setdefault(char, nats)
@@ -168,7 +178,7 @@ def _fill_ja(result: Table) -> None:
     _fill(result, ranks()["kana"], -3.3, 10.0, -8.5)
     _fill(result, ranks()["ja"], -5.0, 25.0, -9.0)
     # Half-width kana are one byte each in Shift-JIS: cheap ones would make every high byte Japanese.
-    _fill_flat(result, (chr(code) for code in range(0xFF61, 0xFFA0)), -8.0)
+    _fill(result, _HALF_WIDTH, -5.8, 12.0, -8.0)
     level_1 = _square("euc_jp", 0xB0, 0xCF, _GR)
     _fill_flat(result, level_1, -10.3)
     _fill_flat(result, _square("euc_jp", 0xD0, 0xF4, _GR), -12.8)
@@ -180,5 +190,6 @@ def _fill_ko(result: Table) -> None:
     _fill_flat(result, _square("euc_kr", 0xCA, 0xFD, _GR), -11.8)
 
 
+_HALF_WIDTH = "ﾝｽﾄﾙﾗﾘｲｸｱｼﾞﾚﾛﾌﾟﾏｺｶﾒﾃﾊｰﾀﾑｵﾅﾐﾆｴﾁｳｾｷﾀﾞｹﾋﾉﾓｿﾂﾜﾔｻﾎﾈﾖﾕﾇﾍｯｬｭｮｧｨｩｪｫｦ｡｢｣､･"
 _EAST = {"hans": _fill_hans, "hant": _fill_hant, "ja": _fill_ja, "ko": _fill_ko}
 EASTERN = tuple(_EAST)

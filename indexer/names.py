@@ -6,8 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from indexer.encodings import alternatives_of, confidence_of, find_codec, rank_names, unicode_nats
+from indexer.errors import UsageError
 from indexer.model import Field
 
+_NAME_BYTES = 1024
+"""Bytes of one name that vote; a name of 65 000 bytes is an attack, not evidence."""
+_EVIDENCE_BYTES = 4096
+_CLEARLY = 8.0
+"""Nats by which UTF-8 must be the likelier reading of a single name among others."""
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -55,11 +62,72 @@ class Decision:
 def decode_names(raws: Sequence[bytes], *, declared: str = "") -> Decision:
     """All names of one container, decoded by the one codec that fits them best.
 
+    Every distinct part of a path votes once; ASCII parts prove nothing and have no vote. A name
+    that the winner cannot read, or that is clearly UTF-8 among others, is read as UTF-8: archives
+    that two programs wrote to hold both.
+
     Args:
         raws: names as the container holds them, all of unknown encoding.
         declared: a codec that the container names; followed where every name decodes by it.
     """
+    if all(raw.isascii() for raw in raws):
+        return Decision(tuple(raw.decode("ascii") for raw in raws), "ascii", 1.0)
+    if (codec := find_codec(declared)) and (names := _read_all(raws, codec)) is not None:
+        return Decision(names, codec, 1.0)
+    evidence = _evidence(raws)
+    ranked = rank_names(evidence)
+    best = ranked[0]
+    if best.codec == "utf-8":
+        names = tuple(raw.decode("utf-8", "replace") for raw in raws)
+    else:
+        names = tuple(_read_one(raw, best.codec) for raw in raws)
+    return Decision(names, best.codec, confidence_of(ranked), alternatives_of(ranked, best.codec))
+
+
+def decode_as(raws: Sequence[bytes], codec: str) -> Decision:
+    """The same names by a codec of the analyst's choice; what does not decode becomes U+FFFD.
+
+    Raises:
+        UsageError: if there is no such codec.
+    """
+    known = find_codec(codec)
+    if not known:
+        raise UsageError(f"no such encoding: {codec!r}; try utf-8, cp949, gb18030, big5, cp932, cp866, koi8-r")
+    return Decision(tuple(raw.decode(known, "replace") for raw in raws), known, 1.0)
+
+
+def _read_all(raws: Sequence[bytes], codec: str) -> tuple[str, ...] | None:
     try:
-        return Decision(tuple(raw.decode(declared or "utf-8") for raw in raws), declared or "utf-8", 1.0)
-    except (UnicodeDecodeError, LookupError):
-        return Decision(tuple(raw.decode("cp437") for raw in raws), "cp437", 0.1)
+        return tuple(raw.decode(codec) for raw in raws)
+    except UnicodeDecodeError:
+        return None
+
+
+def _evidence(raws: Sequence[bytes]) -> bytes:
+    """Distinct parts that are not ASCII, one a line; a slash is never half of a character."""
+    parts: dict[bytes, None] = {}
+    size = 0
+    for raw in raws:
+        if raw.isascii():
+            continue
+        for part in raw[:_NAME_BYTES].split(b"/"):
+            if part not in parts and not part.isascii():
+                parts[part] = None
+                size += len(part) + 1
+        if size > _EVIDENCE_BYTES:
+            break
+    return b"\n".join(parts)[:_EVIDENCE_BYTES]
+
+
+def _read_one(raw: bytes, codec: str) -> str:
+    try:
+        text = raw.decode(codec)
+    except UnicodeDecodeError:
+        text = ""
+    if raw.isascii():
+        return text
+    try:
+        other = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return text or raw.decode(codec, "replace")
+    return other if not text or unicode_nats(other[:256]) > unicode_nats(text[:256]) + _CLEARLY else text
