@@ -1,0 +1,292 @@
+"""The parts of a document that is a zip file of XML: read within bounds, damage told, text kept.
+
+Parts are read from the archive's directory with our own few lines, because the standard library
+drops the last piece of a member whose checksum is wrong. XML goes through lxml as a stream of plain
+events: no tree is built, so that a sheet of a million rows costs no more memory than one row.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, BinaryIO, cast
+
+from indexer.errors import EvidenceError
+from indexer.handler import Stream
+from indexer.limits import GIB, KIB, MIB
+from indexer.model import Cause, Child, Field, Problem, Timestamp
+from indexer.timestamps import from_dos
+
+START, END, DATA = 0, 1, 2
+Event = tuple[int, str, dict[str, str]]
+"""START with a tag and its attributes, END with a tag, DATA with text; names as `prefix:name`."""
+
+XML_BYTES = 2 * GIB
+"""Unpacked bytes of one XML part; the largest sheet that Excel writes has about half of that."""
+PENDING_CHARS = 64 * MIB
+"""Text that one piece of XML may expand to: more than that is entities gone wild."""
+_PIECE = 64 * KIB
+_NO_DATE = (1980, 1, 1)
+_DIGITS = re.compile(r"(\d+)")
+_OPEN_ERRORS = (zipfile.BadZipFile, OSError, ValueError, OverflowError, struct.error, NotImplementedError)
+
+
+class Parts:
+    """The members of a document by name; names are matched without regard to case.
+
+    `problems` gathers what was wrong with parts while they were read.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        try:
+            self.infos = zipfile.ZipFile(stream).infolist()
+        except _OPEN_ERRORS as error:
+            raise EvidenceError("corrupt", f"the zip directory cannot be read: {error}") from error
+        self.stream = stream
+        self.problems: list[Problem] = []
+        self._by_name = {_key(info.filename): info for info in self.infos}
+        self._taken: set[int] = set()
+
+    def names(self) -> list[str]:
+        """Every part's key: lower case, forward slashes, numbers in their natural order."""
+        return sorted(self._by_name, key=lambda name: [int(x) if x.isdigit() else x for x in _DIGITS.split(name)])
+
+    def __contains__(self, name: str) -> bool:
+        return _key(name) in self._by_name
+
+    def take(self, name: str) -> None:
+        """Marks a part as understood, so that it is not offered as a member."""
+        if info := self._by_name.get(_key(name)):
+            self._taken.add(id(info))
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The bytes of a part, piece by piece; it counts as understood.
+
+        Raises:
+            EvidenceError: after the last piece that could be had.
+        """
+        self.take(name)
+        info = self._by_name.get(_key(name))
+        return _unpack(self.stream, info) if info else iter(())
+
+    def read(self, name: str, most: int = 16 * MIB) -> bytes:
+        """The whole of a small part, cut at `most` bytes; trouble goes to `problems`."""
+        held = bytearray()
+        try:
+            for piece in self.pieces(name):
+                held += piece
+                if len(held) > most:
+                    raise EvidenceError("limit", f"more than {most} bytes where a small part was expected")
+        except EvidenceError as error:
+            self._note(error.cause, name, error.message)
+        return bytes(held[:most])
+
+    def events(self, name: str, prefixes: dict[str, str]) -> Iterator[Event]:
+        """The XML events of a part; what was wrong with it goes to `problems`."""
+        if name not in self:
+            return
+        reader = XmlReader(prefixes)
+        try:
+            yield from reader.events(self.pieces(name))
+        except EvidenceError as error:
+            self._note(error.cause, name, error.message)
+        if reader.fault:
+            self._note("corrupt", name, reader.fault)
+
+    def members(self) -> Iterator[Child]:
+        """Every part that was not taken, in the order of the archive, folders left out."""
+        for info in self.infos:
+            if id(info) in self._taken or info.filename.endswith("/"):
+                continue
+            codec = "utf-8" if info.flag_bits & 0x800 else "cp437"
+            raw = info.orig_filename.encode(codec, "surrogateescape")
+            yield Child(info.filename, raw, partial(_open, self.stream, info), _times(info), _fields(info))
+
+    def encrypted(self) -> bool:
+        """Whether any part carries the flag of zip encryption."""
+        return any(info.flag_bits & 1 for info in self.infos)
+
+    def _note(self, cause: Cause, name: str, message: str) -> None:
+        problem = Problem(cause, f"{name}: {message}", resolution="read up to there")
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+class XmlReader:
+    """XML as events, with short names for the namespaces it is told.
+
+    Args:
+        prefixes: namespace -> prefix; names of other namespaces come without one.
+    """
+
+    def __init__(self, prefixes: dict[str, str]) -> None:
+        self.fault = ""
+        self._names: dict[str, str] = {}
+        self._prefixes = prefixes
+        self._events: list[Event] = []
+        self._chars = 0
+
+    def events(self, pieces: Iterable[bytes]) -> Iterator[Event]:
+        """Events in document order; `fault` says afterwards where the XML was broken.
+
+        Raises:
+            EvidenceError: what `pieces` raises, after the events before it; or no lxml.
+        """
+        etree = load_lxml()
+        parser = etree.XMLParser(
+            target=self, recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        )
+        total = 0
+        try:
+            for piece in pieces:
+                total += len(piece)
+                if total > XML_BYTES:
+                    raise EvidenceError("limit", f"more than {XML_BYTES} bytes of XML")
+                parser.feed(piece)
+                yield from self._drain()
+            if total:
+                parser.close()
+        except (etree.XMLSyntaxError, UnicodeDecodeError) as error:
+            self.fault = str(error).strip()
+        yield from self._drain()
+        fatal = [entry for entry in parser.feed_error_log if entry.level_name == "FATAL"]
+        if fatal:
+            self.fault = f"line {fatal[0].line}: {fatal[0].message.strip()}"
+
+    def _drain(self) -> list[Event]:
+        if self._chars > PENDING_CHARS:
+            raise EvidenceError("limit", f"more than {PENDING_CHARS} characters out of {_PIECE} bytes of XML")
+        ready, self._events, self._chars = self._events, [], 0
+        return ready
+
+    def start(self, tag: str, attributes: Any) -> None:
+        """An element begins."""
+        names = self._names
+        named = {names.get(key) or self._name(key): value for key, value in attributes.items()} if attributes else {}
+        self._events.append((START, names.get(tag) or self._name(tag), named))
+
+    def end(self, tag: str) -> None:
+        """An element ends."""
+        self._events.append((END, self._names.get(tag) or self._name(tag), {}))
+
+    def data(self, text: str) -> None:
+        """Text between two tags, perhaps not all of it."""
+        self._chars += len(text)
+        if self._chars <= PENDING_CHARS:
+            self._events.append((DATA, text, {}))
+
+    def close(self) -> None:
+        """The document ends."""
+
+    def _name(self, tag: str) -> str:
+        namespace, _, local = tag.rpartition("}")
+        prefix = self._prefixes.get(namespace[1:], "")
+        name = f"{prefix}:{local}" if prefix else local
+        if len(self._names) < 10_000:
+            self._names[tag] = name
+        return name
+
+
+def load_lxml() -> Any:
+    """The `lxml.etree` module.
+
+    Raises:
+        EvidenceError: `missing-library`.
+    """
+    try:
+        from lxml import etree
+    except ImportError as error:
+        raise EvidenceError("missing-library", "lxml is needed: pip install lxml") from error
+    return etree
+
+
+def _open(stream: Stream, info: zipfile.ZipInfo) -> BinaryIO:
+    return cast(BinaryIO, _PartFile(stream, info))
+
+
+class _PartFile(io.RawIOBase):
+    """One part as a readable stream."""
+
+    def __init__(self, stream: Stream, info: zipfile.ZipInfo) -> None:
+        super().__init__()
+        self._pieces = _unpack(stream, info)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = next(self._pieces, b"")
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
+def _unpack(stream: Stream, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The bytes of one member in pieces.
+
+    Raises:
+        EvidenceError: after the last piece that could be had.
+    """
+    if info.flag_bits & 1:
+        raise EvidenceError("encrypted", "encrypted inside the archive")
+    if info.compress_type not in (0, 8):
+        raise EvidenceError("unsupported", f"zip method {info.compress_type}")
+    offset = info.header_offset
+    header = stream.at(offset, 30) if 0 <= offset < stream.size else b""
+    if len(header) < 30 or header[:4] != b"PK\3\4":
+        raise EvidenceError("corrupt", f"no local header at {offset}")
+    name_length, extra_length = struct.unpack_from("<HH", header, 26)
+    offset += 30 + name_length + extra_length
+    left = info.compress_size
+    inflater = zlib.decompressobj(-15) if info.compress_type else None
+    checksum = 0
+    while left > 0:
+        packed = stream.at(offset, min(left, _PIECE))
+        if not packed:
+            raise EvidenceError("truncated", f"{left} packed bytes are missing")
+        offset += len(packed)
+        left -= len(packed)
+        while packed:
+            try:
+                piece = inflater.decompress(packed, 4 * _PIECE) if inflater else packed
+            except zlib.error as error:
+                raise EvidenceError("corrupt", f"deflate: {error}") from error
+            packed = inflater.unconsumed_tail if inflater else b""
+            checksum = zlib.crc32(piece, checksum)
+            if piece:
+                yield piece
+    if inflater:
+        while piece := inflater.decompress(inflater.unconsumed_tail, 4 * _PIECE):
+            checksum = zlib.crc32(piece, checksum)
+            yield piece
+        if not inflater.eof:
+            raise EvidenceError("truncated", "the deflate stream has no end")
+    if checksum != info.CRC:
+        raise EvidenceError("corrupt", "the checksum is wrong")
+
+
+def _key(name: str) -> str:
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _times(info: zipfile.ZipInfo) -> tuple[Timestamp, ...]:
+    """The member's own time; the office programs write none and leave the first day of 1980."""
+    year, month, day, hour, minute, second = info.date_time
+    if (year, month, day) <= _NO_DATE:
+        return ()
+    stamp = from_dos("M", (year - 1980) << 9 | month << 5 | day, hour << 11 | minute << 5 | second >> 1, "zip.dos")
+    return (stamp,) if stamp else ()
+
+
+def _fields(info: zipfile.ZipInfo) -> tuple[Field, ...]:
+    if not info.comment:
+        return ()
+    return (Field("archive.comment", info.comment.decode("utf-8", "replace")),)

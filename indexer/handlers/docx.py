@@ -1,0 +1,237 @@
+"""Word documents: body, headers, notes, comments, changes and properties.
+
+Source: ECMA-376 part 1, chapter 17 (WordprocessingML), 22.1 (mathematics); [MS-DOCX] 2.2 (people).
+The body is read in the order of the file, so that words split over runs are whole. What is not
+plainly there gets its own locator: deleted, hidden, field codes, alternative texts. A change's time
+is a wall clock although it is written with a Z ([MS-OI29500] 2.1.484).
+Limits: numbers and bullets of lists are not worked out; text hidden by a style counts as plain;
+symbols of symbol fonts have no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._drawingml import SKIPPED, Alternates, read_graphics, skip_kinds
+from indexer.handlers._flow import Flow
+from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
+from indexer.handlers._parts import DATA, START, Event
+from indexer.model import Fact, Field, Text, Timestamp
+
+_STYLING = {
+    "styles",
+    "styleswitheffects",
+    "fonttable",
+    "numbering",
+    "websettings",
+    "commentsextended",
+    "commentsids",
+    "commentsextensible",
+    "customxmlproperties",
+}
+_OFF = {"0", "false", "off"}
+_DELETED = {"w:del", "w:moveFrom"}
+_TEXT = {"w:t", "w:delText", "w:instrText", "w:delInstrText", "m:t", "a:t"}
+_NOTES = {"w:footnote": "footnote", "w:endnote": "endnote", "w:comment": "comment"}
+_MARKS = {"w:tab": "\t", "w:ptab": "\t", "w:br": "\n", "w:cr": "\n", "w:noBreakHyphen": "-"}
+
+
+class Docx(Handler):
+    name = "docx"
+    media_types = media_types("docx")
+    signatures = (Signature(b"PK\3\4"),)
+    suffixes = (".docx", ".docm", ".dotx", ".dotm")
+    fields = FIELDS
+    reads = "text with tables, boxes, headers, notes, comments, changes, hidden text; properties, links, members"
+    rank = 30
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        return claimed(stream, self.name)
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        package = Package(stream)
+        changes = _Changes()
+        main = package.main()
+        yield from read_properties(package)
+        yield from _read_story(package.events(main), "body", changes)
+        for kind in ("header", "footer", "footnotes", "endnotes", "comments", "glossary"):
+            for name in package.of_kind(kind):
+                if name != main:
+                    yield from _read_story(package.events(name), f"{kind} {number_of(name)}", changes)
+        yield from read_graphics(package)
+        for name in package.of_kind("settings"):
+            yield from _read_settings(package.events(name))
+        for name in package.of_kind("people"):
+            yield from _read_people(package.events(name))
+        yield from changes.facts()
+        yield from package.links()
+        yield from changes.links()
+        if package.of_kind("vbaproject") or any(name.endswith("vbaproject.bin") for name in package.parts.names()):
+            yield Field("office.macros", True)
+        skip_kinds(package, _STYLING | SKIPPED)
+        yield from package.parts.members()
+        yield from package.parts.problems
+
+
+class _Changes:
+    """Who changed or commented, when, and what field codes link to: gathered over all stories."""
+
+    def __init__(self) -> None:
+        self._authors: dict[str, None] = {}
+        self._times: dict[Timestamp, None] = {}
+        self._links: dict[str, None] = {}
+
+    def note(self, tag: str, attributes: dict[str, str]) -> None:
+        author = attributes.get("w:author", "")
+        if author and tag != "w:comment":
+            self._authors[author] = None
+        when = attributes.get("w:date", "").removesuffix("Z")
+        what = "office.comment" if tag == "w:comment" else "office.change"
+        for stamp in changed_at("commented" if tag == "w:comment" else "changed", when, what):
+            self._times[stamp] = None
+
+    def note_code(self, code: str) -> None:
+        words = code.split('"')
+        if code.strip().upper().startswith("HYPERLINK") and len(words) > 1 and "\\l" not in words[0]:
+            self._links[words[1]] = None
+
+    def facts(self) -> Iterator[Fact]:
+        for author in self._authors:
+            yield Field("office.reviser", author)
+        yield from self._times
+
+    def links(self) -> Iterator[Field]:
+        for link in self._links:
+            yield Field("office.link", link)
+
+
+class _Story:
+    """The reading of one part: what has been gathered of the paragraph, and where we are."""
+
+    def __init__(self, locator: str) -> None:
+        self.locator = locator
+        self.words: dict[str, list[str]] = {}
+        self.deleted: list[str] = []
+        self.hidden = self.in_run = self.in_text = False
+        self.code = 0
+        self.guide = 0
+
+    def place(self, tag: str) -> str:
+        if tag in ("w:instrText", "w:delInstrText"):
+            return "field code"
+        if self.deleted or tag == "w:delText":
+            author = next((name for name in reversed(self.deleted) if name), "")
+            return f"deleted text ({author})" if author else "deleted text"
+        if self.guide:
+            return "phonetic guide"
+        return "hidden text" if self.hidden else self.locator
+
+    def add(self, tag: str, text: str) -> None:
+        self.words.setdefault(self.place(tag), []).append(text)
+
+
+def _read_story(events: Iterator[Event], locator: str, changes: _Changes) -> Iterator[Fact]:
+    flow, alternates = Flow(), Alternates()
+    story = _Story(locator)
+    pictures: set[str] = set()
+    outer: list[_Story] = []
+    boxes = notes = 0
+    tag_of_text = ""
+    for event in events:
+        kind, tag, attributes = event
+        if alternates.hides(event):
+            continue
+        if kind == DATA:
+            if tag_of_text:
+                story.add(tag_of_text, tag)
+        elif kind == START:
+            if "w:author" in attributes:
+                changes.note(tag, attributes)
+            if tag in _TEXT:
+                tag_of_text = tag
+            elif tag == "w:r":
+                story.hidden, story.in_run = False, True
+            elif tag == "w:vanish":
+                story.hidden = story.in_run and attributes.get("w:val", "1") not in _OFF
+            elif tag in _MARKS and story.in_run:
+                story.add(tag, _MARKS[tag])
+            elif tag in _DELETED:
+                story.deleted.append(attributes.get("w:author", ""))
+            elif tag == "w:rt":
+                story.guide += 1
+            elif tag == "w:fldSimple":
+                story.words.setdefault("field code", []).append(attributes.get("w:instr", ""))
+            elif tag == "w:txbxContent":
+                boxes += 1
+                outer.append(story)
+                story = _Story(f"{locator} text box {boxes}" if locator != "body" else f"text box {boxes}")
+            elif tag in _NOTES and attributes.get("w:type", "normal") == "normal":
+                notes += 1
+                author = attributes.get("w:author", "")
+                story.locator = f"{_NOTES[tag]} {notes}" + f" ({author})" * bool(author)
+            elif tag in ("wp:docPr", "pic:cNvPr", "v:shape", "v:imagedata"):
+                yield from _alternative(flow, attributes, pictures)
+        elif tag in _TEXT:
+            tag_of_text = ""
+        elif tag == "w:p":
+            yield from _paragraph(flow, story, changes)
+        elif tag == "w:r":
+            story.in_run = story.hidden = False
+        elif tag in _DELETED and story.deleted:
+            story.deleted.pop()
+        elif tag == "w:rt":
+            story.guide = max(0, story.guide - 1)
+        elif tag == "w:txbxContent" and outer:
+            yield from _paragraph(flow, story, changes)
+            story = outer.pop()
+        elif tag == "w:tc":
+            flow.end_cell()
+        elif tag == "w:tr":
+            flow.end_row()
+    for left in (story, *reversed(outer)):
+        yield from _paragraph(flow, left, changes)
+    yield from flow.flush()
+
+
+def _paragraph(flow: Flow, story: _Story, changes: _Changes) -> Iterator[Text]:
+    """The paragraph's own text first, then what stands aside of it."""
+    words, story.words = story.words, {}
+    yield from flow.paragraph(story.locator, "".join(words.pop(story.locator, ())))
+    for locator, pieces in words.items():
+        text = "".join(pieces)
+        if locator == "field code":
+            changes.note_code(text)
+        yield from flow.paragraph(locator, text)
+
+
+def _alternative(flow: Flow, attributes: dict[str, str], seen: set[str]) -> Iterator[Text]:
+    """Alternative texts of a picture, and its name where that is a file's; each once."""
+    name = attributes.get("name", "")
+    texts = (attributes.get("title", ""), attributes.get("descr", ""), attributes.get("alt", ""), name * ("." in name))
+    for text in texts:
+        if text not in seen:
+            seen.add(text)
+            yield from flow.paragraph("alternative text", text)
+
+
+def _read_settings(events: Iterator[Event]) -> Iterator[Fact]:
+    for kind, tag, attributes in events:
+        if kind != START:
+            continue
+        if tag == "w:docVar":
+            yield Text(attributes.get("w:val", ""), f"document variable {attributes.get('w:name', '')}")
+        elif tag in ("w:query", "w:connectString"):
+            yield Text(attributes.get("w:val", ""), "mail merge")
+
+
+def _read_people(events: Iterator[Event]) -> Iterator[Field]:
+    author = ""
+    for kind, tag, attributes in events:
+        if kind == START and tag == "person":
+            author = attributes.get("author", "")
+            if author:
+                yield Field("office.person", author)
+        elif kind == START and tag == "presenceInfo" and attributes.get("userId", author) != author:
+            yield Field("office.person", f"{author} <{attributes['userId']}>")
