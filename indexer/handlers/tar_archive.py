@@ -1,0 +1,261 @@
+"""Tar of every kind: v7, ustar, GNU, pax, star, Solaris; damaged, truncated, joined ones too.
+
+A sparse member is given as the file it was, holes and all, as long as the holes written out for one
+archive stay below 16 MiB or a hundred times the archive; then its digest is the file's. Beyond that
+(a kilobyte can claim terabytes) its extents are given one after another, and a problem says so.
+
+Source: POSIX.1-2001 pax; GNU tar manual, "Basic Tar Format"; star(5).
+Limits: the parts of a multi-volume archive are not joined; star's own sparse members and Solaris ACLs
+are given as they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import BinaryIO, ClassVar
+
+from indexer.handler import Handler, Stream
+from indexer.handlers._streams import Slice, leftover, open_chunks, open_slice, slack
+from indexer.handlers._tar import (
+    BLOCK,
+    CHARACTER,
+    DEVICE,
+    FILE,
+    LINK,
+    SYMLINK,
+    Extents,
+    Gap,
+    Member,
+    is_header,
+    number,
+    walk,
+)
+from indexer.limits import MIB
+from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.names import Decision, decode_names
+from indexer.timestamps import from_unix
+
+MOST_HOLES = 16 * MIB
+HOLES_PER_BYTE = 100
+SAMPLE = 10_000
+"""Names that vote on the encoding; a walk over all of them must not keep all of them."""
+MOST_VALUE = 4096
+ZEROS = bytes(256 * 1024)
+TIMES = {b"mtime": "M", b"atime": "A", b"ctime": "C", b"LIBARCHIVE.creationtime": "B"}
+SPOKEN_FOR = frozenset({b"path", b"linkpath", b"size", b"uid", b"gid", b"uname", b"gname", b"hdrcharset", *TIMES})
+
+
+class TarArchive(Handler):
+    name = "tar"
+    media_types = ("application/x-tar", "application/x-gtar")
+    suffixes = (".tar", ".gtar", ".ova", ".gem", ".pax", ".ustar")
+    fields: ClassVar[Mapping[str, str]] = {
+        "file.kind": "what a member is where it is not a plain file; slack: bytes of no member",
+        "file.link_target": "where a link points",
+        "file.mode": "permission bits, octal",
+        "file.offset": "where slack stands in the archive",
+        "tar.uid": "owner's number",
+        "tar.gid": "group's number",
+        "tar.uname": "owner's name",
+        "tar.gname": "group's name",
+        "tar.device": "major and minor number of a device",
+        "tar.label": "volume label of the archive",
+        "tar.format": "kind of tar, by its first header",
+        "tar.sparse_size": "size of a sparse file with its holes",
+        "tar.sparse_extents": "runs of data in a sparse file",
+        "tar.pax.*": "any other record of a member's extended header",
+        "names.*": "how the names were decoded",
+    }
+    reads = "members with names, owners, modes and times; links; sparse files; what a damaged archive still holds"
+    rank = 55
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        block = stream.head[:BLOCK]
+        if len(block) < BLOCK or (not block[0] and block[257:262] != b"ustar"):
+            return None
+        if is_header(block):
+            return self.media_types[0]
+        # A first header that is damaged: the magic and the next header speak for it.
+        return self.media_types[0] if block[257:262] == b"ustar" and block[262:265] in (b"\x0000", b"  \0") else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        yield Field("tar.format", _format(stream.head))
+        names = _Names(stream)
+        yield from names.decision.fields() if names.decision else ()
+        room = max(MOST_HOLES, HOLES_PER_BYTE * stream.size)
+        for part in walk(stream):
+            if isinstance(part, Gap):
+                yield from _gap(stream, part)
+                continue
+            if part.kind == "volume-label":
+                yield Field("tar.label", names.decode(part.name, part.unicode_name))
+                continue
+            holes = part.real_size - sum(length for _, length in part.extents) if part.extents is not None else 0
+            filled = holes <= room
+            if filled:
+                room -= holes
+            yield _child(stream, part, names, filled=filled)
+
+
+class _Names:
+    """Names of one archive, decoded by the codec that all of them voted for."""
+
+    def __init__(self, stream: Stream) -> None:
+        sample: list[bytes] = []
+        for part in walk(stream):
+            if isinstance(part, Member) and not part.unicode_name and not part.name.isascii():
+                sample.append(part.name)
+                if len(sample) >= SAMPLE:
+                    break
+        self.decision: Decision | None = decode_names(sample) if sample else None
+
+    def decode(self, raw: bytes, unicode_name: bool) -> str:
+        if raw.isascii():
+            return raw.decode("ascii")
+        declared = "utf-8" if unicode_name or self.decision is None else self.decision.codec
+        return decode_names((raw,), declared=declared).names[0]
+
+
+def _format(head: bytes) -> str:
+    magic = head[257:265]
+    if magic == b"ustar  \0":
+        return "gnu"
+    if magic[:6] == b"ustar\0":
+        if head[156:157] in (b"x", b"g"):
+            return "pax"
+        return "star" if head[508:512] == b"tar\0" else "ustar"
+    return "solaris" if head[156:157] == b"X" else "v7"
+
+
+def _gap(stream: Stream, gap: Gap) -> Iterator[Fact]:
+    if not gap.size:
+        yield Problem("truncated", "the archive ends where a member should begin")
+    elif not gap.damaged:
+        yield from (
+            leftover(stream, gap.at, "[after the archive]")
+            if gap.at + gap.size == stream.size
+            else (
+                Problem(
+                    "corrupt", f"{gap.size} bytes between two archives, at {gap.at}", resolution="kept as a member"
+                ),
+                slack(stream, gap.at, gap.size, f"[between archives at {gap.at}]"),
+            )
+        )
+    else:
+        short = gap.at + gap.size == stream.size and gap.size < BLOCK
+        yield Problem(
+            "truncated" if short else "corrupt",
+            f"no valid header at {gap.at}; the next one is {gap.size} bytes on"
+            if gap.at + gap.size < stream.size
+            else f"no valid header from {gap.at} to the end",
+            resolution="kept as a member",
+        )
+        yield slack(stream, gap.at, gap.size, f"[damaged at {gap.at}]")
+
+
+def _child(stream: Stream, member: Member, names: _Names, *, filled: bool) -> Child:
+    problems = list(member.problems)
+    opening: Callable[[], BinaryIO] | None = None
+    if member.extents is not None:
+        opening = partial(_open_extents, stream, member, filled)
+        if not filled:
+            message = f"sparse: {len(member.extents)} runs of data in a file of {member.real_size} bytes"
+            problems.append(Problem("limit", message, resolution="the data without the holes"))
+    elif member.kind in (FILE, "directory-listing", "continued") or member.size:
+        opening = open_slice(stream, member.start, member.size)
+    return Child(
+        names.decode(member.name, member.unicode_name),
+        member.name,
+        opening,
+        timestamps=tuple(_times(member)),
+        fields=tuple(_fields(member, names)),
+        problems=tuple(problems),
+    )
+
+
+def _open_extents(stream: Stream, member: Member, filled: bool) -> BinaryIO:
+    return open_chunks(_extents(stream, member.start, member.extents or (), member.real_size if filled else -1))
+
+
+def _extents(stream: Stream, start: int, extents: Extents, real_size: int) -> Iterator[bytes]:
+    """The runs of data, with zeros between them up to `real_size` where that is not -1."""
+    reached = 0
+    for offset, length in extents:
+        if real_size >= 0:
+            yield from _zeros(offset - reached)
+        reached = offset + length
+        piece = Slice(stream, start, length)
+        while chunk := piece.read(len(ZEROS)):
+            yield chunk
+        start += length
+    if real_size >= 0:
+        yield from _zeros(real_size - reached)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield ZEROS[:count]
+        count -= len(ZEROS)
+
+
+def _fields(member: Member, names: _Names) -> Iterator[Field]:
+    block, records = member.block, member.records
+    if member.kind != FILE:
+        yield Field("file.kind", member.kind)
+    if member.kind in (LINK, SYMLINK) and member.link:
+        yield Field("file.link_target", names.decode(member.link, member.unicode_name))
+    mode = number(block[100:108])
+    if mode is not None and mode >= 0:
+        yield Field("file.mode", f"{mode & 0o7777:04o}")
+    for name, key, raw in (("tar.uid", b"uid", block[108:116]), ("tar.gid", b"gid", block[116:124])):
+        recorded = records.get(key, b"")
+        value = int(recorded) if recorded.isdigit() and len(recorded) < 20 else number(raw)
+        if value is not None:
+            yield Field(name, value)
+    if block[257:262] == b"ustar":
+        for name, key, raw in (("tar.uname", b"uname", block[265:297]), ("tar.gname", b"gname", block[297:329])):
+            if owner := records.get(key) or raw.partition(b"\0")[0]:
+                yield Field(name, owner.decode("utf-8", "replace"))
+        if member.kind in (CHARACTER, DEVICE):
+            yield Field("tar.device", f"{number(block[329:337])}, {number(block[337:345])}")
+    if member.extents is not None:
+        yield Field("tar.sparse_size", member.real_size)
+        yield Field("tar.sparse_extents", len(member.extents))
+    for key, held in records.items():
+        if key not in SPOKEN_FOR and not key.startswith(b"GNU.sparse."):
+            yield Field(f"tar.pax.{key[:200].decode('utf-8', 'replace')}", held[:MOST_VALUE].decode("utf-8", "replace"))
+
+
+def _times(member: Member) -> Iterator[Timestamp]:
+    block, records = member.block, member.records
+    for key, kind in TIMES.items():
+        if key in records and (stamp := _pax_time(kind, records[key], f"pax.{key.decode()}")):
+            yield stamp
+    if b"mtime" not in records:
+        seconds = number(block[136:148])
+        if seconds is not None and (stamp := from_unix("M", seconds, "tar.mtime")):
+            yield stamp
+    gnu, star = block[257:265] == b"ustar  \0", block[508:512] == b"tar\0"
+    if gnu or star:
+        first = 345 if gnu else 476
+        for kind, origin, at in (("A", "tar.atime", first), ("C", "tar.ctime", first + 12)):
+            seconds = number(block[at : at + 12])
+            if seconds and (stamp := from_unix(kind, seconds, origin)):
+                yield stamp
+
+
+def _pax_time(kind: str, text: bytes, origin: str) -> Timestamp | None:
+    """Decimal seconds with a fraction of any length."""
+    if len(text) > 40:
+        return None
+    try:
+        value = Decimal(text.decode("ascii"))
+        whole = int(value.to_integral_value("ROUND_FLOOR"))
+        nanoseconds = int((value - whole) * 1_000_000_000)
+    except (UnicodeDecodeError, InvalidOperation, ValueError, OverflowError):
+        return None
+    digits = len(text.partition(b".")[2])
+    return from_unix(kind, whole, origin, nanoseconds=nanoseconds, resolution=10.0 ** -min(digits, 9))
