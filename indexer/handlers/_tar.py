@@ -311,23 +311,20 @@ def _read_sparse_map(stream: Stream, member: Member) -> None:
     numbers: list[int] = []
     position, end = member.start, member.start + member.size
     rest, wanted = b"", 1
+    value: int | None = 0
     good = True
     while good and len(numbers) < wanted:
         block = stream.at(position, BLOCK) if position < end else b""
         position += BLOCK
         *lines, rest = (rest + block).split(b"\n")
-        good = bool(block) and len(rest) < 24
-        for line in lines[: wanted - len(numbers) if numbers else None]:
+        for line in lines:
             value = _decimal(line)
-            if value is None:
-                good = False
+            if value is None or len(numbers) == wanted:
                 break
             numbers.append(value)
-            if len(numbers) == 1:
-                wanted = 1 + 2 * value
-                good = value <= MOST_EXTENTS
-            if len(numbers) == wanted:
-                break
+            wanted = 1 + 2 * numbers[0]
+        done = len(numbers) == wanted
+        good = done or (bool(block) and len(rest) < 24 and value is not None and wanted <= 1 + 2 * MOST_EXTENTS)
     real = _decimal(member.records.get(b"GNU.sparse.realsize", b""))
     entries = list(zip(numbers[1::2], numbers[2::2], strict=False))
     if good:
