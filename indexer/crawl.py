@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
-from indexer.facts import Facts, clean
+from indexer.facts import Facts, clean, clean_field
 from indexer.handler import Handler, Stream
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
 from indexer.limits import Limits
@@ -35,6 +35,7 @@ from indexer.model import (
     Field,
     Found,
     Hop,
+    Known,
     Problem,
     Provenance,
     Reading,
@@ -42,7 +43,7 @@ from indexer.model import (
 )
 from indexer.names import last_part, unsafe_reason
 from indexer.passwords import Password, Passwords
-from indexer.places import Avoided, Known, Outlet, Place, Task
+from indexer.places import Avoided, Outlet, Place, Task
 from indexer.spool import Spool
 
 FALLBACK = "strings"
@@ -331,7 +332,7 @@ class Crawler:
         try:
             return step(*arguments)
         except EvidenceError as error:
-            return error.problem(handler)
+            return replace(error.problem(handler), message=clean(error.message))
         except StoreError:
             raise
         except MemoryError:
@@ -339,7 +340,7 @@ class Crawler:
         except RecursionError:
             return Problem("limit", "nested deeper than the parser can follow", handler)
         except Exception as error:  # noqa: BLE001 - the fence: whatever evidence does to a parser ends here
-            return Problem("crash", f"{type(error).__name__}: {error}"[:500], handler)
+            return Problem("crash", clean(f"{type(error).__name__}: {error}"[:500]), handler)
 
 
 def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
@@ -373,7 +374,9 @@ class _Closer:
 
 def place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:
     """The place of a member, with what its container tells of it."""
-    return Place(provenance, child.timestamps, child.fields, child.problems, ancestors)
+    fields = tuple(clean_field(entry) for entry in child.fields)
+    problems = tuple(replace(problem, message=clean(problem.message)) for problem in child.problems)
+    return Place(provenance, child.timestamps, fields, problems, ancestors)
 
 
 def _kind_of(child: Child) -> str:

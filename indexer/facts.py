@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 
 from indexer.handler import Handler
 from indexer.languages import language_of
@@ -56,8 +57,7 @@ class Facts:
     def add(self, fact: Field | Timestamp, limits: Limits) -> None:
         """Keeps a piece of metadata."""
         if isinstance(fact, Field):
-            value = clean(fact.value) if isinstance(fact.value, str) else fact.value
-            self.fields.append(Field(fact.name, value))
+            self.fields.append(clean_field(fact))
         else:
             self.timestamps.append(fact)
         self._count(limits)
@@ -108,6 +108,18 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def clean_field(entry: Field) -> Field:
+    """A field that every store and encoder takes: clean text, 64-bit numbers, no NaN."""
+    value = entry.value
+    if isinstance(value, str):
+        return Field(entry.name, clean(value))
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return Field(entry.name, str(value))
+    if isinstance(value, float) and not isfinite(value):
+        return Field(entry.name, str(value))
+    return entry
 
 
 def _pieces(body: str) -> Iterator[str]:

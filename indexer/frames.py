@@ -16,9 +16,9 @@ import msgspec
 
 from indexer.errors import StoreError
 from indexer.limits import Limits
-from indexer.model import Found, Problem, Provenance, Source
+from indexer.model import Found, Known, Problem, Provenance, Source, Spent
 from indexer.passwords import Password
-from indexer.places import Avoided, Known, Place, Spent
+from indexer.places import Avoided, Place
 
 LONGEST = 1 << 28
 """A longer frame is no frame of ours: one text chunk has a few MiB at the most."""

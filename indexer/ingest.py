@@ -30,9 +30,9 @@ from indexer import frames
 from indexer.crawl import without_bytes
 from indexer.errors import Interrupted
 from indexer.limits import MIB, Limits
-from indexer.model import Found, Problem, Provenance, Source
+from indexer.model import Found, Known, Problem, Provenance, Source, Spent
 from indexer.passwords import Password
-from indexer.places import Avoided, Known, Place, Spent
+from indexer.places import Avoided, Place
 from indexer.sources import list_source
 from indexer.workers import Death, Pool, Worker
 
@@ -52,8 +52,11 @@ class Ledger(Protocol):
     def keep_texts(self, key: str, number: int, body: bytes) -> None:
         """Keeps one packed chunk of a reading's texts."""
 
-    def keep(self, found: Found) -> Known:
-        """Keeps an item, and where it is known, copies the members; returns what that cost."""
+    def keep(self, found: Found) -> Known | None:
+        """Keeps an item, and where it is known, copies the members; returns what that cost.
+
+        None where the reading that it relies on was dropped since `known` was asked.
+        """
 
     def root_state(self, root: str) -> str:
         """`open`, `done`, or nothing, for the id of a file in a source."""
@@ -314,8 +317,8 @@ class Ingest:
             case frames.Texts():
                 self._ledger.keep_texts(said.key, said.number, said.body)
             case frames.Item():
-                self._keep(said.found)
-                self._check_root(pool, said.found.provenance.root.id)
+                if not self._keep(said.found) or self._outgrown(said.found.provenance.root.id):
+                    self._read_alone(pool, said.found.provenance.root.id)
             case frames.Ask():
                 frames.send(worker.channel, frames.Answer(self._ledger.known(said.key)))
             case frames.Spilled():
@@ -328,8 +331,10 @@ class Ingest:
             case _:
                 raise AssertionError(said)
 
-    def _keep(self, found: Found) -> None:
+    def _keep(self, found: Found) -> bool:
         cost = self._ledger.keep(found)
+        if cost is None:
+            return False
         self._counts["items"] += 1 + cost.members
         self._counts["bytes"] += (found.size or 0) + cost.bytes
         self._counts["problems"] += len(found.problems) + (len(found.reading.problems) if found.reading else 0)
@@ -341,6 +346,7 @@ class Ingest:
             root.members += cost.members
             root.bytes += cost.bytes
             self._bytes_read += found.size or 0
+        return True
 
     def _spill(self, work: _Work, said: frames.Spilled) -> None:
         place = said.place.provenance
@@ -390,13 +396,15 @@ class Ingest:
             work.job = replace_job(work.job, done={**done, **waiting}, avoid=dict(root.avoid))
         self._queue.extendleft(reversed(jobs))
 
-    def _check_root(self, pool: Pool, identity: str) -> None:
-        """Starts a root anew, alone, where shared work has outgrown the limits of one root."""
+    def _outgrown(self, identity: str) -> bool:
         root = self._roots.get(identity)
         if root is None or root.alone:
-            return
-        if root.bytes <= self._limits.root_bytes and root.members <= self._limits.root_members:
-            return
+            return False
+        return root.bytes > self._limits.root_bytes or root.members > self._limits.root_members
+
+    def _read_alone(self, pool: Pool, identity: str) -> None:
+        """Starts a root anew, in one worker: shared work cannot tell where its limits cut."""
+        root = self._roots[identity]
         ours = {number for number, work in self._work.items() if work.root == identity}
         for worker in list(pool.workers):
             if worker.jobs and ours.intersection(worker.jobs):

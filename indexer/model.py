@@ -326,6 +326,27 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Content that the case has read before; what a copy of it costs."""
+
+    bytes: int
+    members: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a subtree that was walked before has cost, counted again towards the root's limits.
+
+    `size` is the topmost item's own, `bytes` and `members` are the whole subtree's.
+    """
+
+    size: int
+    bytes: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
 class Highlight:
     """A marked passage of a hit: `spans` are [start, end) offsets into `text`, in characters."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from indexer.model import Field, Found, Problem, Provenance, Text, Timestamp
+from indexer.model import Field, Found, Known, Problem, Provenance, Spent, Text, Timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +19,6 @@ class Place:
     problems: tuple[Problem, ...] = ()
     ancestors: tuple[str, ...] = ()
     """SHA-256 of every container around it, outermost first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Content that the case has read before; what a copy of it costs."""
-
-    bytes: int
-    members: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a subtree that was walked before has cost, counted again towards the root's limits.
-
-    `size` is the topmost item's own, `bytes` and `members` are the whole subtree's.
-    """
-
-    size: int
-    bytes: int
-    members: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from indexer.errors import EvidenceError, UsageError
+from indexer.facts import clean
 from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp
+from indexer.names import Decision, decode_names
 from indexer.places import Place
 from indexer.timestamps import from_unix
 
@@ -92,6 +94,7 @@ def _list_folder(source: Source, root: bytes, relative: bytes) -> Iterator[Entry
             continue
         try:
             names = sorted(os.fsencode(name) for name in os.listdir(descriptor))
+            shown = _show_names(names)
             folders = []
             for name in names:
                 path = os.path.join(here, name)
@@ -100,7 +103,7 @@ def _list_folder(source: Source, root: bytes, relative: bytes) -> Iterator[Entry
                 except OSError as error:
                     yield _missing(source, path, error)
                     continue
-                entry = _entry(source, path, status, folder=descriptor)
+                entry = _entry(source, path, status, folder=descriptor, shown=shown.get(name))
                 if entry.kind == "directory":
                     folders.append(path)
                 yield entry
@@ -169,7 +172,31 @@ def _open(path: bytes, flags: int, folder: int | None, *, follow: bool = False) 
         return os.open(path, flags, dir_fd=folder)
 
 
-def _entry(source: Source, relative: bytes, status: os.stat_result, *, folder: int | None) -> Entry:
+def _show_names(names: list[bytes]) -> dict[bytes, Decision]:
+    """For the names of one folder that are not UTF-8: how all of them together are best decoded."""
+    foreign = [name for name in names if not _is_utf8(name)]
+    if not foreign:
+        return {}
+    decision = decode_names(foreign)
+    return {name: replace(decision, names=(shown,)) for name, shown in zip(foreign, decision.names, strict=True)}
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _entry(
+    source: Source,
+    relative: bytes,
+    status: os.stat_result,
+    *,
+    folder: int | None,
+    shown: Decision | None = None,
+) -> Entry:
     kind = next((name for test, name in _KINDS if test(status.st_mode)), "special")
     stamps = (
         from_unix("M", status.st_mtime_ns // 10**9, "fs.mtime", nanoseconds=status.st_mtime_ns % 10**9),
@@ -182,22 +209,17 @@ def _entry(source: Source, relative: bytes, status: os.stat_result, *, folder: i
     if kind == "symlink" and folder is not None:
         target = os.readlink(os.path.basename(relative), dir_fd=folder)
         fields.append(Field("file.link_target", os.fsencode(target).decode("utf-8", "replace")))
+    if shown:
+        fields += shown.fields()
     timestamps: tuple[Timestamp, ...] = tuple(stamp for stamp in stamps if stamp)
-    return Entry(_place(source, relative, timestamps, tuple(fields)), relative, kind, status.st_size)
+    above = os.path.dirname(relative).decode("utf-8", "replace")
+    name = f"{above}/{shown.names[0]}".lstrip("/") if shown else relative.decode("utf-8", "replace")
+    place = Place(Provenance(source.name, (Hop(relative, clean(name)),)), timestamps, tuple(fields))
+    return Entry(place, relative, kind, status.st_size)
 
 
 def _missing(source: Source, relative: bytes, error: OSError) -> Entry:
     problem = Problem("unreadable", f"cannot be listed: {error.strerror}")
-    return Entry(_place(source, relative or b".", (), (), (problem,)), relative, "unreadable", 0)
-
-
-def _place(
-    source: Source,
-    relative: bytes,
-    timestamps: tuple[Timestamp, ...],
-    fields: tuple[Field, ...],
-    problems: tuple[Problem, ...] = (),
-) -> Place:
-    name = relative.decode("utf-8", "surrogateescape")
-    shown = name if name.isprintable() else relative.decode("utf-8", "replace")
-    return Place(Provenance(source.name, (Hop(relative, shown),)), timestamps, fields, problems)
+    raw = relative or b"."
+    place = Place(Provenance(source.name, (Hop(raw, raw.decode("utf-8", "replace")),)), problems=(problem,))
+    return Entry(place, relative, "unreadable", 0)

@@ -22,9 +22,9 @@ from indexer.board import Board
 from indexer.crawl import Crawler, without_bytes
 from indexer.identify import UNKNOWN
 from indexer.limits import Limits
-from indexer.model import Found, Problem, Provenance, Text
+from indexer.model import Found, Known, Problem, Provenance, Text
 from indexer.packing import pack_texts
-from indexer.places import Known, Place, Task
+from indexer.places import Place, Task
 from indexer.registry import all_handlers, handlers_in, in_order
 from indexer.reopen import reopen
 from indexer.sources import open_evidence, watch

@@ -12,9 +12,9 @@ from typing import BinaryIO
 from indexer.crawl import Crawler
 from indexer.handler import Handler
 from indexer.limits import Limits
-from indexer.model import Found, Hop, Item, Provenance, Text
+from indexer.model import Found, Hop, Item, Known, Provenance, Text
 from indexer.passwords import Password
-from indexer.places import Known, Place
+from indexer.places import Place
 from indexer.registry import all_handlers
 
 

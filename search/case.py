@@ -1,0 +1,345 @@
+"""A case: one investigation, one folder on disk, one writer, many readers.
+
+    case.toml        name, format version, when and by which version it was made, limits
+    catalog.sqlite   items, readings, problems, journal, runs        (search/catalog.py)
+    texts.sqlite     texts by reading, packed                        (search/texts.py)
+    index/           terms, built from the two above at any time     (search/index.py)
+    spool/           members on their way to a worker; empty between runs
+    lock             held by the one writer, names it
+    log.jsonl        what was run, as JSON lines
+
+`Case` fulfils `indexer.ingest.Ledger`. Texts are committed before the catalog that points at them,
+and the index after both, so that a kill at any moment leaves a case that is whole: what the catalog
+names is there, and what the index lacks is written down as stale.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from indexer.errors import LockedError, StoreError, UsageError
+from indexer.model import Found, Item, Known, Provenance, Reading, Source, Spent, Text, print_time
+from search.catalog import Catalog
+from search.texts import Texts
+
+if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
+    from search.index import Document, Index
+
+FORMAT = 1
+"""Rises when an older Archivore could not read the folder any more."""
+_SETTINGS = "case.toml"
+_FREE_FLOOR = 64 << 20
+_INDEX_BATCH = 2_000
+
+
+class Case:
+    """An open case. Use it in a `with` statement; writing needs `write=True` and takes the lock.
+
+    Args:
+        path: the case folder.
+
+    Raises:
+        UsageError: there is no case here.
+        LockedError: another process is writing.
+        StoreError: the case was made by a newer version, or is damaged.
+    """
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        self.path = path
+        self.settings = _read_settings(path)
+        self._lock: IO[str] | None = _take_lock(path / "lock") if write else None
+        self.catalog = Catalog(path / "catalog.sqlite", write=write)
+        self.texts = Texts(path / "texts.sqlite", write=write)
+        self._index: Index | None = None
+
+    @classmethod
+    def create(cls, path: Path, name: str = "") -> Case:
+        """A new case in a new or empty folder, open for writing.
+
+        Raises:
+            UsageError: the folder holds something already.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path}: not an empty folder; a case is made in a new or empty one")
+        from search.index import Index
+
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            settings = (
+                f"format = {FORMAT}\n"
+                f"name = {json.dumps(name or path.resolve().name, ensure_ascii=False)}\n"
+                f'created = "{print_time(datetime.now(UTC).replace(microsecond=0))}"\n'
+                f'version = "{version("archivore")}"\n\n'
+                "[limits]\n# depth = 24\n"
+            )
+            (path / _SETTINGS).write_text(settings, "utf-8")
+            Index.create(path / "index").close()
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from error
+        return cls(path, write=True)
+
+    def __enter__(self) -> Case:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all files and gives the lock back; what was not committed is gone."""
+        if self._index:
+            self._index.close()
+        self.catalog.close()
+        self.texts.close()
+        if self._lock:
+            self._lock.close()
+
+    @property
+    def name(self) -> str:
+        """What the analyst calls it."""
+        return str(self.settings["name"])
+
+    @property
+    def index(self) -> Index:
+        """The index, opened when first asked for."""
+        if self._index is None:
+            from search.index import Index
+
+            self._index = Index.open(self.path / "index")
+        return self._index
+
+    @property
+    def scratch(self) -> Path:
+        """Where members wait for a worker."""
+        return self.path / "spool"
+
+    def log(self, event: str, **values: object) -> None:
+        """Appends one line to the run log; evidence text in it is escaped to ASCII."""
+        row = {"at": print_time(datetime.now(UTC)), "event": event, **values}
+        try:
+            with (self.path / "log.jsonl").open("a", encoding="ascii") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise StoreError(f"{self.path / 'log.jsonl'}: {error.strerror}") from error
+
+    # -- items ---------------------------------------------------------------------------------
+
+    def find(self, word: str) -> Item:
+        """The one item that `word` names: an id, the beginning of one, or a provenance path.
+
+        Raises:
+            UsageError: none, or more than one, is meant.
+        """
+        ids = self.catalog.ids_at(word)
+        lowered = word.lower()
+        if not ids and 4 <= len(lowered) <= 32 and all(char in "0123456789abcdef" for char in lowered):
+            ids = self.catalog.ids_beginning(lowered)
+        if len(ids) > 1:
+            raise UsageError(f"{word}: {len(ids)} items are meant; give more of the id")
+        item = self.catalog.item(ids[0]) if ids else None
+        if item is None:
+            raise UsageError(f"{word}: no such item; give an id (or its first digits) or a path as printed")
+        return item
+
+    def texts_of(self, identity: str) -> tuple[Text, ...]:
+        """All texts of an item, in order."""
+        held = self.catalog.with_reading(identity)
+        reading = held[1] if held else None
+        return tuple(self.texts.of(reading.key, reading.chunks)) if reading else ()
+
+    def items(self, *, with_text: bool = False) -> Iterator[Item]:
+        """Every item, sorted by provenance path."""
+        for item, reading in self.catalog.items():
+            yield self._with_text(item, reading) if with_text else item
+
+    def _with_text(self, item: Item, reading: Reading | None) -> Item:
+        texts = tuple(self.texts.of(reading.key, reading.chunks)) if reading else ()
+        return replace(item, texts=texts)
+
+    # -- the index -----------------------------------------------------------------------------
+
+    def update_index(self, tell: Callable[[int], None] = lambda count: None) -> int:
+        """Brings the index up to the catalog and returns how many items were due.
+
+        Args:
+            tell: called with the number of items done so far.
+        """
+        done = 0
+        while ids := self.catalog.stale(_INDEX_BATCH):
+            index = self.index
+            index.delete(ids)
+            index.add(self._documents(ids))
+            index.commit()
+            self.catalog.freshen(ids)
+            self.catalog.commit()
+            done += len(ids)
+            tell(done)
+        return done
+
+    def rebuild_index(self, tell: Callable[[int], None] = lambda count: None) -> int:
+        """Builds the index anew beside the old one, and puts it in its place."""
+        from search.index import Index
+
+        beside = self.path / "index.new"
+        shutil.rmtree(beside, ignore_errors=True)
+        if self._index:
+            self._index.close()
+            self._index = None
+        count = 0
+        with_index = Index.create(beside)
+        try:
+            batch: list[str] = []
+            for item, _ in self.catalog.items():
+                batch.append(item.id)
+                if len(batch) == _INDEX_BATCH:
+                    count += self._add_batch(with_index, batch)
+                    batch = []
+                    tell(count)
+            count += self._add_batch(with_index, batch)
+        finally:
+            with_index.close()
+        old = self.path / "index.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if (self.path / "index").exists():
+            (self.path / "index").rename(old)
+        beside.rename(self.path / "index")
+        shutil.rmtree(old, ignore_errors=True)
+        while ids := self.catalog.stale(_INDEX_BATCH):
+            self.catalog.freshen(ids)
+        self.catalog.commit()
+        return count
+
+    def _add_batch(self, index: Index, ids: list[str]) -> int:
+        index.add(self._documents(ids))
+        index.commit()
+        return len(ids)
+
+    def _documents(self, ids: Iterable[str]) -> Iterator[Document]:
+        from search.index import Document
+
+        sources = self.catalog.sources()
+        for identity in ids:
+            held = self.catalog.with_reading(identity)
+            if held:
+                item, reading = held
+                yield Document.of(self._with_text(item, reading), sources.get(item.provenance.source))
+
+    # -- what a run needs: indexer.ingest.Ledger -----------------------------------------------
+
+    def known(self, key: str) -> Known | None:
+        """The cost of a reading that is kept whole, with everything below it."""
+        return self.catalog.known(key)
+
+    def keep_texts(self, key: str, number: int, body: bytes) -> None:
+        """Keeps one packed chunk of a reading's texts."""
+        self.texts.keep(key, number, body)
+
+    def keep(self, found: Found) -> Known | None:
+        """Keeps an item, and where it is known, copies the members; returns what that cost."""
+        return self.catalog.keep(found)
+
+    def root_state(self, root: str) -> str:
+        """`open`, `done`, or nothing, for the id of a file in a source."""
+        return self.catalog.root_state(root)
+
+    def open_root(self, root: str, source: str) -> None:
+        """From here until `close_root`, the root is not whole."""
+        self.catalog.open_root(root, source)
+
+    def close_root(self, root: str) -> None:
+        """Everything below the root is kept."""
+        self.catalog.close_root(root)
+
+    def pend(self, place: Provenance) -> None:
+        """A member is in the spool; it and its containers are not whole."""
+        self.catalog.pend(place)
+
+    def unpend(self, place: Provenance) -> None:
+        """The member is read."""
+        self.catalog.unpend(place)
+
+    def spent(self, root: str, *, resumed: bool) -> dict[str, Spent]:
+        """What is kept below a root; with `resumed`, without the containers of pending members."""
+        return self.catalog.spent(root, resumed=resumed)
+
+    def forget(self, root: str) -> None:
+        """Drops everything below a root, and the root itself."""
+        self.catalog.forget(root)
+
+    def commit(self) -> None:
+        """Makes everything so far durable, texts before what points at them.
+
+        Raises:
+            StoreError: also where the disk is about to be full: better stopped than torn.
+        """
+        self.texts.commit()
+        self.catalog.commit()
+        status = os.statvfs(self.path)
+        if status.f_bavail * status.f_frsize < _FREE_FLOOR:
+            raise StoreError(f"{self.path}: less than {_FREE_FLOOR >> 20} MiB free; make room and run the same again")
+
+    def keep_source(self, source: Source) -> None:
+        """Keeps a source's description.
+
+        Raises:
+            UsageError: the label is taken by a source at another path.
+        """
+        held = self.catalog.sources().get(source.name)
+        if held and held.path != source.path:
+            raise UsageError(f"{source.name}: this label is taken by {held.path}; choose another with --label")
+        self.catalog.keep_source(source)
+
+
+def find_case(start: Path) -> Path:
+    """The case folder that `start` stands in, looked for upwards.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / _SETTINGS).is_file() and (folder / "catalog.sqlite").exists():
+            return folder
+    raise UsageError("no case here: give --case PATH, set ARCHIVORE_CASE, or make one with `archivore new PATH`")
+
+
+def _read_settings(path: Path) -> dict[str, object]:
+    try:
+        settings = tomllib.loads((path / _SETTINGS).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{path}: no case here; make one with `archivore new {path}`") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StoreError(f"{path / _SETTINGS}: {error}") from error
+    made = settings.get("format")
+    if not isinstance(made, int) or "name" not in settings:
+        raise StoreError(f"{path / _SETTINGS}: `format` or `name` is missing")
+    if made > FORMAT:
+        raise StoreError(f"{path}: made by a newer Archivore (format {made}, this one reads {FORMAT}); update first")
+    return settings
+
+
+def _take_lock(path: Path) -> IO[str]:
+    try:
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise LockedError(f"{path.parent}: {holder} is writing to this case; wait for it, or stop it") from error
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()} on {os.uname().nodename}, since {print_time(datetime.now(UTC))}")
+    file.flush()
+    return file
