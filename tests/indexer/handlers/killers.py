@@ -9,6 +9,7 @@ well-behaved container: 4 bytes of length (big endian) and a body, again and aga
     drip    (one fact a tenth of a second, without end)
     huge    (one text of 300 million characters)
     stall   (a member whose stream never gives a byte)
+    mirror  (a member that is the container itself)
 
 Source: none; formats of our own.
 Limits: none; that is the point.
@@ -228,6 +229,14 @@ class Stall(_Killer):
 
     def misbehave(self, stream: Stream) -> Iterator[Fact]:
         yield Child("never", b"never", _Never)
+
+
+class Mirror(_Killer):
+    name = "mirror"
+    container = True
+
+    def misbehave(self, stream: Stream) -> Iterator[Fact]:
+        yield Child("itself", b"itself", lambda: io.BytesIO(stream.at(0, stream.size)))
 
 
 class _Never(io.RawIOBase):

@@ -57,6 +57,13 @@ def test_huge_is_cut() -> None:
     assert huge.problems[0].message.startswith("text_chars")
 
 
+def test_what_contains_itself_is_opened_once_and_told() -> None:
+    outer, inner = crawl(b"KILL:mirror\n")
+    assert outer.status == "read"
+    assert outer.digests == inner.digests
+    assert inner.problems[0].message.startswith("contains itself")
+
+
 def test_every_killer_has_a_mark_of_its_own() -> None:
     marks = [mark.magic for handler in HANDLERS for mark in handler.signatures]
     assert len(marks) == len(set(marks)) >= 17
