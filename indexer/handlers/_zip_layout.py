@@ -1,0 +1,286 @@
+"""Where everything in a zip file stands: directories, members, and the bytes that nobody accounts for.
+
+Source: APPNOTE.TXT 6.3.10 section 4.3.6 (the whole file), 4.4.1.4 (offsets and volumes).
+The file is walked once, from start to end. Only ranges that no directory covers are searched for
+headers, so that a zip stored inside a member is never mistaken for members of this one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from indexer.handler import Stream
+from indexer.handlers._zip_carve import DECLARED, Carver
+from indexer.handlers._zip_facts import settled_name
+from indexer.handlers._zip_records import (
+    DESCRIPTOR,
+    SIGNATURE,
+    STREAMED,
+    Archive,
+    Header,
+    Window,
+    find_archive,
+    read_central,
+    read_local,
+)
+
+ELSEWHERE = -2
+"""In place of a member's end: its data are in another volume, or were before the start."""
+NO_RECORD = -1
+SHORTEST = 30
+"""Bytes of the shortest local header: a shorter gap is not searched."""
+
+
+class Slack(NamedTuple):
+    """A range that no record and no member accounts for."""
+
+    start: int
+    end: int
+
+
+class Event(NamedTuple):
+    """A local header's place, its directory record's, and where its data end (see DECLARED)."""
+
+    position: int
+    is_member: bool
+    central: int
+    end: int
+
+
+@dataclass(slots=True)
+class Spot:
+    """A member as found: its headers and the range of its packed bytes, cut to what is there.
+
+    `twin` is true where the member before it has the same bytes; `overlaps` where its header stands
+    in bytes that belong to others.
+    """
+
+    position: int
+    central: Header | None
+    local: Header | None
+    start: int = 0
+    end: int = 0
+    missing: int = 0
+    exact: bool = True
+    crc: int | None = None
+    size: int | None = None
+    after: int = 0
+    overlaps: bool = False
+    twin: bool = False
+    elsewhere: bool = False
+
+
+class Layout:
+    """The survey of one stream; `spots` walks it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._locals = Window(stream)
+        self._records = Window(stream)
+        self._positions = array("q")
+        self._centrals = array("q")
+        self._ends: dict[int, int] = {}
+        self._structures: list[tuple[int, int]] = []
+        self._skip = 0
+        self.archives: list[Archive] = []
+        self.counted: list[int] = []
+        self.unsettled: dict[bytes, None] = {}
+        self._survey()
+
+    def _survey(self) -> None:
+        """Reads every directory that an end record leads to, from the last to the first."""
+        limit = self._stream.size
+        while limit >= 22:
+            archive = find_archive(self._stream, limit)
+            if archive is None:
+                return
+            before = len(self._positions)
+            reached, low = self._read_directory(archive)
+            self.archives.append(archive)
+            self.counted.append(len(self._positions) - before)
+            self._structures += [(archive.central, reached), (archive.central_end, archive.end)]
+            limit = min(low, archive.central, archive.end_record)
+
+    def _read_directory(self, archive: Archive) -> tuple[int, int]:
+        at, low = archive.central, archive.central
+        size = self._stream.size
+        positions, centrals = self._positions, self._centrals
+        while at < archive.central_end:
+            record = read_central(self._records, at)
+            if record is None:
+                fixed = self._records.at(at, 6)
+                if fixed.startswith(SIGNATURE) and len(fixed) == 6:
+                    at = min(archive.central_end, at + 6 + int.from_bytes(fixed[4:6], "little"))
+                break
+            position = archive.base + record.offset
+            if record.disk != archive.disk or position >= size:
+                self._ends[at] = ELSEWHERE
+                position = size
+            elif position < low:
+                low = position
+            positions.append(position)
+            centrals.append(at)
+            if not record.raw.isascii() and settled_name(record) is None:
+                self.unsettled.setdefault(record.raw)
+            at = record.end
+        return at, low
+
+    def spots(self) -> Iterator[Spot | Slack]:
+        """Members and unaccounted ranges in the order in which they stand in the file."""
+        positions, centrals = self._positions, self._centrals
+        order: Iterable[int] = range(len(positions))
+        if any(positions[at] > positions[at + 1] for at in range(len(positions) - 1)):
+            order = sorted(order, key=positions.__getitem__)
+            self._positions = array("q", (positions[at] for at in order))
+            self._centrals = array("q", (centrals[at] for at in order))
+        members = (
+            Event(position, True, central, self._ends.get(central, DECLARED))
+            for position, central in zip(self._positions, self._centrals, strict=True)
+        )
+        return self._walk(members, sorted(self._structures), 0, self._stream.size, carve=True)
+
+    def _walk(
+        self, members: Iterable[Event], structures: Sequence[tuple[int, int]], start: int, end: int, *, carve: bool
+    ) -> Iterator[Spot | Slack]:
+        cursor = start
+        last: Spot | None = None
+        records = (Event(begin, False, NO_RECORD, finish) for begin, finish in structures)
+        for event in heapq.merge(records, members, key=_place):
+            spot = self._spot(event) if event.is_member else None
+            here = spot is None or spot.local is not None
+            if here and event.position > cursor:
+                yield from self._gap(cursor, event.position, carve=carve)
+                cursor = max(event.position, self._skip) if carve else event.position
+            if carve and event.position < self._skip:
+                continue
+            if spot is None:
+                cursor = max(cursor, event.end)
+                continue
+            if spot.local is not None:
+                spot.overlaps = event.position < cursor
+                spot.twin = last is not None and (last.start, last.end) == (spot.start, spot.end)
+                last = spot
+                cursor = max(cursor, spot.after)
+            yield spot
+        if cursor < end:
+            yield from self._gap(cursor, end, carve=carve)
+
+    def _gap(self, start: int, end: int, *, carve: bool) -> Iterator[Spot | Slack]:
+        if not carve or end - start < SHORTEST:
+            yield Slack(start, end)
+            return
+        carved = Carver(self._stream, start, end).carve()
+        pairs, orphans = self._pair(carved.members, carved.centrals, start)
+        for position in carved.members:
+            header = read_local(self._locals, position)
+            if header is not None and not header.raw.isascii() and settled_name(header) is None:
+                self.unsettled.setdefault(header.raw)
+        if carved.members:
+            self._step_over(carved.members[-1], end)
+        members = [
+            Event(position, True, pairs.get(position, NO_RECORD), close)
+            for position, close in zip(carved.members, carved.ends, strict=True)
+        ]
+        members += [Event(end, True, central, ELSEWHERE) for central in orphans]
+        yield from self._walk(members, carved.structures, start, end, carve=False)
+
+    def _step_over(self, position: int, end: int) -> None:
+        """Leaves alone an archive found by its end record that is a member stored in this one."""
+        header = read_local(self._locals, position)
+        if header is None or header.method or header.end + header.packed <= end:
+            return
+        for archive in self.archives:
+            if archive.base == header.end and archive.end <= header.end + header.packed:
+                self._skip = archive.end
+
+    def _pair(self, members: array[int], centrals: array[int], start: int) -> tuple[dict[int, int], list[int]]:
+        """Directory records by the local header they mean, and those that mean none that is here."""
+        pairs: dict[int, int] = {}
+        orphans: list[int] = []
+        if not centrals:
+            return pairs, orphans
+        first = read_central(self._records, centrals[0])
+        bases = [0, start]
+        if members and first:
+            bases.append(members[0] - first.offset)
+        sample = [read_central(self._records, at) for at in centrals[:16]]
+        base = max(bases, key=lambda each: sum(_has(members, each + one.offset) for one in sample if one))
+        for at in centrals:
+            record = read_central(self._records, at)
+            if record is None:
+                continue
+            place = base + record.offset
+            if _has(members, place) and place not in pairs:
+                pairs[place] = at
+            elif not _has(self._positions, place):
+                orphans.append(at)
+        return pairs, orphans
+
+    def _spot(self, event: Event) -> Spot:
+        central = read_central(self._records, event.central) if event.central >= 0 else None
+        if event.end == ELSEWHERE:
+            return Spot(event.position, central, None, elsewhere=True)
+        local = read_local(self._locals, event.position, central.raw if central else None)
+        if local is None:
+            return Spot(event.position, central, None)
+        if central is not None:
+            packed, crc, size = central.packed, central.crc, central.size
+        else:
+            packed, crc, size = local.packed, local.crc, local.size
+        start, total = local.end, self._stream.size
+        close = start + packed
+        spot = Spot(event.position, central, local, start, crc=crc, size=size)
+        if event.end != DECLARED and central is None:
+            close = event.end
+            spot.exact = False
+        if close > total:
+            spot.missing, close = close - total, total
+        spot.end = spot.after = max(close, min(start, total))
+        if local.flags & STREAMED:
+            self._read_descriptor(spot, known=central is not None)
+        elif not spot.exact:
+            spot.crc, spot.size = local.crc, local.size
+        return spot
+
+    def _read_descriptor(self, spot: Spot, *, known: bool) -> None:
+        """Takes in the descriptor after the data; without a directory, it alone knows checksum and size."""
+        fixed = self._locals.at(spot.end, 24)
+        signed = 4 if fixed.startswith(DESCRIPTOR) else 0
+        packed = spot.end - spot.start
+        crc = int.from_bytes(fixed[signed : signed + 4], "little")
+        for width in (4, 8):
+            at = signed + 4
+            whole = len(fixed) >= at + 2 * width
+            if whole and int.from_bytes(fixed[at : at + width], "little") == packed:
+                size = int.from_bytes(fixed[at + width : at + 2 * width], "little")
+                if not signed and known and crc != spot.crc:
+                    continue
+                if width == 4 and size != spot.size and known and not signed:
+                    continue
+                if width == 4 and self._is_wide(fixed, at, packed):
+                    continue
+                spot.after = spot.end + at + 2 * width
+                if not known:
+                    spot.crc, spot.size, spot.exact = crc, size, True
+                return
+        if not known and not spot.exact:
+            spot.crc = spot.size = None
+
+    @staticmethod
+    def _is_wide(fixed: bytes, at: int, packed: int) -> bool:
+        """Whether the sizes are of 8 bytes: read as 4, nothing would come out of something."""
+        return packed > 0 and len(fixed) >= at + 16 and int.from_bytes(fixed[at : at + 8], "little") == packed
+
+
+def _place(event: Event) -> tuple[int, bool]:
+    return event.position, event.is_member
+
+
+def _has(positions: array[int], position: int) -> bool:
+    at = bisect_left(positions, position)
+    return at < len(positions) and positions[at] == position
