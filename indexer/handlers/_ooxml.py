@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-import struct
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from indexer.handler import Stream
-from indexer.handlers._parts import DATA, END, START, Event, Parts
-from indexer.limits import KIB, MIB
+from indexer.handlers._parts import DATA, END, START, Event, Parts, read_directory, unpack_entry
 from indexer.model import Fact, Field, Timestamp
 from indexer.timestamps import from_iso
 
@@ -114,7 +111,6 @@ _CONTENT_TYPES = b"[Content_Types].xml"
 _MAIN = re.compile(rb"""ContentType\s*=\s*["']application/([\w.-]{1,100})\.main\+xml["']""", re.IGNORECASE)
 _MAIN_PARTS = ((b"word/document.xml", "docx"), (b"xl/workbook.xml", "xlsx"), (b"ppt/presentation.xml", "pptx"))
 _DEFAULTS = {"docx": "wordprocessingml.document", "xlsx": "spreadsheetml.sheet", "pptx": "presentationml.presentation"}
-_DIRECTORY = 1 * MIB
 _seen: WeakKeyDictionary[Stream, tuple[str, str]] = WeakKeyDictionary()
 
 
@@ -139,10 +135,10 @@ def _media_type(main: str) -> str:
 
 def _identify(stream: Stream) -> tuple[str, str]:
     """Handler and media type by the archive's directory; two empty strings where it is something else."""
-    directory = _read_directory(stream)
+    directory = read_directory(stream)
     at = directory.find(_CONTENT_TYPES)
-    if at >= 46:
-        for match in _MAIN.finditer(_unpack_entry(stream, directory[at - 46 : at])):
+    if at >= 0:
+        for match in _MAIN.finditer(unpack_entry(stream, directory, at)):
             main = match[1].decode("ascii").lower()
             if main in MAIN_TYPES:
                 return MAIN_TYPES[main], _media_type(main)
@@ -150,41 +146,6 @@ def _identify(stream: Stream) -> tuple[str, str]:
             if part in directory:
                 return handler, f"application/vnd.openxmlformats-officedocument.{_DEFAULTS[handler]}"
     return "", ""
-
-
-def _read_directory(stream: Stream) -> bytes:
-    """Up to 1 MiB of the central directory; empty where there is none."""
-    tail = stream.at(max(0, stream.size - 22), 22)
-    if not tail.startswith(b"PK\5\6"):
-        tail = stream.at(max(0, stream.size - 65557), 65557)
-        tail = tail[tail.rfind(b"PK\5\6") :] if b"PK\5\6" in tail else b""
-    if len(tail) < 22:
-        return b""
-    size, offset = struct.unpack_from("<II", tail, 12)
-    if offset >= stream.size:
-        return b""
-    directory = stream.at(offset, min(size, _DIRECTORY))
-    return directory if directory.startswith(b"PK\1\2") else b""
-
-
-def _unpack_entry(stream: Stream, entry: bytes) -> bytes:
-    """The first 256 KiB of the member that a directory entry points to."""
-    if not entry.startswith(b"PK\1\2"):
-        return b""
-    (method,) = struct.unpack_from("<H", entry, 10)
-    (packed,) = struct.unpack_from("<I", entry, 20)
-    (offset,) = struct.unpack_from("<I", entry, 42)
-    header = stream.at(offset, 30)
-    if len(header) < 30 or not header.startswith(b"PK\3\4"):
-        return b""
-    name_length, extra_length = struct.unpack_from("<HH", header, 26)
-    data = stream.at(offset + 30 + name_length + extra_length, min(packed, 256 * KIB))
-    if method == 8:
-        try:
-            data = zlib.decompressobj(-15).decompress(data, 256 * KIB)
-        except zlib.error:
-            return b""
-    return data.replace(b"\0", b"") if data.startswith((b"\xff\xfe", b"\xfe\xff")) else data
 
 
 class Relation(NamedTuple):

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, BinaryIO, cast
+from weakref import WeakKeyDictionary
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -31,6 +32,8 @@ XML_BYTES = 2 * GIB
 PENDING_CHARS = 64 * MIB
 """Text that one piece of XML may expand to: more than that is entities gone wild."""
 _PIECE = 64 * KIB
+_DIRECTORY = 1 * MIB
+_directories: WeakKeyDictionary[Stream, bytes] = WeakKeyDictionary()
 _NO_DATE = (1980, 1, 1)
 _DIGITS = re.compile(r"(\d+)")
 _OPEN_ERRORS = (zipfile.BadZipFile, OSError, ValueError, OverflowError, struct.error, NotImplementedError)
@@ -51,6 +54,7 @@ class Parts:
         self.problems: list[Problem] = []
         self._by_name = {_key(info.filename): info for info in self.infos}
         self._taken: set[int] = set()
+        self._locked: set[int] = set()
 
     def names(self) -> list[str]:
         """Every part's key: lower case, forward slashes, numbers in their natural order."""
@@ -63,6 +67,16 @@ class Parts:
         """Marks a part as understood, so that it is not offered as a member."""
         if info := self._by_name.get(_key(name)):
             self._taken.add(id(info))
+
+    def lock(self, name: str) -> None:
+        """Marks a part as encrypted by the document itself: it is offered as a member that cannot be opened."""
+        if info := self._by_name.get(_key(name)):
+            self._locked.add(id(info))
+
+    def size(self, name: str) -> int:
+        """The unpacked size that the directory declares."""
+        info = self._by_name.get(_key(name))
+        return info.file_size if info else 0
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The bytes of a part, piece by piece; it counts as understood.
@@ -101,11 +115,12 @@ class Parts:
     def members(self) -> Iterator[Child]:
         """Every part that was not taken, in the order of the archive, folders left out."""
         for info in self.infos:
-            if id(info) in self._taken or info.filename.endswith("/"):
+            if (id(info) in self._taken and id(info) not in self._locked) or info.filename.endswith("/"):
                 continue
             codec = "utf-8" if info.flag_bits & 0x800 else "cp437"
             raw = info.orig_filename.encode(codec, "surrogateescape")
-            yield Child(info.filename, raw, partial(_open, self.stream, info), _times(info), _fields(info))
+            opening = _refuse if id(info) in self._locked else partial(_open, self.stream, info)
+            yield Child(info.filename, raw, opening, _times(info), _fields(info))
 
     def encrypted(self) -> bool:
         """Whether any part carries the flag of zip encryption."""
@@ -205,6 +220,10 @@ def load_lxml() -> Any:
     return etree
 
 
+def _refuse() -> BinaryIO:
+    raise EvidenceError("encrypted", "encrypted by the document")
+
+
 def _open(stream: Stream, info: zipfile.ZipInfo) -> BinaryIO:
     return cast(BinaryIO, _PartFile(stream, info))
 
@@ -271,6 +290,49 @@ def _unpack(stream: Stream, info: zipfile.ZipInfo) -> Iterator[bytes]:
             raise EvidenceError("truncated", "the deflate stream has no end")
     if checksum != info.CRC:
         raise EvidenceError("corrupt", "the checksum is wrong")
+
+
+def read_directory(stream: Stream) -> bytes:
+    """Up to 1 MiB of the central directory, read once per item; empty where there is none."""
+    directory = _directories.get(stream)
+    if directory is None:
+        directory = _directories[stream] = _find_directory(stream)
+    return directory
+
+
+def _find_directory(stream: Stream) -> bytes:
+    tail = stream.at(max(0, stream.size - 22), 22)
+    if not tail.startswith(b"PK\5\6"):
+        tail = stream.at(max(0, stream.size - 65557), 65557)
+        tail = tail[tail.rfind(b"PK\5\6") :] if b"PK\5\6" in tail else b""
+    if len(tail) < 22:
+        return b""
+    size, offset = struct.unpack_from("<II", tail, 12)
+    if offset >= stream.size:
+        return b""
+    directory = stream.at(offset, min(size, _DIRECTORY))
+    return directory if directory.startswith(b"PK\1\2") else b""
+
+
+def unpack_entry(stream: Stream, directory: bytes, at: int) -> bytes:
+    """The first 256 KiB of the member whose name stands at `at` in the directory; empty where they cannot be had."""
+    entry = directory[max(0, at - 46) : at]
+    if len(entry) < 46 or not entry.startswith(b"PK\1\2"):
+        return b""
+    (method,) = struct.unpack_from("<H", entry, 10)
+    (packed,) = struct.unpack_from("<I", entry, 20)
+    (offset,) = struct.unpack_from("<I", entry, 42)
+    header = stream.at(offset, 30)
+    if len(header) < 30 or not header.startswith(b"PK\3\4"):
+        return b""
+    name_length, extra_length = struct.unpack_from("<HH", header, 26)
+    data = stream.at(offset + 30 + name_length + extra_length, min(packed, 256 * KIB))
+    if method == 8:
+        try:
+            data = zlib.decompressobj(-15).decompress(data, 256 * KIB)
+        except zlib.error:
+            return b""
+    return data.replace(b"\0", b"") if data.startswith((b"\xff\xfe", b"\xfe\xff")) else data
 
 
 def _key(name: str) -> str:
