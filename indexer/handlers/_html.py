@@ -1,0 +1,159 @@
+"""A web page reduced to what an analyst reads and follows: shared by HTML files and mail bodies.
+
+Source: HTML Living Standard, sections 13.1 (syntax), 15.3 (which elements break lines), 4.2.5 (meta).
+Limits: styles are not applied (text that a style hides comes out, and should); scripts are not run
+and their source is not text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from indexer.handlers._markup import CLOSE, COMMENT, OPEN, TEXT, attributes, plain, tokens
+from indexer.model import Child, Field
+
+_RAW = frozenset({"script", "style", "title", "textarea", "xmp", "noframes"})
+_SILENT = frozenset({"script", "style", "title"})
+_INLINE_NAMES = (
+    "a abbr acronym applet b basefont bdi bdo big cite code data del dfn em embed font i img ins kbd label map mark "
+    "nobr noscript object output picture q rb rp rt ruby s samp script small source span strike strong style sub sup "
+    "time title tt u var wbr"
+)
+_INLINE = frozenset(_INLINE_NAMES.split())
+_CELLS = frozenset({"td", "th"})
+_LINKS = frozenset(
+    {"href", "src", "action", "formaction", "data", "poster", "cite", "background", "longdesc", "xlink:href"}
+)
+_WORDS = frozenset({"alt", "title", "placeholder", "aria-label", "label", "summary"})
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_BREAKS = re.compile(r"[ \t]*\n[ \t\n]*")
+_DATA_URI = re.compile(r"data:([\w.+/-]{0,100}+)(?:;[\w.+=-]{1,100}+)*?;base64,([A-Za-z0-9+/=_%\s-]++)")
+_SAVED_FROM = re.compile(r"\s*saved from url=\(\d+\)(\S+)")
+_SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "image/svg+xml": ".svg",
+    "application/pdf": ".pdf",
+    "text/html": ".html",
+    "text/plain": ".txt",
+}
+
+
+@dataclass
+class Page:
+    """What one page says; lists keep the order of the page."""
+
+    title: str = ""
+    language: str = ""
+    saved_from: str = ""
+    meta: list[tuple[str, str]] = field(default_factory=list)
+    body: str = ""
+    words: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    links: dict[str, None] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
+
+    def fields(self) -> Iterator[Field]:
+        """The title, the language and the meta elements."""
+        if self.title:
+            yield Field("html.title", self.title)
+        if self.language:
+            yield Field("html.language", self.language)
+        if self.saved_from:
+            yield Field("html.saved_from", self.saved_from)
+        for name, content in self.meta:
+            yield Field(f"html.meta.{name}", content)
+
+
+def read_page(pieces: Iterable[str]) -> Page:
+    """The page that a text, in pieces cut anywhere, makes."""
+    page = Page()
+    out: list[str] = []
+    title: list[str] = []
+    silent = ""
+    pre = 0
+    for kind, name, value in tokens(pieces, raw=_RAW):
+        if kind == TEXT:
+            if silent:
+                if silent == "title":
+                    title.append(plain(value))
+            elif pre:
+                out.append(plain(value))
+            else:
+                out.append(plain(_SPACE.sub(" ", value)))
+        elif kind == OPEN:
+            if name in _SILENT:
+                silent = name
+            if name not in _INLINE:
+                out.append("\t" if name in _CELLS else "\n")
+                pre += name == "pre"
+            if value and value != "/":
+                _read_tag(page, name, value)
+        elif kind == CLOSE:
+            if name == silent:
+                silent = ""
+            if name not in _INLINE:
+                out.append("\t" if name in _CELLS else "\n")
+                pre -= name == "pre" and pre > 0
+        elif kind == COMMENT and value.strip():
+            page.comments.append(value.strip())
+            if found := _SAVED_FROM.match(value):
+                page.saved_from = found[1]
+    page.title = _SPACE.sub(" ", "".join(title)).strip()
+    page.body = _BREAKS.sub("\n", "".join(out)).strip()
+    return page
+
+
+def _read_tag(page: Page, name: str, text: str) -> None:
+    held = attributes(text)
+    for key, value in held:
+        value = value.strip()
+        if not value:
+            continue
+        if key in _LINKS:
+            if not value[:5].lower().startswith("data:"):
+                page.links.setdefault(value)
+        elif key in _WORDS:
+            page.words.append(value)
+        elif key == "lang" and name == "html":
+            page.language = value
+    if name == "meta":
+        named = dict(reversed(held))
+        label = named.get("name") or named.get("property") or named.get("http-equiv") or named.get("itemprop")
+        if label and named.get("content"):
+            page.meta.append((_SPACE.sub("-", label.strip().lower())[:100], named["content"].strip()))
+    elif name in ("input", "button", "param", "option"):
+        named = dict(reversed(held))
+        if named.get("value"):
+            page.inputs.append(f"{named.get('name') or named.get('id') or name}: {named['value']}")
+
+
+def embedded_files(text: str) -> Iterator[Child]:
+    """The files that `data:` addresses hold in base64, each as a member."""
+    for number, found in enumerate(_DATA_URI.finditer(text), 1):
+        kind = found[1].lower()
+        name = f"embedded {number}{_SUFFIXES.get(kind, '.bin')}"
+        fields = (Field("html.embedded_type", kind),) if kind else ()
+        payload = found[2]
+        yield Child(name, name.encode(), lambda payload=payload: _decoded(payload), fields=fields)  # type: ignore[misc]
+
+
+def _decoded(payload: str) -> BinaryIO:
+    clean = payload.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=").translate(_URL_SAFE)
+    clean = re.sub(r"[^A-Za-z0-9+/]", "", clean)
+    clean = clean[: len(clean) - (len(clean) % 4 == 1)]
+    try:
+        return io.BytesIO(base64.b64decode(clean + "=" * (-len(clean) % 4)))
+    except binascii.Error:
+        return io.BytesIO()
+
+
+_URL_SAFE = str.maketrans("-_", "+/")

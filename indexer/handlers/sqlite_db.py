@@ -1,0 +1,318 @@
+"""SQLite databases: the schema, and every row of every real table as text.
+
+The file is opened read-only and immutable, with an authorizer that allows nothing but reading
+columns: views, triggers, virtual tables and generated columns of the evidence are shown as SQL and
+never run. Text of a wrong encoding is decoded column by column.
+
+Source: the SQLite database file format, sections 1.3 (header), 2.6 (schema); sqlite.org/security.html.
+Limits: the write-ahead log and the rollback journal are files of their own and not applied; deleted
+rows are not carved; values longer than 256 MiB stop their table.
+"""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import BinaryIO, ClassVar, NamedTuple, TypeGuard
+
+from indexer.encodings import decode, decode_as, detect
+from indexer.errors import EvidenceError, StoreError
+from indexer.handler import Handler, Signature, Stream
+from indexer.model import Cause, Child, Fact, Field, Problem, Text
+
+ROWS = 100
+GROUP_CHARS = 256 << 10
+BLOB = 64
+"""A shorter blob is shown in hex as a whole."""
+LONGEST = 256 << 20
+STEPS = 20_000
+"""Steps of SQLite's machine between two looks at the clock, which counts steps: the same everywhere."""
+MOST_STEPS = 200_000_000
+"""Steps until the next row comes, or the query is stopped: seconds of work; one row takes a few dozen."""
+_ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
+_VIRTUAL_COLUMN = 2
+_FILES = (
+    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"8BPS", b"%PDF", b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh"),
+    *(b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    *(b"SQLite format 3\0", b"bplist00", b"II*\0", b"MM\0*", b"OggS", b"fLaC", b"ID3", b"{\\rtf", b"<?xml", b"<html"),
+)
+"""What marks a blob as a file worth reading on its own."""
+
+
+class Sqlite(Handler):
+    name = "sqlite"
+    media_types = ("application/vnd.sqlite3", "application/x-sqlite3")
+    signatures = (Signature(b"SQLite format 3\0"),)
+    suffixes = (".sqlite", ".sqlite3", ".db", ".db3", ".sqlitedb", ".localstorage", ".sdb")
+    fields: ClassVar[Mapping[str, str]] = {
+        "sqlite.user_version": "number that the program gave its own format",
+        "sqlite.application_id": "number that names the program",
+        "sqlite.page_size": "bytes of a page",
+        "sqlite.page_count": "pages, as the header has it",
+        "sqlite.free_pages": "pages that hold nothing any more: deleted rows may stand there",
+        "sqlite.encoding": "encoding of text, as the header has it",
+        "sqlite.journal": "wal where a write-ahead log may hold newer rows",
+        "sqlite.written_by": "version of SQLite that wrote it last",
+        "sqlite.table": "name of a table",
+        "sqlite.view": "name of a view",
+        "sqlite.virtual": "name of a virtual table, which is not run",
+        "sqlite.column": "column that a blob was found in",
+    }
+    reads = "schema, every row of every table, files kept in blobs"
+    rank = 40
+    container = True
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        yield from _header(stream)
+        with _opened(stream) as connection:
+            entries = _schema(connection)
+            statements = [sql for _, _, _, sql in entries if sql]
+            yield Text(";\n\n".join(statements), "schema")
+            tables = []
+            for kind, name, root, sql in entries:
+                if kind == "table" and root:
+                    tables.append(name)
+                    yield Field("sqlite.table", name)
+                elif kind == "table":
+                    yield Field("sqlite.virtual", name)
+                elif kind == "view":
+                    yield Field("sqlite.view", name)
+                if kind == "table" and not root and not sql:
+                    yield Problem("corrupt", f"table {name}: the schema has no page for it")
+            for name in tables:
+                yield from _read_table(connection, name)
+
+
+def _header(stream: Stream) -> Iterator[Fact]:
+    head = stream.head[:100]
+    if len(head) < 100:
+        raise EvidenceError("truncated", f"{len(head)} bytes where the header alone takes 100")
+
+    def number(at: int) -> int:
+        return int.from_bytes(head[at : at + 4], "big")
+
+    page = int.from_bytes(head[16:18], "big")
+    page = 65536 if page == 1 else page
+    pages = number(28)
+    yield Field("sqlite.page_size", page)
+    yield Field("sqlite.page_count", pages)
+    yield Field("sqlite.free_pages", number(36))
+    yield Field("sqlite.user_version", int.from_bytes(head[60:64], "big", signed=True))
+    yield Field("sqlite.application_id", number(68))
+    yield Field("sqlite.encoding", _ENCODINGS.get(number(56), "none"))
+    if 2 in head[18:20]:
+        yield Field("sqlite.journal", "wal")
+    if version := number(96):
+        yield Field("sqlite.written_by", f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}")
+    if pages and pages * page > stream.size:
+        message = f"{stream.size} bytes where the header tells of {pages * page}"
+        yield Problem("truncated", message, resolution="read as far as it goes")
+
+
+@contextmanager
+def _opened(stream: Stream) -> Iterator[sqlite3.Connection]:
+    """A connection on a copy in the scratch folder that has lost its name the moment it is open.
+
+    SQLite follows links to their end before it opens, so that the unnamed files of the spool cannot
+    be handed to it by descriptor.
+    """
+    with tempfile.NamedTemporaryFile(dir=stream.scratch, suffix=".sqlite") as copy:
+        try:
+            stream.seek(0)
+            while chunk := stream.read(1 << 20):
+                copy.write(chunk)
+            copy.flush()
+        except OSError as error:
+            raise StoreError(f"{stream.scratch}: the scratch copy cannot be written: {error.strerror}") from error
+        connection = sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        with closing(connection):
+            connection.text_factory = _Raw
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+            for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "writable_schema=ON"):
+                # A schema with one broken entry is refused as a whole unless it counts as writable.
+                connection.execute(f"PRAGMA {pragma}")
+            connection.set_authorizer(_authorize)
+            yield connection
+
+
+def _authorize(action: int, first: str | None, _second: str | None, _database: str | None, _by: str | None) -> int:
+    """Reading columns, and asking for the columns of a table; nothing else."""
+    if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ):
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_OK if action == sqlite3.SQLITE_PRAGMA and first == "table_xinfo" else sqlite3.SQLITE_DENY
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, int, str]]:
+    """Type, name, root page and SQL of every entry; as far as they can be read."""
+    entries = []
+    try:
+        for kind, name, root, sql in connection.execute("SELECT type, name, rootpage, sql FROM sqlite_schema"):
+            entries.append((_text(kind), _text(name), root if isinstance(root, int) else 0, _text(sql)))
+    except sqlite3.Error as error:
+        if not entries:
+            raise EvidenceError("corrupt", f"the schema cannot be read: {error}") from error
+    return entries
+
+
+def _text(value: object) -> str:
+    return decode(value).text if isinstance(value, bytes) else "" if value is None else str(value)
+
+
+class _Raw(bytes):
+    """A text value as stored; blobs come as plain bytes."""
+
+
+class _Clock:
+    """Counts the machine's steps since the last row."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __call__(self) -> bool:
+        self.steps += STEPS
+        return self.steps > MOST_STEPS
+
+
+class _Row(NamedTuple):
+    key: int | None
+    values: tuple[object, ...]
+
+
+def _read_table(connection: sqlite3.Connection, name: str) -> Iterator[Fact]:
+    quoted = '"' + name.replace('"', '""') + '"'
+    try:
+        columns = [
+            _text(row[1]) for row in connection.execute(f"PRAGMA table_xinfo({quoted})") if row[6] != _VIRTUAL_COLUMN
+        ]
+    except sqlite3.Error as error:
+        yield Problem("corrupt", f"table {name}: {error}", resolution="not read")
+        return
+    if not columns:
+        yield Problem("corrupt", f"table {name}: no columns can be read", resolution="not read")
+        return
+    chosen = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
+    key = next((each for each in ("rowid", "_rowid_", "oid") if each not in {one.lower() for one in columns}), "")
+    trouble: list[str] = []
+    done = 0
+    last: int | None = None
+    for rows in _groups(connection, quoted, chosen, key, trouble):
+        yield from _show(name, columns, rows, done)
+        done += len(rows)
+        last = rows[-1].key
+    if not trouble:
+        return
+    if key:
+        for rows in _groups(connection, quoted, chosen, key, [], backwards=True, down_to=last):
+            yield from _show(name, columns, rows, done, "from the end")
+            done += len(rows)
+    cause: Cause = "timeout" if trouble[0] == "interrupted" else "corrupt"
+    yield Problem(cause, f"table {name}: {trouble[0]}", resolution=f"{done} rows read")
+
+
+def _groups(
+    connection: sqlite3.Connection,
+    table: str,
+    columns: str,
+    key: str,
+    trouble: list[str],
+    *,
+    backwards: bool = False,
+    down_to: int | None = None,
+) -> Iterator[list[_Row]]:
+    """Rows in groups; backwards, from the last one down to a key that was read before."""
+    query = f"SELECT {key or 'NULL'}, {columns} FROM {table} NOT INDEXED"  # noqa: S608 - names are quoted
+    if backwards:
+        query += f" ORDER BY {key} DESC"
+    clock = _Clock()
+    connection.set_progress_handler(clock, STEPS)
+    rows: list[_Row] = []
+    chars = 0
+    try:
+        try:
+            cursor = connection.execute(query)
+        except sqlite3.OperationalError as error:
+            if not key or "no such column" not in str(error):
+                raise
+            # A table WITHOUT ROWID.
+            cursor = connection.execute(query.replace(f"SELECT {key},", "SELECT NULL,", 1))
+        for row in cursor:
+            clock.steps = 0
+            if down_to is not None and row[0] <= down_to:
+                break
+            rows.append(_Row(row[0] if isinstance(row[0], int) else None, row[1:]))
+            chars += sum(len(value) for value in row[1:] if isinstance(value, bytes))
+            if len(rows) >= ROWS or chars > GROUP_CHARS:
+                yield rows
+                rows, chars = [], 0
+    except sqlite3.Error as error:
+        trouble.append(str(error))
+    if rows:
+        yield rows
+
+
+def _show(name: str, columns: Sequence[str], rows: Sequence[_Row], done: int, note: str = "") -> Iterator[Fact]:
+    codecs = [_codec([row.values[place] for row in rows]) for place in range(len(columns))]
+    lines = [] if done else ["\t".join(columns)]
+    children = []
+    for number, row in enumerate(rows, done + 1):
+        cells = []
+        for column, value, codec in zip(columns, row.values, codecs, strict=True):
+            cells.append(_cell(value, codec))
+            if _is_file(value):
+                label = f"{name}/{row.key if row.key is not None else f'row {number}'}/{column}"
+                fields = (Field("sqlite.table", name), Field("sqlite.column", column))
+                children.append(Child(label, label.encode("utf-8", "replace"), _opener(value), fields=fields))
+        lines.append("\t".join(cells))
+    locator = f"table {name} rows {done + 1}-{done + len(rows)}"
+    yield Text("\n".join(lines), f"{locator} {note}".strip())
+    yield from children
+
+
+def _codec(values: Sequence[object]) -> str:
+    """What the texts of one column that are not UTF-8 are written in, judged together."""
+    strange = []
+    for value in values:
+        if isinstance(value, _Raw):
+            try:
+                value.decode("utf-8")
+            except UnicodeDecodeError:
+                strange.append(bytes(value))
+    return detect(b"\n".join(strange)).codec if strange else ""
+
+
+def _is_file(value: object) -> TypeGuard[bytes]:
+    if not isinstance(value, bytes) or isinstance(value, _Raw) or len(value) <= BLOB:
+        return False
+    return value.startswith(_FILES) or value[4:8] == b"ftyp"
+
+
+def _cell(value: object, codec: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, _Raw):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return decode_as(value, codec)[0]
+    if not isinstance(value, bytes):
+        return str(value)
+    if len(value) <= BLOB:
+        return f"x'{value.hex()}'"
+    return (not _is_file(value) and _printable(value)) or f"x'{value[:BLOB].hex()}...' ({len(value)} bytes)"
+
+
+def _printable(value: bytes) -> str:
+    """The text that a blob is, where it is nothing else."""
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return "" if any(char < " " and char not in "\t\r\n" for char in text) else text
+
+
+def _opener(value: bytes) -> Callable[[], BinaryIO]:
+    return lambda: io.BytesIO(value)
