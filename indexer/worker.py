@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,7 +49,7 @@ def serve(channel_descriptor: int, board_descriptor: int) -> None:
         handlers += handlers_in(path)
     outlet = _Outlet(channel, Board(board_descriptor), hello)
     crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch)
-    while frame := frames.receive(channel):
+    while frame := outlet.next_order():
         if isinstance(frame, frames.Job):
             _work(crawler, outlet, frame)
             outlet.rest()
@@ -110,6 +111,7 @@ class _Outlet:
         self._board = board
         self._scratch = hello.scratch
         self._stack: list[tuple[str, str]] = []
+        self._orders: deque[frames.ToWorker] = deque()
         self._spilled = 0
         self._cpu = 0
 
@@ -140,8 +142,15 @@ class _Outlet:
 
     def known(self, key: str) -> Known | None:
         frames.send(self._channel, frames.Ask(key))
-        answer = frames.receive(self._channel)
-        return answer.known if isinstance(answer, frames.Answer) else None
+        while frame := frames.receive(self._channel):
+            if isinstance(frame, frames.Answer):
+                return frame.known
+            self._orders.append(frame)  # a job sent ahead, before the question was heard
+        return None
+
+    def next_order(self) -> frames.ToWorker | None:
+        """What to do next; None where the parent is gone."""
+        return self._orders.popleft() if self._orders else frames.receive(self._channel)
 
     def text(self, key: str, number: int, texts: Sequence[Text]) -> None:
         frames.send(self._channel, frames.Texts(key, number, pack_texts(texts)))
