@@ -223,8 +223,8 @@ def judge_archive(row: Row, tree: Tree) -> str:
     """An empty string where the verdict holds, else what is wrong."""
     verdict = row["verdict"]
     if verdict == "neither":
-        silent = not tree.root["problems"] and not any(each["problems"] for each in tree.rows)
-        return "no problem told" if silent and not tree.members(tree.root) else ""
+        silent = len(tree.rows) == 1 and not tree.root["problems"]
+        return "no problem told" if silent else ""
     first, second = digest_sets(row)
     size = {entry[2]: entry[1] for program in ("bsdtar", "7zz") for entry in row[program]["files"] if len(entry) > 2}
     weight = lambda files: (files.total(), sum(int(size[each]) for each in files.elements()))  # noqa: E731
@@ -249,9 +249,9 @@ def measure_archives(corpus: Path, trees: Trees, report: Report, match: str) -> 
             score = report.scores[part][kind]
             score.counts["files"] += 1
             wrong = judge_archive(row, tree) if not tree.died else f"died: {tree.died}"
-            if not wrong:
-                score.counts["held"] += 1
-            elif part == "archives by type":
+            score.counts["held"] += not wrong
+            score.counts["not held, but a problem told"] += bool(wrong) and tree.causes() != "none"
+            if wrong and part == "archives by type":
                 handler = tree.root["handler"] if tree.rows else "-"
                 score.exceptions.append(f"{path} [{row['verdict']}] by {handler}: {wrong}; problems: {tree.causes()}")
         report.take(path, tree)
