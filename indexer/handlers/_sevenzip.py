@@ -1,0 +1,414 @@
+"""The directory of a 7z archive as values, by py7zr or, where that cannot read it, by 7-Zip.
+
+Source: 7zFormat.txt of the LZMA SDK.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from indexer.errors import EvidenceError
+from indexer.handler import Stream
+from indexer.handlers._p7z import Record, list_members
+from indexer.limits import MIB
+from indexer.model import Timestamp
+from indexer.timestamps import from_filetime
+
+MAGIC = b"7z\xbc\xaf\x27\x1c"
+START = 32
+MOST_HEADER = 256 * MIB
+MOST_CYCLES = 22
+"""Power of two of the rounds that make a key; 7-Zip writes 19. Each step doubles the time of one try."""
+UNIX, DIRECTORY, REPARSE = 0x8000, 0x10, 0x400
+UNIX_KINDS = {0o010: "fifo", 0o020: "character-device", 0o040: "directory", 0o060: "block-device"}
+UNIX_KINDS |= {0o100: "file", 0o120: "symlink", 0o140: "socket"}
+METHODS = {
+    b"\x00": "Copy",
+    b"\x03": "Delta",
+    b"\x04": "BCJ",
+    b"\x05": "PPC",
+    b"\x06": "IA64",
+    b"\x07": "ARM",
+    b"\x08": "ARMT",
+    b"\x09": "SPARC",
+    b"\x0a": "ARM64",
+    b"\x0b": "RISCV",
+    b"\x21": "LZMA2",
+    b"\x03\x01\x01": "LZMA",
+    b"\x03\x04\x01": "PPMD",
+    b"\x03\x03\x01\x03": "BCJ",
+    b"\x03\x03\x01\x1b": "BCJ2",
+    b"\x03\x03\x02\x05": "PPC",
+    b"\x03\x03\x04\x01": "IA64",
+    b"\x03\x03\x05\x01": "ARM",
+    b"\x03\x03\x07\x01": "ARMT",
+    b"\x03\x03\x08\x05": "SPARC",
+    b"\x04\x01\x08": "Deflate",
+    b"\x04\x01\x09": "Deflate64",
+    b"\x04\x02\x02": "BZip2",
+    b"\x04\xf7\x11\x01": "ZSTD",
+    b"\x04\xf7\x11\x02": "Brotli",
+    b"\x04\xf7\x11\x04": "LZ4",
+    b"\x06\xf1\x07\x01": "7zAES",
+}
+READ_HERE = frozenset({"Copy", "Delta", "BCJ", "LZMA", "LZMA2", "PPMD", "Deflate", "Deflate64", "BZip2", "Brotli"})
+READ_HERE |= {"ZSTD", "7zAES"}
+"""Methods that py7zr decodes as 7-Zip does; its other filters differ at the end of a block."""
+
+
+def parse_errors() -> tuple[type[Exception], ...]:
+    """What py7zr was seen to raise on damaged archives."""
+    from py7zr.exceptions import ArchiveError
+
+    return (
+        ArchiveError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        IndexError,
+        KeyError,
+        OSError,
+        TypeError,
+        ValueError,
+        ZeroDivisionError,
+        OverflowError,
+        struct.error,
+        lzma.LZMAError,
+        zlib.error,
+        *_codec_errors(),
+    )
+
+
+def _codec_errors() -> Iterator[type[Exception]]:
+    try:
+        from backports.zstd import ZstdError
+
+        yield ZstdError
+    except ImportError:
+        pass
+    try:
+        import brotli  # type: ignore[import-untyped]
+
+        yield brotli.error
+    except ImportError:
+        pass
+
+
+class Window(io.BufferedIOBase):
+    """A stream from an offset on, without its name."""
+
+    def __init__(self, stream: Stream, offset: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._offset = offset
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        size = self._stream.size - self._offset
+        self._at = max(0, offset + (0, self._at, size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._stream.size - self._offset - self._at)
+        data = self._stream.at(self._offset + self._at, left if size is None or size < 0 else min(size, left))
+        self._at += len(data)
+        return data
+
+    def fileno(self) -> int:
+        if self._offset:
+            raise OSError("only a part of the file")
+        return self._stream.file.fileno()
+
+
+@dataclass(slots=True)
+class Folder:
+    """One solid block: how it is packed and where."""
+
+    methods: tuple[str, ...]
+    coders: list[dict[str, Any]]
+    unpacksizes: list[int]
+    offset: int
+    packed: int
+    memory: int
+    simple: bool
+
+    @property
+    def encrypted(self) -> bool:
+        return "7zAES" in self.methods
+
+    @property
+    def read_here(self) -> bool:
+        """Whether py7zr decodes it."""
+        return self.simple and READ_HERE.issuperset(self.methods)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One member; `folder` is -1 where there is nothing packed, `start` counts from its folder's beginning."""
+
+    name: str
+    kind: str
+    size: int
+    crc: int | None
+    folder: int
+    start: int
+    attributes: int | None
+    times: tuple[Timestamp, ...]
+    method: str = ""
+    encrypted: bool = False
+
+
+@dataclass(slots=True)
+class Directory:
+    """Everything the headers say. Without folders it came from 7-Zip, and only 7-Zip can unpack."""
+
+    entries: list[Entry]
+    folders: list[Folder]
+    methods: list[str]
+    solid: bool
+    header_encrypted: bool = False
+
+
+def check_start(stream: Stream) -> bytes:
+    """The bytes of the directory as they lie, still packed perhaps.
+
+    Raises:
+        EvidenceError: corrupt, truncated.
+    """
+    head = stream.at(0, START)
+    if len(head) < START or not head.startswith(MAGIC):
+        raise EvidenceError("truncated" if MAGIC.startswith(head[:6]) else "corrupt", "no 7z start header")
+    offset, size, crc = struct.unpack_from("<QQI", head, 12)
+    if zlib.crc32(head[12:32]) != struct.unpack_from("<I", head, 8)[0]:
+        raise EvidenceError("corrupt", "the CRC of the start header does not fit")
+    if START + offset + size > stream.size:
+        missing = START + offset + size - stream.size
+        raise EvidenceError("truncated", f"the directory at the end is missing: {missing} bytes more were written")
+    if size > MOST_HEADER:
+        raise EvidenceError("limit", f"directory: {size} bytes")
+    data = stream.at(START + offset, size)
+    if zlib.crc32(data) != crc:
+        raise EvidenceError("corrupt", "the CRC of the directory does not fit")
+    return data
+
+
+def check_packed_directory(data: bytes, limit: int) -> bool:
+    """Refuses a packed directory that asks for too much before it is unpacked; whether it is encrypted.
+
+    Raises:
+        EvidenceError: limit; corrupt.
+    """
+    if data[:1] != b"\x17":
+        return False
+    from py7zr.archiveinfo import HeaderStreamsInfo
+
+    try:
+        folders = HeaderStreamsInfo.retrieve(io.BytesIO(data[1:])).unpackinfo.folders
+        asked = [(coder, size) for folder in folders for coder in folder.coders for size in folder.unpacksizes]
+    except parse_errors() as error:
+        raise EvidenceError("corrupt", f"7z directory: {str(error)[:200]}") from error
+    for coder, size in asked:
+        memory = _memory(coder)
+        if max(memory, size) > limit:
+            raise EvidenceError("limit", f"dictionary: {max(memory, size)} bytes asked for, {limit} allowed")
+        check_cycles(coder)
+    return any(coder["method"] == b"\x06\xf1\x07\x01" for coder, _ in asked)
+
+
+def check_cycles(coder: dict[str, Any]) -> None:
+    """Refuses a key that takes hours to derive.
+
+    Raises:
+        EvidenceError: limit.
+    """
+    properties = coder.get("properties") or b"\0"
+    power = properties[0] & 0x3F
+    if coder["method"] == b"\x06\xf1\x07\x01" and MOST_CYCLES < power < 0x3F:
+        raise EvidenceError("limit", f"key: 2^{power} rounds asked for, 2^{MOST_CYCLES} allowed")
+
+
+def read_directory(stream: Stream, password: str | None) -> Directory:
+    """The directory by py7zr.
+
+    Raises:
+        EvidenceError: corrupt, where py7zr cannot read it; encrypted, where a password is needed.
+    """
+    from py7zr import SevenZipFile
+    from py7zr.exceptions import PasswordRequired
+
+    try:
+        archive = SevenZipFile(Window(stream, 0), "r", password=password)  # type: ignore[arg-type]
+    except PasswordRequired as error:
+        raise EvidenceError("encrypted", "the directory is encrypted: no password fits") from error
+    except parse_errors() as error:
+        raise EvidenceError("corrupt", f"7z directory: {str(error)[:200]}") from error
+    try:
+        return _directory_of(archive)
+    except parse_errors() as error:
+        raise EvidenceError("corrupt", f"7z directory: {str(error)[:200]}") from error
+
+
+def _directory_of(archive: Any) -> Directory:
+    streams = archive.header.main_streams
+    folders: list[Folder] = []
+    if streams is not None and streams.unpackinfo is not None:
+        pack = streams.packinfo
+        at, offset = 0, START + pack.packpos
+        for folder in streams.unpackinfo.folders:
+            used = len(folder.packed_indices)
+            sizes = pack.packsizes[at : at + used]
+            names = tuple(METHODS.get(coder["method"], coder["method"].hex()) for coder in folder.coders)
+            folders.append(
+                Folder(
+                    methods=names,
+                    coders=folder.coders,
+                    unpacksizes=folder.unpacksizes,
+                    offset=offset,
+                    packed=sum(sizes),
+                    memory=max(_memory(coder) for coder in folder.coders),
+                    simple=used == 1 and all(c["numinstreams"] == c["numoutstreams"] == 1 for c in folder.coders),
+                )
+            )
+            offset += sum(sizes)
+            at += used
+    entries: list[Entry] = []
+    info = archive.header.files_info
+    empties = iter(info.emptyfiles if info else ())
+    index = -1
+    starts: dict[int, int] = {}
+    known = {id(folder): number for number, folder in enumerate(streams.unpackinfo.folders)} if folders else {}
+    for each in archive.files.files_list if info else ():
+        index = known.get(id(each.get("folder")), -1)
+        attributes = each.get("attributes")
+        kind = _kind(attributes)
+        if each["emptystream"]:
+            index = -1
+            is_file = next(empties, False)
+            if attributes is None:
+                kind = "file" if is_file else "directory"
+        size = each["uncompressed"] if index >= 0 else 0
+        start = starts.get(index, 0)
+        if index >= 0:
+            starts[index] = start + size
+        entries.append(
+            Entry(
+                name=each["filename"],
+                kind=kind,
+                size=size,
+                crc=each.get("digest") if index >= 0 else None,
+                folder=index,
+                start=start,
+                attributes=attributes,
+                times=tuple(_times(each)),
+                method=" ".join(reversed(folders[index].methods)) if index >= 0 else "",
+                encrypted=index >= 0 and folders[index].encrypted,
+            )
+        )
+    methods = list(dict.fromkeys(name for folder in folders for name in reversed(folder.methods)))
+    return Directory(entries, folders, methods, bool(archive._is_solid()))
+
+
+def _kind(attributes: int | None) -> str:
+    if attributes is None:
+        return "file"
+    if attributes & UNIX:
+        return UNIX_KINDS.get((attributes >> 16 & 0o170000) >> 9, "file")
+    if attributes & REPARSE:
+        return "symlink"
+    return "directory" if attributes & DIRECTORY else "file"
+
+
+def _times(each: dict[str, Any]) -> Iterator[Timestamp]:
+    for kind, key, origin in (
+        ("M", "lastwritetime", "7z.mtime"),
+        ("A", "lastaccesstime", "7z.atime"),
+        ("B", "creationtime", "7z.ctime"),
+    ):
+        ticks = each.get(key)
+        if ticks is not None and (stamp := from_filetime(kind, int(ticks), origin)):
+            yield stamp
+
+
+def _memory(coder: dict[str, Any]) -> int:
+    """Bytes of window or model that a coder asks for."""
+    properties = coder.get("properties") or b""
+    method = coder["method"]
+    if method in (b"\x03\x01\x01", b"\x03\x04\x01") and len(properties) >= 5:
+        return int.from_bytes(properties[1:5], "little")
+    if method == b"\x21" and properties:
+        power = properties[0] & 0x3F
+        return (2 | power & 1) << (power // 2 + 11)
+    return 0
+
+
+def list_directory(path: str, password: str) -> Directory:
+    """The directory by 7-Zip.
+
+    Raises:
+        EvidenceError: where 7-Zip cannot read it.
+    """
+    records = list_members(path, kind="7z", password=password)
+    archive = next(records, {})
+    entries: list[Entry] = []
+    position = 0
+    for record in records:
+        entry = _entry_of(record, position)
+        position += entry.size
+        entries.append(entry)
+    methods = [name.partition(":")[0] for name in archive.get("Method", "").split()]
+    return Directory(entries, [], list(dict.fromkeys(methods)), archive.get("Solid") == "+")
+
+
+def _entry_of(record: Record, start: int) -> Entry:
+    size = int(record["Size"]) if record.get("Size", "").isdigit() else 0
+    flags, _, mode = record.get("Attributes", "").partition(" ")
+    kind = {"d": "directory", "l": "symlink", "p": "fifo", "c": "character-device", "b": "block-device"}.get(
+        mode[:1], "directory" if "D" in flags else "file"
+    )
+    crc = record.get("CRC", "")
+    return Entry(
+        name=record["Path"],
+        kind=kind,
+        size=size,
+        crc=int(crc, 16) if crc else None,
+        folder=-1 if not size else 0,
+        start=start,
+        attributes=None,
+        times=tuple(_printed_times(record)),
+        method=" ".join(name.partition(":")[0] for name in record.get("Method", "").split()),
+        encrypted=record.get("Encrypted") == "+",
+    )
+
+
+def _printed_times(record: Record) -> Iterator[Timestamp]:
+    for kind, key, origin in (
+        ("M", "Modified", "7z.mtime"),
+        ("A", "Accessed", "7z.atime"),
+        ("B", "Created", "7z.ctime"),
+    ):
+        text, _, fraction = record.get(key, "").partition(".")
+        try:
+            at = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+            part = int(fraction.ljust(7, "0")[:7] or 0)
+        except ValueError:
+            continue
+        ticks = int((at - datetime(1601, 1, 1, tzinfo=UTC)).total_seconds()) * 10_000_000 + part
+        if stamp := from_filetime(kind, ticks, origin):
+            yield stamp

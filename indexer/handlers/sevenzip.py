@@ -1,0 +1,383 @@
+"""7z: members with names, times and attributes, every method, encrypted ones, self-extracting ones.
+
+py7zr reads the directory and decodes block by block, fed in small pieces so that neither input nor
+output piles up. 7-Zip takes over where py7zr cannot read a method or a directory, and for many
+members: one process gives all of them in the order of the archive, and the sizes cut them apart.
+Every member's CRC is checked on the way, whoever decoded it.
+
+Source: 7zFormat.txt of the LZMA SDK; Methods.txt for the numbers of the methods.
+Limits: the parts of a split archive (.7z.001) are not joined; without its directory, which stands at
+the end, nothing of an archive is read; in a damaged archive of a method that only 7-Zip has, what
+follows the damage is not read.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import BinaryIO, ClassVar
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._p7z import stream_members
+from indexer.handlers._sevenzip import (
+    MAGIC,
+    START,
+    Directory,
+    Entry,
+    Folder,
+    Window,
+    check_cycles,
+    check_packed_directory,
+    check_start,
+    list_directory,
+    parse_errors,
+    read_directory,
+)
+from indexer.handlers._streams import open_chunks
+from indexer.limits import MIB
+from indexer.model import Child, Fact, Field
+from indexer.passwords import Password
+
+MANY = 500
+"""Members from which one 7-Zip process costs less than decoding here."""
+ONLY_HERE = frozenset({"ZSTD", "Brotli"})
+MOST_TARGET = 4096
+PIECE, SMALL_PIECE = 16 * 1024, 1024
+"""Packed bytes given to py7zr at a time: its ZSTD decoder ignores how much output it is asked for."""
+OUTPUT = 4 * MIB
+
+
+class SevenZip(Handler):
+    name = "7z"
+    media_types = ("application/x-7z-compressed",)
+    signatures = (Signature(MAGIC), Signature(b"MZ"), Signature(b"\x7fELF"))
+    suffixes = (".7z", ".cb7")
+    fields: ClassVar[Mapping[str, str]] = {
+        "7z.method": "compression methods, of the archive and of each member",
+        "7z.solid": "several members are packed as one block",
+        "7z.blocks": "how many blocks",
+        "7z.crc": "CRC-32 as recorded",
+        "7z.attributes": "Windows attributes, hexadecimal",
+        "7z.offset": "where the archive begins in a self-extracting program",
+        "file.kind": "what a member is where it is not a plain file",
+        "file.link_target": "where a link points",
+        "file.mode": "permission bits, octal",
+        "encryption.*": "method, whether the names are encrypted too, and which password fitted",
+    }
+    reads = "members with times, attributes and methods; encrypted ones with a password; self-extracting programs"
+    needs = ("py7zr", "p7z")
+    rank = 45
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        return self.media_types[0] if _find_start(stream) >= 0 else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        offset = max(0, _find_start(stream))
+        inner = stream
+        if offset:
+            yield Field("7z.offset", offset)
+        whole = Window(stream, offset)
+        inner = Stream(whole, limits=stream.limits, scratch=stream.scratch)  # type: ignore[arg-type]
+        with inner.path() as path:
+            yield from _read(inner, path, iter(stream.passwords))
+
+
+def _find_start(stream: Stream) -> int:
+    """Where the archive begins: at 0, or within the first MiB of a program; -1 where there is none."""
+    if stream.head.startswith(MAGIC):
+        return 0
+    if not stream.head.startswith((b"MZ", b"\x7fELF")):
+        return -1
+    start = stream.at(0, MIB + START)
+    at = start.find(MAGIC)
+    while at >= 0:
+        head = start[at : at + START]
+        if len(head) == START and zlib.crc32(head[12:]) == struct.unpack_from("<I", head, 8)[0]:
+            return at
+        at = start.find(MAGIC, at + 1)
+    return -1
+
+
+def _read(stream: Stream, path: str, passwords: Iterator[Password]) -> Iterator[Fact]:
+    try:
+        import py7zr  # noqa: F401
+    except ImportError as error:
+        raise EvidenceError("missing-library", "7z: pip install py7zr") from error
+    data = check_start(stream)
+    if not data:
+        return
+    encrypted = check_packed_directory(data, stream.limits.dictionary)
+    directory, password = _directory(stream, path, encrypted, passwords)
+    yield from _labels(directory, encrypted)
+    locked = next((entry for entry in _smallest_first(directory) if entry.encrypted), None)
+    if locked and password is None:
+        password = _try_passwords(stream, path, directory, locked, passwords)
+    if password is not None:
+        yield password.field()
+    with_7zip = _Members(stream, path, directory, password)
+    try:
+        for entry in directory.entries:
+            yield _child(entry, with_7zip)
+    finally:
+        with_7zip.close()
+
+
+def _directory(
+    stream: Stream, path: str, encrypted: bool, passwords: Iterator[Password]
+) -> tuple[Directory, Password | None]:
+    """The directory, and the password that opened it where it is encrypted."""
+    if encrypted:
+        for password in passwords:
+            with suppress(EvidenceError):
+                return read_directory(stream, password.text), password
+        raise EvidenceError("encrypted", "the directory is encrypted: no password fits")
+    try:
+        return read_directory(stream, None), None
+    except EvidenceError:
+        directory = list_directory(path, "")
+        if not directory.entries:
+            raise
+        return directory, None
+
+
+def _labels(directory: Directory, encrypted: bool) -> Iterator[Field]:
+    if directory.methods:
+        yield Field("7z.method", " ".join(directory.methods))
+    if directory.folders:
+        yield Field("7z.blocks", len(directory.folders))
+    if directory.solid:
+        yield Field("7z.solid", True)
+    if encrypted or any(entry.encrypted for entry in directory.entries):
+        yield Field("encryption.method", "AES-256")
+    if encrypted:
+        yield Field("encryption.names", True)
+
+
+def _smallest_first(directory: Directory) -> list[Entry]:
+    """Members by what it costs to reach their end; those with a CRC only, since it proves a password."""
+    proving = [entry for entry in directory.entries if entry.size and entry.crc is not None]
+    return sorted(proving, key=lambda entry: entry.start + entry.size)
+
+
+def _try_passwords(
+    stream: Stream, path: str, directory: Directory, entry: Entry, passwords: Iterator[Password]
+) -> Password | None:
+    for password in passwords:
+        members = _Members(stream, path, directory, password)
+        try:
+            with suppress(EvidenceError):
+                for _ in members.chunks(entry):
+                    pass
+                return password
+        finally:
+            members.close()
+    return None
+
+
+class _Tap:
+    """A generator of bytes from which members are taken in their order; it can only go forward."""
+
+    def __init__(self, chunks: Generator[bytes, None, None]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self._error = EvidenceError("corrupt", "the packed data end before the members do")
+        self.position = 0
+
+    def take(self, start: int, size: int) -> Iterator[bytes]:
+        """The bytes from `start`; what lies before them is dropped.
+
+        Raises:
+            EvidenceError: what ended the generator, every time it is asked for more.
+        """
+        end = start + size
+        while self.position < end:
+            if not self._rest:
+                try:
+                    self._rest = next(self._chunks, b"")
+                except EvidenceError as error:
+                    self._error = error
+                if not self._rest:
+                    raise self._error
+            wanted = (start if self.position < start else end) - self.position
+            piece, self._rest = self._rest[:wanted], self._rest[wanted:]
+            skipped = self.position < start
+            self.position += len(piece)
+            if not skipped:
+                yield piece
+
+    def close(self) -> None:
+        self._chunks.close()
+
+
+class _Members:
+    """The bytes of members, from 7-Zip in one go or from py7zr block by block."""
+
+    def __init__(self, stream: Stream, path: str, directory: Directory, password: Password | None) -> None:
+        self._stream = stream
+        self._path = path
+        self._folders = directory.folders
+        self._password = password.text if password else None
+        self._offsets = _offsets(directory)
+        packed = sum(1 for entry in directory.entries if entry.size)
+        locked = password is None and any(entry.encrypted for entry in directory.entries)
+        here = bool(self._folders) and all(folder.read_here for folder in self._folders)
+        # Of a member that is locked, or packed by what 7-Zip has not, its stream holds nothing: it
+        # could no longer be cut by the sizes.
+        gaps = locked or any(ONLY_HERE.intersection(folder.methods) for folder in self._folders)
+        self._all_at_once = not self._folders or (not gaps and (not here or packed > MANY))
+        self._tap: _Tap | None = None
+        self._folder = -1
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """One member's bytes.
+
+        Raises:
+            EvidenceError: encrypted, limit, unsupported, corrupt, truncated; after the last good byte.
+        """
+        if entry.encrypted and self._password is None:
+            raise EvidenceError("encrypted", "AES-256: no password fits")
+        if entry.folder >= 0 and self._folders:
+            self._check(self._folders[entry.folder])
+        crc = 0
+        try:
+            for chunk in self._take(entry):
+                crc = zlib.crc32(chunk, crc)
+                yield chunk
+            if entry.crc is not None and crc != entry.crc:
+                raise EvidenceError("corrupt", "the CRC-32 does not fit the content")
+        except EvidenceError:
+            if self._all_at_once:
+                # 7-Zip may have given less than the size: nothing behind this can be cut rightly.
+                self._all_at_once = False
+                self.close()
+            raise
+
+    def _check(self, folder: Folder) -> None:
+        limit = self._stream.limits.dictionary
+        if folder.memory > limit:
+            raise EvidenceError("limit", f"dictionary: {folder.memory} bytes asked for, {limit} allowed")
+        for coder in folder.coders:
+            check_cycles(coder)
+
+    def _take(self, entry: Entry) -> Iterator[bytes]:
+        if self._all_at_once:
+            if self._tap is None:
+                self._tap = _Tap(stream_members(self._path, kind="7z", password=self._password or ""))
+            return self._tap.take(self._offsets[id(entry)], entry.size)
+        if not self._folders or not self._folders[entry.folder].simple:
+            raise EvidenceError("unsupported", f"{entry.method}: only 7-Zip reads it, and it stopped before")
+        if self._folder != entry.folder or self._tap is None or self._tap.position > entry.start:
+            self.close()
+            self._folder = entry.folder
+            self._tap = _Tap(_decode(self._stream, self._folders[entry.folder], self._password))
+        return self._tap.take(entry.start, entry.size)
+
+    def close(self) -> None:
+        """Ends whatever runs."""
+        if self._tap:
+            self._tap.close()
+        self._tap = None
+        self._folder = -1
+
+
+def _offsets(directory: Directory) -> dict[int, int]:
+    """Where each member begins in the joined output of all of them."""
+    offsets: dict[int, int] = {}
+    at = 0
+    for entry in directory.entries:
+        offsets[id(entry)] = at
+        at += entry.size
+    return offsets
+
+
+class _Feed:
+    """The packed bytes of a block, a small piece at a time."""
+
+    def __init__(self, stream: Stream, folder: Folder) -> None:
+        self._stream = stream
+        self._at = folder.offset
+        self._end = folder.offset + folder.packed
+        self._piece = SMALL_PIECE if "ZSTD" in folder.methods else PIECE
+        self.ended = False
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.at(self._at, min(size, self._piece, self._end - self._at))
+        self._at += len(data)
+        self.ended = not data
+        return data
+
+
+def _decode(stream: Stream, folder: Folder, password: str | None) -> Generator[bytes, None, None]:
+    """A whole block by py7zr's decoders."""
+    from py7zr.compressor import SevenZipDecompressor
+    from py7zr.exceptions import PasswordRequired, UnsupportedCompressionMethodError
+
+    feed = _Feed(stream, folder)
+    left = folder.unpacksizes[-1] if folder.unpacksizes else 0
+    try:
+        decoder = SevenZipDecompressor(folder.coders, folder.packed, folder.unpacksizes, None, password)
+        while left > 0:
+            chunk = decoder.decompress(feed, min(left, OUTPUT))
+            if not chunk and feed.ended:
+                raise EvidenceError("truncated", f"the packed data end {left} bytes too early")
+            left -= len(chunk)
+            yield bytes(chunk)
+    except PasswordRequired as error:
+        raise EvidenceError("encrypted", "AES-256: no password fits") from error
+    except UnsupportedCompressionMethodError as error:
+        raise EvidenceError("unsupported", f"{' '.join(folder.methods)}: {str(error.message)[:200]}") from error
+    except parse_errors() as error:
+        raise EvidenceError("corrupt", f"{' '.join(folder.methods)}: the data do not decode") from error
+
+
+def _child(entry: Entry, members: _Members) -> Child:
+    fields = list(_member_fields(entry))
+    opening: Callable[[], BinaryIO] | None = None
+    target = _target(entry, members) if entry.kind == "symlink" else ""
+    if target:
+        fields.append(Field("file.link_target", target))
+    elif entry.kind in ("file", "symlink"):
+        opening = partial(_open, entry, members)
+    return Child(
+        entry.name,
+        entry.name.encode("utf-16-le", "surrogatepass"),
+        opening,
+        timestamps=entry.times,
+        fields=tuple(fields),
+    )
+
+
+def _open(entry: Entry, members: _Members) -> BinaryIO:
+    """A member as a stream; what gives no byte at all fails here, so that no empty item stands for it."""
+    if not entry.size:
+        return open_chunks(iter(()))
+    chunks = members.chunks(entry)
+    return open_chunks(chunks, next(chunks, b""))
+
+
+def _target(entry: Entry, members: _Members) -> str:
+    """Where a link points: the member's bytes, if they are a short text."""
+    if not 0 < entry.size <= MOST_TARGET:
+        return ""
+    try:
+        return b"".join(members.chunks(entry)).decode("utf-8")
+    except (EvidenceError, UnicodeDecodeError):
+        return ""
+
+
+def _member_fields(entry: Entry) -> Iterator[Field]:
+    if entry.kind != "file":
+        yield Field("file.kind", entry.kind)
+    if entry.attributes is not None:
+        if entry.attributes & 0x8000:
+            yield Field("file.mode", f"{entry.attributes >> 16 & 0o7777:04o}")
+        yield Field("7z.attributes", f"{entry.attributes & 0x7FFF:#06x}")
+    if entry.method:
+        yield Field("7z.method", entry.method)
+    if entry.crc is not None:
+        yield Field("7z.crc", f"{entry.crc:08x}")
