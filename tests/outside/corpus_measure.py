@@ -273,6 +273,7 @@ def measure_documents(corpus: Path, trees: Trees, report: Report, match: str) ->
             score.exceptions.append(f"{path}: died: {tree.died}")
             continue
         score.counts["with text"] += bool(tree.text().strip())
+        score.counts["strings only"] += tree.root["handler"] == "strings"
         text, facts = fold(tree.text()), fold(tree.facts())
         plain = fold(strip_markup(tree.text()))
         for what, row in questions[name]:
