@@ -1,0 +1,72 @@
+"""What the bytes of a PDF file tell without its structure, in one pass of bounded memory.
+
+Source: ISO 32000-2: 7.5.5 (trailer), 7.5.6 (incremental updates), 7.6.2 (encryption dictionary), annex F
+(linearised files); ISO 16684-1, 7.3 (XMP packets).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from indexer.handler import Stream
+from indexer.limits import MIB
+
+PACKETS = 16
+"""XMP packets read from one file."""
+PACKET_BYTES = 1 * MIB
+_STEP = 1 * MIB
+_MARK = re.compile(rb"%%EOF|<x:x[am]pmeta|/Standard\b")
+_END = re.compile(rb"</x:x[am]pmeta>")
+_VERSION = re.compile(rb"/R\s+(\d)")
+_CIPHER = re.compile(rb"/CFM\s*/(\w{1,16})")
+_OVERLAP = 16
+
+
+class Raw(NamedTuple):
+    """Savings counted by their end marks; XMP packets; cipher as the encryption dictionary names it."""
+
+    revisions: int
+    packets: tuple[bytes, ...]
+    encryption: str
+
+
+def scan(stream: Stream) -> Raw:
+    """One pass over the file."""
+    ends, encryption = 0, ""
+    starts: list[int] = []
+    offset, carried = 0, b""
+    stream.seek(0)
+    while chunk := stream.read(_STEP):
+        data = carried + chunk
+        for match in _MARK.finditer(data):
+            at = offset - len(carried) + match.start()
+            if match.end() <= len(carried):
+                continue
+            if match[0] == b"%%EOF":
+                ends += 1
+            elif match[0].startswith(b"<x:"):
+                starts.append(at)
+            elif not encryption:
+                around = data[max(0, match.start() - 1024) : match.end() + 1024]
+                encryption = _cipher(around)
+        offset += len(chunk)
+        carried = data[-_OVERLAP:]
+    linear = b"/Linearized" in stream.head[:1024] and ends > 1
+    packets = (_packet(stream, start) for start in starts[:PACKETS])
+    return Raw(ends - linear, tuple(packet for packet in packets if packet), encryption)
+
+
+def _packet(stream: Stream, start: int) -> bytes:
+    data = stream.at(start, PACKET_BYTES)
+    end = _END.search(data)
+    return data[: end.end()] if end else b""
+
+
+def _cipher(around: bytes) -> str:
+    version = _VERSION.search(around)
+    cipher = _CIPHER.search(around)
+    if not version:
+        return ""
+    name = {b"V2": "RC4", b"AESV2": "AES-128", b"AESV3": "AES-256"}.get(cipher[1], "") if cipher else ""
+    return f"{name or 'RC4'}, revision {version[1].decode()}"
