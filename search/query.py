@@ -1,0 +1,457 @@
+r"""Query text to a tree of whoosh.query objects.
+
+Grammar, loosest first; AND, OR and NOT are written in capitals:
+
+    query     = all { "OR" all }
+    all       = one { [ "AND" ] one }                  terms side by side must all be there
+    one       = { "NOT" | "-" } ( "(" query ")" | [ field ":" ] value )
+    value     = "(" query ")"                          the field counts for everything inside
+              | '"' words '"' [ "~" number ]           a phrase; ~5: in any order, at most 5 words between
+              | word [ "~" [ "1" | "2" ] ]             ~: up to that many letters differ (words only)
+              | ( ">" | ">=" | "<" | "<=" ) value      numbers and dates
+              | [ value ] ".." [ value ]               both ends included
+              | "=" word-or-phrase                     the field's whole value, not words in it
+              | "*"                                    the item has this field
+    word      = characters up to white space, a parenthesis or a quote; "\" makes the next of * ? " ( ) : ~ \ plain
+
+What stands without a field is looked for in the text and in the name. A word of several parts
+(`kim@mail.example`, `cut_012.psd`, 第3话) is a phrase of them.
+
+Chinese, Japanese and Korean: a word is found wherever its characters stand together; one character
+finds every text that holds it.
+
+Wildcards: `*` any characters, `?` one. Words: inside the word (`c?t*`). Chinese, Japanese and Korean:
+between characters `?` stands for at most one, `*` for at most ten characters or words (第*话), at the
+ends they change nothing. Names, paths and other fields: the pattern is also tried on the whole value
+(`name:*.psd`), and only there if it holds punctuation. Inside quotes they are plain characters.
+
+Sizes: 10kb, 1.5mb, 2gb (powers of 1024). Dates in UTC: 2024, 2024-01, 2024-01-05, 2024-01-05T10:30,
+with seconds, Z or +09:00 if wanted; each means the whole of its year, month, day, minute or second.
+
+The tree's vocabulary, all that an engine must know (fields are those of `schema`, or dynamic ones):
+And, Or, Not; Every(field) has the field, Every() all; Term, Prefix, Wildcard (`analysis.glob`),
+FuzzyTerm (first character fixed); Phrase(words, slop=1); Sequence(parts, slop, ordered=True): each part
+begins 1 to `slop` positions after the end of the one before; NumericRange (dates: microseconds since
+1970). A field name that begins with `=` (`WHOLE`) means the whole value as one term.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from itertools import permutations
+from typing import NoReturn
+from unicodedata import east_asian_width
+
+from whoosh.query import And, Every, FuzzyTerm, Not, NumericRange, Or, Query, Term, Wildcard
+
+from indexer.errors import QueryError
+from search import _phrases, analysis, schema
+from search._phrases import ANY, STAR
+
+LONGEST_QUERY = 64 * 1024
+DEEPEST = 100
+MOST_TERMS = 20_000
+WIDEST = 100
+"""The most words that may stand between the words of a proximity query."""
+WHOLE = "="
+"""Before a field's name: the whole value as one term."""
+
+_ESCAPABLE = '*?"():~\\'
+_QUOTES = {'"': '"', "“": "”"}
+_FIELD = re.compile(r"([^\W\d][\w.\-]+):(?![/\\])")
+_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(b|kb|mb|gb|tb)?", re.IGNORECASE)
+_POWERS = {"": 0, "b": 0, "kb": 1, "mb": 2, "gb": 3, "tb": 4}
+_DATE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?)?)?",
+    re.IGNORECASE,
+)
+_TILDE = re.compile(r"~\d{0,4}(?=[\s)]|$)")  # elsewhere it is a plain character
+_DISTANCE = re.compile(r"~(\d{0,4})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse(text: str, fields: Mapping[str, schema.FieldType] | None = None) -> Query:
+    """The tree that the query text means.
+
+    Args:
+        text: what the analyst wrote.
+        fields: the fields that this case has beside those of `schema.CORE`, with their types; None
+            takes every dotted name for a field.
+
+    Raises:
+        QueryError: it means nothing; the error holds the column.
+    """
+    return _Parser(text, fields).parse()
+
+
+def caret(error: QueryError) -> str:
+    """The part of the query around the error, and under it a caret that points at the column."""
+    start = max(0, error.column - 60)
+    shown = "".join(char if char.isprintable() else " " for char in error.query[start : start + 76])
+    # Wide characters take two cells of a terminal.
+    cells = sum(2 if east_asian_width(char) in "WF" else 1 for char in error.query[start : error.column])
+    return f"{shown}\n{' ' * cells}^"
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970, as dates are compared."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+class _Parser:
+    def __init__(self, text: str, fields: Mapping[str, schema.FieldType] | None) -> None:
+        self.text = text
+        self.at = 0
+        self.terms = 0
+        self.depth = 0
+        self.any_field = fields is None
+        self.fields: dict[str, schema.FieldType] = {**(fields or {}), **schema.TYPES}
+
+    def fail(self, message: str, column: int | None = None) -> NoReturn:
+        raise QueryError(message, self.text, min(self.at if column is None else column, len(self.text)))
+
+    def parse(self) -> Query:
+        if len(self.text) > LONGEST_QUERY:
+            self.fail(f"the query is longer than {LONGEST_QUERY} characters", LONGEST_QUERY)
+        self.skip()
+        if self.at == len(self.text):
+            self.fail("the query is empty")
+        tree = self.any_of(())
+        if self.at < len(self.text):
+            self.fail("this closing parenthesis has no opening one")
+        return tree
+
+    def skip(self) -> None:
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+
+    def peek(self) -> str:
+        return self.text[self.at : self.at + 1]
+
+    def keyword(self, word: str) -> bool:
+        """Whether `word` stands here alone; if so, it is taken."""
+        end = self.at + len(word)
+        after = self.text[end : end + 1]
+        if self.text.startswith(word, self.at) and (not after or after.isspace() or after in '()"'):
+            self.at = end
+            self.skip()
+            return True
+        return False
+
+    def any_of(self, fields: tuple[str, ...]) -> Query:
+        found = [self.all_of(fields)]
+        while self.keyword("OR"):
+            found.append(self.all_of(fields))
+        return _join(Or, found)
+
+    def all_of(self, fields: tuple[str, ...]) -> Query:
+        found = [self.one(fields)]
+        while True:
+            self.skip()
+            if self.keyword("AND"):
+                found.append(self.one(fields))
+                continue
+            if self.at == len(self.text) or self.peek() == ")":
+                break
+            before = self.at
+            if self.keyword("OR"):
+                self.at = before
+                break
+            found.append(self.one(fields))
+        return _join(And, found)
+
+    def one(self, fields: tuple[str, ...]) -> Query:
+        negative = False
+        while True:
+            before = self.at
+            if self.keyword("NOT"):
+                negative = not negative
+            elif self.peek() == "-" and self.text[self.at + 1 : self.at + 2].strip():
+                self.at += 1
+                negative = not negative
+            else:
+                break
+        for word in ("AND", "OR"):
+            if self.keyword(word):
+                self.fail(f"{word} needs a term before it; write it in quotes to search for the word", before)
+        if self.at == len(self.text) or self.peek() == ")":
+            self.fail("a term is missing here")
+        found = self.group(fields) if self.peek() == "(" else self.fielded(fields)
+        self.skip()
+        return Not(found) if negative else found
+
+    def group(self, fields: tuple[str, ...]) -> Query:
+        start = self.at
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.fail(f"parentheses are nested deeper than {DEEPEST}")
+        self.at += 1
+        self.skip()
+        found = self.any_of(fields)
+        if self.peek() != ")":
+            self.fail("this parenthesis is never closed", start)
+        self.at += 1
+        self.depth -= 1
+        return found
+
+    def fielded(self, fields: tuple[str, ...]) -> Query:
+        match = _FIELD.match(self.text, self.at)
+        if match:
+            name = schema.key(match[1])
+            if name in self.fields or match[1].isascii():
+                self.check_field(name, match.start())
+                self.at = match.end()
+                if self.at == len(self.text) or self.peek().isspace() or self.peek() == ")":
+                    self.fail(f"the field {name} needs a value, or * for any")
+                fields = (name,)
+                if self.peek() == "(":
+                    return self.group(fields)
+        return self.value(fields)
+
+    def check_field(self, name: str, column: int) -> None:
+        if name in self.fields or (self.any_field and "." in name):
+            return
+        near = get_close_matches(name, self.fields, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else "write it in quotes if it is not meant as a field"
+        self.fail(f"there is no field {name}; {hint}", column)
+
+    def value(self, fields: tuple[str, ...]) -> Query:
+        start = self.at
+        operator = ""
+        if fields:
+            for sign in (">=", "<=", ">", "<", "="):
+                if self.text.startswith(sign, self.at):
+                    operator = sign
+                    self.at += len(sign)
+                    break
+        quoted = self.peek() in _QUOTES and self.peek() != ""
+        word = self.quoted() if quoted else self.word()
+        if not word:
+            self.fail("a value is missing here")
+        number = self.tilde() if self.peek() == "~" else None
+        if word == STAR and not operator:
+            return self.count(Every(*fields))
+        found = [
+            self.build(field, word, operator, quoted=quoted, tilde=number, column=start)
+            for field in fields or schema.DEFAULT_FIELDS
+        ]
+        return _join(Or, found)
+
+    def quoted(self) -> str:
+        start = self.at
+        closing = _QUOTES[self.peek()]
+        self.at += 1
+        out: list[str] = []
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if char == "\\" and self.text[self.at + 1 : self.at + 2] in (closing, "\\"):
+                self.at += 1
+                char = self.text[self.at]
+            elif char == closing:
+                self.at += 1
+                return "".join(out).replace(STAR, " ").replace(ANY, " ")
+            out.append(char)
+            self.at += 1
+        self.fail("this quote is never closed", start)
+
+    def word(self) -> str:
+        out: list[str] = []
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            following = self.text[self.at + 1 : self.at + 2]
+            if char == "\\" and following and (following in _ESCAPABLE or following.isspace()):
+                self.at += 1
+                out.append(following)
+            elif char.isspace() or char in "()" or char in _QUOTES or _TILDE.match(self.text, self.at):
+                break
+            else:
+                out.append({"*": STAR, "?": ANY, STAR: " ", ANY: " "}.get(char, char))
+            self.at += 1
+        return "".join(out)
+
+    def tilde(self) -> int:
+        """The number after `~`; -1 where none stands."""
+        match = _DISTANCE.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
+        return int(match[1]) if match[1] else -1
+
+    def build(self, field: str, word: str, operator: str, *, quoted: bool, tilde: int | None, column: int) -> Query:
+        """The tree for one value in one field."""
+        kind = self.fields.get(field, "name")
+        if kind in ("number", "date"):
+            return self.count(self.range(field, kind, word, operator, column))
+        if operator in ("<", "<=", ">", ">="):
+            if kind != "name" or field in schema.TYPES:
+                self.fail(f"{field} is not a number or a date and cannot be compared", column)
+            return self.count(self.range(field, "number", word, operator, column))
+        if operator == "=" or kind == "keyword":
+            if tilde is not None:
+                self.fail("~ is for words of a text", column)
+            return self.count(self.whole_value(field, word, column))
+        if tilde is not None:
+            found = self.near(field, word, tilde, column) if quoted else self.fuzzy(field, word, tilde, column)
+        elif STAR in word or ANY in word:
+            found = self.pattern(field, word, column)
+        else:
+            found = self.phrase(field, word, column)
+            if kind == "name" and field not in schema.TYPES and not quoted:
+                found = self.or_number(field, word, found, column)
+        return found
+
+    def count(self, node: Query, terms: int = 1) -> Query:
+        self.terms += terms
+        if self.terms > MOST_TERMS:
+            self.fail(f"the query holds more than {MOST_TERMS} terms")
+        return node
+
+    def phrase(self, field: str, text: str, column: int) -> Query:
+        steps = analysis.elements(text, split=field != "text")
+        if not steps:
+            self.fail("there is nothing in this that could be found: no letter, no digit", column)
+        return self.count(_phrases.phrase(field, steps), len(steps))
+
+    def near(self, field: str, text: str, distance: int, column: int) -> Query:
+        distance = 0 if distance < 0 else distance
+        if distance > WIDEST:
+            self.fail(f"~ reaches over at most {WIDEST} words", column)
+        parts = [self.phrase(field, part, column) for part in text.split() if analysis.elements(part)]
+        if not parts:
+            self.fail("there is nothing in this that could be found: no letter, no digit", column)
+        if len(parts) == 1:
+            return parts[0]
+        if len(parts) > 4:
+            self.fail("~ takes at most four words", column)
+        return Or([_phrases.chain(list(order), [distance] * (len(order) - 1)) for order in permutations(parts)])
+
+    def fuzzy(self, field: str, word: str, distance: int, column: int) -> Query:
+        steps = analysis.elements(word)
+        if STAR in word or ANY in word or len(steps) != 1 or steps[0].is_run:
+            self.fail("~ after a word is for one plain word of letters and digits", column)
+        if distance not in (-1, 0, 1, 2):
+            self.fail("~ after a word is at most 2", column)
+        if distance == 0:
+            return self.phrase(field, word, column)
+        return self.count(FuzzyTerm(field, steps[0].term, maxdist=max(1, distance), prefixlength=1))
+
+    def whole_value(self, field: str, word: str, column: int) -> Query:
+        name = field if self.fields.get(field) == "keyword" else WHOLE + field
+        if STAR in word or ANY in word:
+            return Wildcard(name, _phrases.whole_pattern(word))
+        value = analysis.whole(word)
+        if not value:
+            self.fail("there is nothing in this that could be found", column)
+        return Term(name, value)
+
+    def pattern(self, field: str, word: str, column: int) -> Query:
+        """A word with wildcards: in the terms, and for names on the whole value as well."""
+        parts = re.split(f"([{STAR}{ANY}])", word)
+        folded = [part if part in (STAR, ANY) else analysis.fold(part).text for part in parts]
+        if field == "text":
+            return self.steps(field, folded, column)
+        found = self.count(Wildcard(WHOLE + field, _phrases.whole_pattern(word)))
+        if any(char.isspace() for part in folded for char in part) or not "".join(folded).strip(STAR + ANY):
+            return found
+        return Or([self.steps(field, folded, column), found])
+
+    def steps(self, field: str, folded: list[str], column: int) -> Query:
+        found = _phrases.steps(field, "".join(folded))
+        if found is None:
+            self.fail("wildcards alone find nothing; field:* finds the items that have the field", column)
+        return self.count(found)
+
+    def or_number(self, field: str, word: str, found: Query, column: int) -> Query:
+        """A dynamic field's value as text, or as the number or the range that it reads as."""
+        ends = word.split("..") if ".." in word else [word]
+        if len(ends) > 2 or not any(ends) or not all(_NUMBER.fullmatch(end) for end in ends if end):
+            return found
+        numeric = self.count(self.range(field, "number", word, "", column))
+        return numeric if ".." in word else Or([numeric, found])
+
+    def range(self, field: str, kind: str, word: str, operator: str, column: int) -> Query:
+        """A comparison, a range or a single value as one NumericRange."""
+        low: tuple[float, bool] | None = None
+        high: tuple[float, bool] | None = None
+        if ".." in word and not operator:
+            first, _, last = word.partition("..")
+            if not first and not last:
+                self.fail("a range needs at least one end", column)
+            low = self.bounds(kind, first, column)[0] if first else None
+            high = self.bounds(kind, last, column)[1] if last else None
+        else:
+            start, end = self.bounds(kind, word, column)
+            if operator in ("", "="):
+                low, high = start, end
+            elif operator == ">=":
+                low = start
+            elif operator == "<=":
+                high = end
+            elif operator == "<":
+                high = (start[0], True)
+            else:  # after the whole of the unit
+                low = (end[0], not end[1])
+        if low and high and low[0] > high[0]:
+            self.fail("the range ends before it begins", column)
+        return NumericRange(
+            field,
+            low[0] if low else None,
+            high[0] if high else None,
+            startexcl=bool(low and low[1]),
+            endexcl=bool(high and high[1]),
+        )
+
+    def bounds(self, kind: str, word: str, column: int) -> tuple[tuple[float, bool], tuple[float, bool]]:
+        """First and last value that the word covers, each with whether it is itself left out."""
+        if kind == "number":
+            match = _NUMBER.fullmatch(word.strip())
+            if not match:
+                self.fail("a number is needed here, like 100, 1.5mb or 10kb..2mb", column)
+            value = float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()]
+            number = int(value) if value.is_integer() else value
+            return (number, False), (number, False)
+        span = _date_span(word.strip())
+        if span is None:
+            self.fail("a date is needed here, like 2024, 2024-01, 2024-01-05 or 2024-01-05T10:30", column)
+        return (span[0], False), (span[1], True)
+
+
+def _join(kind: type[Query], parts: list[Query]) -> Query:
+    """The parts joined; nested joins of the same kind become one."""
+    flat: list[Query] = []
+    for part in parts:
+        flat.extend(part.subqueries if type(part) is kind else [part])
+    return flat[0] if len(flat) == 1 else kind(flat)
+
+
+def _date_span(word: str) -> tuple[int, int] | None:
+    """First microsecond of the year, month, day, minute or second, and the first after it."""
+    match = _DATE.fullmatch(word)
+    if not match:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        start = datetime(
+            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
+        )
+        if zone and zone not in "zZ":
+            sign = -1 if zone[0] == "-" else 1
+            start -= sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+    except (ValueError, OverflowError):
+        return None
+    begin = micros(start)
+    if month is None:
+        days = 366 if int(year) % 4 == 0 and (int(year) % 100 != 0 or int(year) % 400 == 0) else 365
+        return begin, begin + days * 86_400_000_000
+    if day is None:
+        following = (int(year) * 12 + int(month)) % 12 + 1
+        next_year = int(year) + (following == 1)
+        last = (datetime(next_year, following, 1, tzinfo=UTC) - start).days if next_year < 10_000 else 31
+        return begin, begin + last * 86_400_000_000
+    if fraction:
+        begin += int(fraction[1:].ljust(6, "0"))
+        return begin, begin + 10 ** (7 - len(fraction))
+    unit = 1 if second else 60 if minute else 3600 if hour else 86_400
+    return begin, begin + unit * 1_000_000

@@ -1,0 +1,191 @@
+"""What can be searched: one row per field, and the values of one item that the index is given.
+
+Fields that handlers yield (`exif.model`, `pdf.author`) and times of other kinds are searchable too,
+under their own names; only the fields that every case has are listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from indexer.model import Item, Scalar
+
+FieldType = Literal["text", "name", "keyword", "number", "date"]
+"""How a field's values are kept and asked for.
+
+text: words and phrases in running text. name: the same with words split, and the whole value.
+keyword: the whole value. number, date: comparisons and ranges (a date also as year, month or day).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """A searchable field, as the documentation prints it."""
+
+    name: str
+    type: FieldType
+    meaning: str
+    example: str
+
+
+CORE: tuple[FieldRow, ...] = (
+    FieldRow("text", "text", "the text that was read from the item", "text:分镜"),
+    FieldRow("name", "name", "the item's own name", "name:S01E05"),
+    FieldRow("path", "name", "the provenance path, from the source down", "path:*/daily/*.psd"),
+    FieldRow("ext", "keyword", "the suffix of the name, without the dot", "ext:psd"),
+    FieldRow("type", "keyword", "the kind of file, coarsely", "type:picture"),
+    FieldRow("mime", "keyword", "the media type that the bytes were identified as", "mime:image/*"),
+    FieldRow("source", "keyword", "the evidence source", "source:day1"),
+    FieldRow("custodian", "keyword", "whom the source was taken from", "custodian:studio"),
+    FieldRow("series", "keyword", "the series of snapshots that the source belongs to", "series:server"),
+    FieldRow("size", "number", "bytes; kb, mb, gb are powers of 1024", "size:10kb..2mb"),
+    FieldRow("date", "date", "any recorded time", "date:2024-01"),
+    FieldRow("modified", "date", "when the content was last changed", "modified:>=2024-01-05"),
+    FieldRow("accessed", "date", "when it was last read", "accessed:2024"),
+    FieldRow("changed", "date", "when its metadata last changed", "changed:<2024-02"),
+    FieldRow("born", "date", "when it was created", "born:2023-12..2024-01"),
+    FieldRow("sent", "date", "when a message was sent", "sent:2024-01-05"),
+    FieldRow("received", "date", "when a message arrived", "received:>2024-01-05T10:30"),
+    FieldRow("taken", "date", "when a picture was taken", "taken:2024"),
+    FieldRow("lang", "keyword", "the main language of the text", "lang:ko"),
+    FieldRow("problem", "keyword", "why the item was not fully read", "problem:encrypted"),
+    FieldRow("status", "keyword", "read, partly-read or not-read", "status:not-read"),
+    FieldRow("handler", "keyword", "what read the item", "handler:zip"),
+    FieldRow("md5", "keyword", "MD5 of the bytes, in hex digits", "md5:d41d8cd98f00b204e9800998ecf8427e"),
+    FieldRow("sha1", "keyword", "SHA-1 of the bytes, in hex digits", "sha1:da39a3ee*"),
+    FieldRow("sha256", "keyword", "SHA-256 of the bytes, in hex digits", "sha256:e3b0c44298fc*"),
+    FieldRow("id", "keyword", "the item's id", "id:0f3a*"),
+    FieldRow("parent", "keyword", "the id of the container", "parent:0f3a*"),
+    FieldRow("tag", "keyword", "a reviewer's tag", "tag:responsive"),
+)
+TYPES: dict[str, FieldType] = {row.name: row.type for row in CORE}
+DEFAULT_FIELDS = ("text", "name")
+"""Where a term without a field is looked for."""
+BOOSTS: dict[str, float] = {"name": 2.0}
+"""How much more a term counts in a field than elsewhere."""
+SORTS = ("score", "name", "path", "size", "date")
+
+KINDS: dict[str, str] = {"M": "modified", "A": "accessed", "C": "changed", "B": "born"}
+"""Kinds of times that have a field of another name."""
+
+# The first row whose prefix the media type begins with decides; `+zip` types are documents by then.
+_COARSE: tuple[tuple[str, str], ...] = (
+    ("inode/directory", "folder"),
+    ("message/", "mail"),
+    ("application/mbox", "mail"),
+    ("application/vnd.ms-outlook", "mail"),
+    ("image/vnd.adobe.photoshop", "picture"),
+    ("image/", "picture"),
+    ("video/", "video"),
+    ("audio/", "audio"),
+    ("font/", "font"),
+    ("text/csv", "table"),
+    ("text/tab-separated-values", "table"),
+    ("application/vnd.ms-excel", "table"),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml", "table"),
+    ("application/vnd.oasis.opendocument.spreadsheet", "table"),
+    ("application/vnd.openxmlformats-officedocument", "document"),
+    ("application/vnd.oasis.opendocument", "document"),
+    ("application/msword", "document"),
+    ("application/vnd.ms-", "document"),
+    ("application/pdf", "document"),
+    ("application/rtf", "document"),
+    ("text/rtf", "document"),
+    ("application/epub", "document"),
+    ("application/x-hwp", "document"),
+    ("application/haansoft", "document"),
+    ("application/hwp", "document"),
+    ("application/xhtml", "web"),
+    ("text/html", "web"),
+    ("application/x-sqlite3", "database"),
+    ("application/vnd.sqlite3", "database"),
+    ("application/x-msaccess", "database"),
+    ("application/x-executable", "program"),
+    ("application/x-pie-executable", "program"),
+    ("application/x-sharedlib", "program"),
+    ("application/x-dosexec", "program"),
+    ("application/vnd.microsoft.portable-executable", "program"),
+    ("application/x-iso9660", "disk"),
+    ("application/x-raw-disk", "disk"),
+    ("application/json", "text"),
+    ("application/xml", "text"),
+    ("text/", "text"),
+)
+# fmt: off
+_ARCHIVES = frozenset((
+    "zip", "gzip", "zlib", "x-tar", "x-gtar", "x-7z-compressed", "x-rar", "vnd.rar", "x-rar-compressed",
+    "x-bzip2", "x-bzip", "x-xz", "x-lzma", "zstd", "x-zstd", "x-lz4", "x-compress", "x-lzip",
+    "x-lzh-compressed", "x-lha", "x-lzh", "x-arj", "x-alz", "x-alz-compressed", "x-egg", "x-egg-compressed",
+    "x-cpio", "x-archive", "x-debian-package", "vnd.debian.binary-package", "x-rpm", "vnd.ms-cab-compressed",
+    "x-stuffit", "x-ace-compressed", "java-archive", "x-java-archive", "x-xar", "warc", "x-snappy-framed",
+    "x-brotli", "x-ms-wim",
+))
+# fmt: on
+
+
+def coarse_type(media_type: str) -> str:
+    """The kind of file that a media type is: archive, picture, mail, ...; `other` where unknown."""
+    kind, _, rest = media_type.partition("/")
+    if kind == "application" and rest in _ARCHIVES:
+        return "archive"
+    for prefix, coarse in _COARSE:
+        if media_type.startswith(prefix):
+            return coarse
+    return "other"
+
+
+def key(name: str) -> str:
+    """A field's name as queries write it: folded, with `_` for what a name in a query cannot hold."""
+    return "".join(char if char.isalnum() or char in "._-" else "_" for char in name.casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the index is given of one item; plain values, so that it knows nothing of the case.
+
+    `texts` are the passages in order; a phrase never reaches from one into the next. `fields` holds
+    the keyword fields of `CORE` under their names, and whatever handlers yielded under theirs.
+    `times` holds the kind as the item holds it (`M`, `sent`) and an aware datetime.
+    """
+
+    id: str
+    texts: tuple[str, ...] = ()
+    name: str = ""
+    path: str = ""
+    size: int | None = None
+    fields: tuple[tuple[str, Scalar], ...] = ()
+    times: tuple[tuple[str, datetime], ...] = ()
+
+
+def document_of(item: Item, *, custodian: str = "", series: str = "", tags: Iterable[str] = ()) -> Document:
+    """The item as the index wants it; what the item does not know of its source is given beside it."""
+    parent = item.provenance.parent
+    stem, dot, suffix = item.name.rpartition(".")
+    pairs: list[tuple[str, Scalar]] = [
+        ("ext", suffix if dot and stem else ""),
+        ("type", coarse_type(item.media_type)),
+        ("mime", item.media_type),
+        ("source", item.provenance.source),
+        ("custodian", custodian),
+        ("series", series),
+        ("lang", item.language),
+        ("status", item.status),
+        ("handler", item.handler),
+        ("parent", parent.id if parent else ""),
+    ]
+    if item.digests:
+        pairs += [("md5", item.digests.md5), ("sha1", item.digests.sha1), ("sha256", item.digests.sha256)]
+    pairs += [("problem", cause) for cause in dict.fromkeys(problem.cause for problem in item.problems)]
+    pairs += [("tag", tag) for tag in tags]
+    return Document(
+        id=item.id,
+        texts=tuple(text.body for text in item.texts),
+        name=item.name,
+        path=str(item.provenance),
+        size=item.size,
+        fields=(*((name, value) for name, value in pairs if value != ""), *((f.name, f.value) for f in item.fields)),
+        times=tuple((stamp.kind, stamp.at) for stamp in item.timestamps),
+    )
