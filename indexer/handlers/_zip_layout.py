@@ -118,7 +118,7 @@ class Layout:
                     at = min(archive.central_end, at + 6 + int.from_bytes(fixed[4:6], "little"))
                 break
             position = archive.base + record.offset
-            if record.disk != archive.disk or position >= size:
+            if record.disk != archive.disk or not 0 <= position < size:
                 self._ends[at] = ELSEWHERE
                 position = size
             elif position < low:
@@ -232,15 +232,15 @@ class Layout:
             packed, crc, size = central.packed, central.crc, central.size
         else:
             packed, crc, size = local.packed, local.crc, local.size
-        start, total = local.end, self._stream.size
-        close = start + packed
+        total = self._stream.size
+        start, close = min(local.end, total), local.end + packed
         spot = Spot(event.position, central, local, start, crc=crc, size=size)
         if event.end != DECLARED and central is None:
             close = event.end
             spot.exact = False
         if close > total:
             spot.missing, close = close - total, total
-        spot.end = spot.after = max(close, min(start, total))
+        spot.end = spot.after = max(close, start)
         if local.flags & STREAMED:
             self._read_descriptor(spot, known=central is not None)
         elif not spot.exact:
@@ -268,6 +268,8 @@ class Layout:
                 if not known:
                     spot.crc, spot.size, spot.exact = crc, size, True
                 return
+        if known and signed and crc == spot.crc and spot.end + 16 <= self._stream.size:
+            spot.after = spot.end + 16  # its sizes lie
         if not known and not spot.exact:
             spot.crc = spot.size = None
 

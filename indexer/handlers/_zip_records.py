@@ -6,7 +6,7 @@ Source: APPNOTE.TXT 6.3.10 (PKWARE), sections 4.3.7 to 4.3.16, 4.4, 4.5; extra f
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexer.handler import Stream
 
@@ -295,9 +295,15 @@ def _read_end(stream: Stream, position: int, record: bytes) -> Archive | None:
         return Archive(max(0, central_end - offset), central_end, central_end, position, end, 0, disk, comment)
     for central in (central_end - size, offset):
         if 0 <= central < central_end and stream.at(central, 4) == CENTRAL:
-            base = central - offset if disk == 0 else 0
-            first = read_central(Window(stream, 512), central)
-            if base and first and stream.at(first.offset, 4) == LOCAL != stream.at(base + first.offset, 4):
-                base = 0
-            return Archive(base, central, central_end, position, end, members, disk, comment)
+            archive = Archive(central - offset, central, central_end, position, end, members, disk, comment)
+            unmoved = replace(archive, base=0)
+            return unmoved if leads_to_member(stream, unmoved) and not leads_to_member(stream, archive) else archive
     return None
+
+
+def leads_to_member(stream: Stream, archive: Archive) -> bool:
+    """Whether the first record of the directory leads to a local header; chance does not do that."""
+    first = read_central(Window(stream, 512), archive.central)
+    if first is None or not 0 <= archive.base + first.offset < stream.size:
+        return False
+    return stream.at(archive.base + first.offset, 4) == LOCAL

@@ -126,7 +126,9 @@ class _Walk:
             fields.append(Field("file.kind", kind))
         fields += [Field("zip.view", "directory alone: no data"), *_recorded(header)]
         if spot.elsewhere:
-            problem = Problem("truncated", f"the data are not in this file (volume {header.disk + 1})")
+            problem = Problem(
+                "truncated", f"the data are not in this file (volume {header.disk + 1}, offset 0x{header.offset:x})"
+            )
         else:
             problem = Problem("corrupt", f"no local header at 0x{spot.position:x}")
         return Child(name, header.raw, None, timestamps_of(header, None), tuple(fields), (problem,))

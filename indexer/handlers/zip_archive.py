@@ -16,9 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._zip_records import END, LOCAL, find_archive
+from indexer.handlers._zip_records import END, LOCAL, find_archive, leads_to_member
 from indexer.handlers._zip_walk import walk
 from indexer.model import Fact
+
+TRAIL = 1024
+"""Bytes that may follow an archive which stands behind unknown bytes."""
 
 
 class ZipArchive(Handler):
@@ -64,17 +67,12 @@ class ZipArchive(Handler):
         if head.startswith((LOCAL, END)) or head in (b"PK\x07\x08" + LOCAL, b"PK00" + LOCAL):
             return self.media_types[0]
         archive = find_archive(stream, stream.size) if stream.size > 76 else None
-        if archive is None or not archive.members or not _is_sound(stream, archive.central, archive.base):
+        if archive is None or not archive.members:
             return None
-        return self.media_types[0]
+        # a signature may follow a program; behind anything else the archive must end the file, or nearly
+        if stream.size - archive.end > TRAIL and not head.startswith((b"MZ", b"\x7fELF", b"#!")):
+            return None
+        return self.media_types[0] if archive.disk or leads_to_member(stream, archive) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         return walk(stream)
-
-
-def _is_sound(stream: Stream, central: int, base: int) -> bool:
-    """Whether the directory's first record leads to a local header; chance does not do that."""
-    record = stream.at(central, 46)
-    if len(record) < 46:
-        return False
-    return stream.at(base + int.from_bytes(record[42:46], "little"), 4) == LOCAL
