@@ -49,7 +49,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "mail.content_location": "Content-Location of a part: the address it was saved from",
     "mail.disposition": "whether a part is meant inline or as an attachment",
     "mail.description": "Content-Description of a part",
-    "names.*": "how the name of a part was decoded",
+    "html.embedded_type": "media type of a file that an HTML body holds in a data: address",
 }
 _OWN = {
     "from": "mail.from",
@@ -172,9 +172,9 @@ def decode_value(raw: bytes, charset: str = "") -> str:
         elif held and name != held_charset:
             out.append(_closed(held, held_charset))
             held = b""
-        held, held_charset = held + _word_bytes(word[2], word[3]), name
+        held, held_charset = held + (_word_bytes(word[2], word[3]) or word[0]), name
         at = word.end()
-    return "".join([*out, _closed(held, held_charset), _bare(raw[at:], charset)])
+    return "".join([*out, _closed(held, held_charset), _bare(raw[at:], charset)]).strip()
 
 
 def _word_bytes(kind: bytes, body: bytes) -> bytes:

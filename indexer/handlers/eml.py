@@ -74,7 +74,7 @@ _UU = re.compile(
 
 class Eml(Handler):
     name = "eml"
-    media_types = ("message/rfc822", "message/x-emlx", "message/news", "multipart/related")
+    media_types = ("message/rfc822", "message/x-emlx", "message/news")
     suffixes = (".eml", ".emlx", ".mht", ".mhtml", ".mim", ".nws")
     fields: ClassVar[Mapping[str, str]] = FIELDS
     reads = "headers, every hop, bodies, attachments, inline files, messages inside"
@@ -128,8 +128,6 @@ def _is_mail(head: bytes) -> bool:
         if match:
             known.add(match[1].decode("latin-1").lower())
         elif not (known and line[:1] in b" \t") and not line.startswith((b"From ", b">From ")):
-            if len(known & KNOWN) < 3:
-                return False
             break
         if b"\0" in line or number > 200:
             break
@@ -201,7 +199,7 @@ def _read_body(stream: Stream, part: Part, locator: str) -> Iterator[Fact]:
         yield Text("\n".join(page.links), f"{locator} links")
         yield from embedded_files(text.text)
     else:
-        yield Text(text.text, locator)
+        yield Text(text.text.replace("\r\n", "\n"), locator)
         yield from _armoured(text.text)
     for found in held:
         name = decode(found[1].strip())

@@ -165,7 +165,7 @@ def _envelope_time(line: bytes) -> Iterator[Timestamp]:
         return
     month = _MONTHS.get((match["month"] or match["month2"]).lower(), 0)
     zones = (match["zone"] or b"").split() + (match["zone2"] or b"").split()
-    offset = next((zone for zone in zones if zone[:1] in b"+-"), b"")
+    offset = next((zone for zone in zones if zone[:1] in b"+-" and zone != b"-0000"), b"")
     try:
         at = datetime(
             int(match["year"] or match["year2"] or 0),

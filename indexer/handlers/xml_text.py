@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import ClassVar
 
 from indexer.encodings import TextReader
@@ -166,6 +167,8 @@ def _read_text(pieces: Iterator[str]) -> Iterator[Fact]:
             words.add(plain(value))
         elif kind == OPEN:
             words.tags += 1 + value.endswith("/")
+            if entities and "&" in value:
+                value, room = _expand(value, entities, room)
             held = attributes(value, xml=True) if value and value != "/" else []
             if not root:
                 root = name
@@ -226,6 +229,6 @@ def _expand(text: str, entities: dict[str, str], room: int) -> tuple[str, int]:
         if content is None or len(content) > room:
             continue
         room -= len(content)
-        out += [text[at : found.start()], content.replace("&", "&amp;")]
+        out += [text[at : found.start()], escape(content)]
         at = found.end()
     return "".join([*out, text[at:]]), room
