@@ -11,6 +11,7 @@ import mimetypes
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.metadata import version
 from typing import NamedTuple
 
 from indexer.handler import Handler, Stream
@@ -88,6 +89,17 @@ def _is_asked(handler: Handler) -> bool:
 
 def _is_textual(media_type: str) -> bool:
     return media_type.startswith("text/") or media_type.endswith(("xml", "json", "javascript", "x-sh", "sql"))
+
+
+def magic_version() -> str:
+    """Which library identifies what no declaration knows, for the record of a run."""
+    try:
+        import magic
+
+        number: int = magic.version()  # type: ignore[no-untyped-call]
+        return f"libmagic {number / 100:.2f}"
+    except (ImportError, OSError, NotImplementedError):
+        return f"pure-magic-rs {version('pure-magic-rs')}"
 
 
 @cache

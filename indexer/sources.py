@@ -83,6 +83,25 @@ def list_source(source: Source) -> Iterator[Entry]:
         yield from _list_folder(source, root, relative)
 
 
+def place_of_root(source: Source, provenance: Provenance) -> Place:
+    """The place of a file in a source, as the source tells of it now."""
+    relative = provenance.hops[0].raw
+    if not os.path.isdir(source.path):
+        return _entry(source, relative, os.stat(source.path), folder=None).place
+    try:
+        descriptor = _open_below(os.fsencode(source.path), os.path.dirname(relative), os.O_DIRECTORY)
+    except OSError as error:
+        return _missing(source, relative, error).place
+    try:
+        status = os.stat(os.path.basename(relative), dir_fd=descriptor, follow_symlinks=False)
+        entry = _entry(source, relative, status, folder=descriptor)
+    except OSError as error:
+        entry = _missing(source, relative, error)
+    finally:
+        os.close(descriptor)
+    return replace(entry.place, provenance=provenance)
+
+
 def _list_folder(source: Source, root: bytes, relative: bytes) -> Iterator[Entry]:
     pending = [relative]
     while pending:

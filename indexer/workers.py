@@ -8,6 +8,7 @@ signal or exit code tells why (`crash`). In every case the board names the item 
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import socket
@@ -16,12 +17,15 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from indexer import frames
 from indexer.board import Board
-from indexer.errors import StoreError
-from indexer.model import Cause, Problem
+from indexer.errors import EvidenceError, StoreError
+from indexer.limits import Limits
+from indexer.model import Cause, Problem, Provenance, Source
+from indexer.passwords import Password
 
 _START = "import sys; from indexer.worker import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 _GRACE = 2.0
@@ -182,3 +186,31 @@ class Pool:
                 raise StoreError(f"worker processes end before they can work: {worker.last_words()}")
         self.replace(worker)
         return death
+
+
+def fetch(
+    source: Source, provenance: Provenance, passwords: tuple[Password, ...] = (), limits: Limits | None = None
+) -> Iterator[bytes]:
+    """The bytes of one item, found again in the evidence by a worker of its own.
+
+    Raises:
+        EvidenceError: they are not to be had any more, or the worker died of them.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        worker = Worker(frames.Hello(limits or Limits(), passwords, (), scratch))
+        try:
+            frames.send(worker.channel, frames.Fetch(provenance, source))
+            while True:
+                select.select([worker.channel], [], [])
+                for frame in worker.inbox.frames():
+                    if isinstance(frame, frames.Failed):
+                        raise EvidenceError(frame.problem.cause, frame.problem.message)
+                    if isinstance(frame, frames.Piece):
+                        if not frame.data:
+                            return
+                        yield frame.data
+        except EOFError as error:
+            problem = worker.death().problem
+            raise EvidenceError(problem.cause, problem.message) from error
+        finally:
+            worker.close()

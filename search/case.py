@@ -33,7 +33,8 @@ from search.catalog import Catalog
 from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
-    from search.index import Document, Index
+    from search.index import Index
+    from search.schema import Document
 
 FORMAT = 1
 """Rises when an older Archivore could not read the folder any more."""
@@ -185,53 +186,32 @@ class Case:
             tell(done)
         return done
 
-    def rebuild_index(self, tell: Callable[[int], None] = lambda count: None) -> int:
-        """Builds the index anew beside the old one, and puts it in its place."""
+    def rebuild_index(self) -> int:
+        """Builds the index anew beside the old one, puts it in its place, and returns the number of items."""
         from search.index import Index
 
-        beside = self.path / "index.new"
-        shutil.rmtree(beside, ignore_errors=True)
-        if self._index:
-            self._index.close()
-            self._index = None
-        count = 0
-        with_index = Index.create(beside)
         try:
-            batch: list[str] = []
-            for item, _ in self.catalog.items():
-                batch.append(item.id)
-                if len(batch) == _INDEX_BATCH:
-                    count += self._add_batch(with_index, batch)
-                    batch = []
-                    tell(count)
-            count += self._add_batch(with_index, batch)
-        finally:
-            with_index.close()
-        old = self.path / "index.old"
-        shutil.rmtree(old, ignore_errors=True)
-        if (self.path / "index").exists():
-            (self.path / "index").rename(old)
-        beside.rename(self.path / "index")
-        shutil.rmtree(old, ignore_errors=True)
+            index = self.index
+        except StoreError:  # damaged, or made by other rules: nothing of it is needed
+            shutil.rmtree(self.path / "index", ignore_errors=True)
+            index = self._index = Index.create(self.path / "index")
+        self.catalog.make_all_stale()
+        count = index.rebuild(self._documents(item.id for item, _ in self.catalog.items()))
         while ids := self.catalog.stale(_INDEX_BATCH):
             self.catalog.freshen(ids)
         self.catalog.commit()
         return count
 
-    def _add_batch(self, index: Index, ids: list[str]) -> int:
-        index.add(self._documents(ids))
-        index.commit()
-        return len(ids)
-
     def _documents(self, ids: Iterable[str]) -> Iterator[Document]:
-        from search.index import Document
+        from search.schema import document_of
 
         sources = self.catalog.sources()
         for identity in ids:
             held = self.catalog.with_reading(identity)
             if held:
-                item, reading = held
-                yield Document.of(self._with_text(item, reading), sources.get(item.provenance.source))
+                item = self._with_text(*held)
+                source = sources[item.provenance.source]
+                yield document_of(item, custodian=source.custodian, series=source.series)
 
     # -- what a run needs: indexer.ingest.Ledger -----------------------------------------------
 

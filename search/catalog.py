@@ -16,7 +16,7 @@ It fulfils `indexer.ingest.Ledger` together with the texts; see `search/case.py`
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from indexer.model import (
     Spent,
     Timestamp,
 )
+from indexer.names import last_part
 from search.database import Database, Row
 
 _SCHEMA = """
@@ -188,6 +189,43 @@ class Catalog:
             identity = waiting.popleft()
             waiting += [row[0] for row in self._database.rows("SELECT id FROM items WHERE parent = ?", (identity,))]
             self._drop("id = ?", (identity,))
+
+    def outermost(self, items: Iterable[Item]) -> list[Item]:
+        """These items and all that share their readings, without those inside another of them."""
+        chosen: dict[str, Item] = {}
+        for item in items:
+            chosen[item.id] = item
+            row = self._database.row("SELECT reading FROM items WHERE id = ?", (bytes.fromhex(item.id),))
+            if row and row[0]:
+                statement = f"SELECT {_ITEM} FROM items WHERE reading = ?"  # noqa: S608
+                for shared in list(self._database.rows(statement, (row[0],))):
+                    other = self._join(shared)[0]
+                    chosen[other.id] = other
+        kept = [item for item in chosen.values() if not any(each in chosen for each in _above(item.provenance))]
+        return sorted(kept, key=lambda item: (str(item.provenance), item.id))
+
+    def rename_members(self, container: Provenance, names: Mapping[Hop, str]) -> int:
+        """Gives members other names, and everything below them the paths that follow; returns how many items."""
+        depth = len(container.hops)
+        renamed = 0
+        waiting = deque([bytes.fromhex(container.id)])
+        while waiting:
+            parent = waiting.popleft()
+            for identity, source, hops in list(
+                self._database.rows("SELECT id, source, hops FROM items WHERE parent = ?", (parent,))
+            ):
+                old = _decode_hops(hops)
+                if old[depth] in names:
+                    new = (*old[:depth], replace(old[depth], name=names[old[depth]]), *old[depth + 1 :])
+                    path = _storable(str(Provenance(source, new)))
+                    self._database.write(
+                        "UPDATE items SET hops = ?, path = ?, name = ? WHERE id = ?",
+                        (_encode(new), path, _storable(last_part(new[-1].name)), identity),
+                    )
+                    self._database.write("INSERT OR IGNORE INTO stale VALUES (?)", (identity,))
+                    renamed += 1
+                waiting.append(identity)
+        return renamed
 
     def _drop(self, where: str, values: Sequence[bytes]) -> None:
         write = self._database.write
@@ -475,6 +513,11 @@ class Catalog:
     def make_all_stale(self) -> None:
         """Everything is to be indexed anew."""
         self._database.write("INSERT OR IGNORE INTO stale SELECT id FROM items")
+
+
+def _above(place: Provenance) -> Iterator[str]:
+    while place := place.parent:  # type: ignore[assignment]
+        yield place.id
 
 
 def _found(row: Row) -> tuple[Found, bytes | None]:

@@ -1,0 +1,59 @@
+"""`archivore doctor`: what this machine has, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import resource
+import shutil
+import sys
+
+from cli.console import say_json, say_table
+from cli.options import JsonOption
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Check this machine: libraries, programs, limits; say how to get what is missing.
+
+    Example: archivore doctor
+    """
+    rows = _checks()
+    if as_json:
+        for name, state, advice in rows:
+            say_json({"check": name, "state": state, "advice": advice})
+        return
+    say_table(("check", "state", "advice"), rows)
+
+
+def _checks() -> list[tuple[str, str, str]]:
+    from indexer.identify import magic_version
+    from indexer.registry import all_handlers
+
+    magic = magic_version()
+    advice = "" if magic.startswith("libmagic") else "apt install libmagic1 (optional; the built-in rules answer)"
+    rows = [
+        ("python", sys.version.split()[0], ""),
+        ("file types", magic, advice),
+        ("cores", str(len(os.sched_getaffinity(0))), ""),
+        ("O_NOATIME", "yes" if os.geteuid() == 0 else "for own files", "" if os.geteuid() == 0 else _ATIME),
+    ]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        rows.append(("address space", f"{soft >> 20} MiB", "ulimit -v unlimited: workers bound themselves"))
+    for handler in all_handlers():
+        for need in handler.needs:
+            kind, _, name = need.rpartition(":")
+            present = shutil.which(name) if kind == "program" else _module(name)
+            how = f"apt install {name}" if kind == "program" else f"pip install {name.split('.')[0]}"
+            rows.append((f"{handler.name} needs {name}", "present" if present else "missing", "" if present else how))
+    return rows
+
+
+_ATIME = "mount evidence read-only, so that access times stay as they are"
+
+
+def _module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

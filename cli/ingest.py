@@ -1,0 +1,68 @@
+"""`archivore ingest`: walks sources into the case."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import note, say, size_of
+from cli.options import CaseOption, JobsOption, PasswordsOption, open_case, read_passwords
+from cli.progress import Reporter
+
+
+def ingest(
+    sources: Annotated[list[Path] | None, typer.Argument(help="Folders or files, as received.")] = None,
+    case_path: CaseOption = None,
+    label: Annotated[str, typer.Option("--label", help="What the source is called in every path.")] = "",
+    custodian: Annotated[str, typer.Option("--custodian", help="Whose it was.")] = "",
+    acquired: Annotated[str, typer.Option("--acquired", help="When it was taken, ISO 8601.")] = "",
+    series: Annotated[str, typer.Option("--series", help="Ties the snapshots of one server together.")] = "",
+    zone: Annotated[str, typer.Option("--zone", help="Zone of times that carry none, such as Asia/Seoul.")] = "",
+    manifest: Annotated[Path | None, typer.Option("--manifest", help="A TOML file of [[source]] tables.")] = None,
+    passwords: PasswordsOption = None,
+    jobs: JobsOption = 0,
+    limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as depth=12.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where anything was not fully read.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Progress as JSON lines on stderr.")] = False,
+) -> None:
+    """Walk sources into the case: unpack, read, keep, index. The same command again goes on where it stopped.
+
+    Example: archivore ingest seized/day1 --label day1 --series nk-server --passwords words.txt
+    """
+    from cli.manifest import read_manifest, source_of
+    from cli.runs import ingest_sources, limits_of
+    from indexer.errors import UsageError
+
+    described = [
+        source_of(
+            path, label, custodian=custodian, acquired=acquired, series=series, zone=zone, alone=len(sources) == 1
+        )
+        for path in sources or ()
+    ]
+    described += read_manifest(manifest) if manifest else []
+    if not described:
+        raise UsageError("nothing to ingest: give folders or files, or --manifest FILE")
+    with open_case(case_path, write=True) as case:
+        with Reporter(as_json=events) as reporter:
+            counts = ingest_sources(
+                case,
+                described,
+                limits=limits_of(case, tuple(limit or ())),
+                passwords=read_passwords(passwords),
+                jobs=jobs,
+                tell=reporter.tell,
+            )
+        by_status = case.catalog.counts("status")
+        items, total = case.catalog.totals()
+    say(
+        f"{counts['items']:,} items read now ({size_of(counts['bytes'])}); the case holds {items:,} ({size_of(total)}):"
+    )
+    say("  " + ", ".join(f"{by_status.get(each, 0):,} {each}" for each in ("read", "partly-read", "not-read")))
+    unread = sum(count for status, count in by_status.items() if status != "read")
+    if unread:
+        note("What kept items from being fully read: archivore problems")
+    if strict and unread:
+        sys.exit(1)

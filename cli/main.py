@@ -1,0 +1,87 @@
+"""The `archivore` command: one file per subcommand, and the only catch of our errors.
+
+Exit codes: 0 done, 1 nothing found (or `--strict` met a problem), 2 the analyst can mend it,
+3 our own store failed, 130 and 143 stopped by a signal; the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from cli import (
+    demo,
+    doctor,
+    export,
+    extract,
+    fields,
+    formats,
+    grep,
+    ingest,
+    new,
+    problems,
+    reindex,
+    retry,
+    search,
+    show,
+    status,
+    text,
+    tree,
+)
+from cli.console import note, say_caret, say_error, use_utf8
+from indexer.errors import ArchivoreError, Interrupted, QueryError
+
+COMMANDS = (
+    new.new,
+    ingest.ingest,
+    status.status,
+    search.search,
+    grep.grep,
+    show.show,
+    tree.tree,
+    text.text,
+    extract.extract,
+    export.export,
+    problems.problems,
+    retry.retry,
+    reindex.reindex,
+    formats.formats,
+    fields.fields,
+    doctor.doctor,
+    demo.demo,
+)
+
+app = typer.Typer(
+    name="archivore",
+    help="Opens what was seized, reads what is in it, and finds it again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def run() -> None:
+    """Runs the command line and exits with its code."""
+    use_utf8()
+    try:
+        app()
+    except QueryError as error:
+        say_caret(str(error), error.query, error.column)
+        sys.exit(error.exit_code)
+    except Interrupted as error:
+        note(str(error))
+        sys.exit(128 + error.signal_number)
+    except ArchivoreError as error:
+        say_error(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough; nothing may be flushed after it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,46 @@
+"""Options that several commands share, and the way from them to an open case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from indexer.passwords import Password
+    from search.case import Case
+
+CaseOption = Annotated[
+    Path | None,
+    typer.Option("--case", envvar="ARCHIVORE_CASE", help="The case folder; else the one you stand in."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines: exact, documented, for scripts.")]
+JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; one a core where 0.")]
+PasswordsOption = Annotated[
+    Path | None, typer.Option("--passwords", help="A file with one password a line; only line numbers are recorded.")
+]
+
+
+def open_case(path: Path | None, *, write: bool = False) -> Case:
+    """The case that the option, the environment or the working folder names; close it after use."""
+    from search.case import Case, find_case
+
+    return Case(path or find_case(Path.cwd()), write=write)
+
+
+def read_passwords(path: Path | None) -> tuple[Password, ...]:
+    """The passwords in a file; none where no file was given.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    from indexer.errors import UsageError
+    from indexer.passwords import parse_passwords
+
+    if path is None:
+        return ()
+    try:
+        return parse_passwords(path.read_text("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; --passwords takes a file with one password a line") from error

@@ -1,0 +1,17 @@
+"""`archivore reindex`: the index built anew."""
+
+from __future__ import annotations
+
+from cli.console import say
+from cli.options import CaseOption, open_case
+
+
+def reindex(case_path: CaseOption = None) -> None:
+    """Build the index anew from the case; the evidence is not needed.
+
+    Example: archivore reindex --case cases/studio
+    """
+    with open_case(case_path, write=True) as case:
+        count = case.rebuild_index()
+        case.log("reindexed", items=count)
+    say(f"Indexed {count:,} items.")

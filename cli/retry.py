@@ -1,0 +1,70 @@
+"""`archivore retry`: reads again what failed, or what an older handler made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import note, say
+from cli.options import CaseOption, JobsOption, PasswordsOption, open_case, read_passwords
+from cli.progress import Reporter
+
+if TYPE_CHECKING:
+    from indexer.model import Item
+    from search.case import Case
+
+
+def retry(
+    items: Annotated[list[str] | None, typer.Argument(metavar="[ITEM]...", help="Ids or paths of items.")] = None,
+    cause: Annotated[str, typer.Option("--cause", help="All items with this problem.")] = "",
+    handler: Annotated[str, typer.Option("--handler", help="Only problems met by this handler.")] = "",
+    older: Annotated[bool, typer.Option("--older", help="All items that an older handler read.")] = False,
+    name_encoding: Annotated[str, typer.Option("--name-encoding", help="Decode members' names by this codec.")] = "",
+    passwords: PasswordsOption = None,
+    jobs: JobsOption = 0,
+    limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as seconds=600.")] = None,
+    case_path: CaseOption = None,
+) -> None:
+    """Read again only what failed, by cause, by handler, by id, or what an older handler made.
+
+    Example: archivore retry --cause encrypted --passwords words.txt
+    """
+    from cli.runs import limits_of, read_again, rename_members
+    from indexer.errors import UsageError
+
+    if not (items or cause or handler or older):
+        raise UsageError("nothing to retry: give items, --cause, --handler or --older")
+    with open_case(case_path, write=True) as case:
+        chosen = _chosen(case, items or [], cause, handler, older=older)
+        if name_encoding:
+            count = sum(rename_members(case, item, name_encoding) for item in chosen)
+            say(f"Renamed {count:,} items by {name_encoding}; nothing was read again.")
+            return
+        if not chosen:
+            note("Nothing to retry.")
+            return
+        before = {item.id for item in chosen}
+        with Reporter() as reporter:
+            counts = read_again(
+                case,
+                chosen,
+                limits=limits_of(case, tuple(limit or ())),
+                passwords=read_passwords(passwords),
+                jobs=jobs,
+                tell=reporter.tell,
+            )
+        held = [case.catalog.item(identity) for identity in before]
+        mended = sum(1 for item in held if item and item.status == "read")
+    say(f"Read {counts['items']:,} items again; {mended:,} of {len(before):,} are fully read now.")
+
+
+def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bool) -> list[Item]:
+    from indexer.registry import all_handlers
+
+    chosen = [case.find(word) for word in words]
+    if cause or handler:
+        chosen += case.catalog.with_problem(cause, handler)
+    if older:
+        chosen += case.catalog.read_by_older({each.name: each.version for each in all_handlers()})
+    return chosen

@@ -1,0 +1,192 @@
+"""Where the indexer and the case meet: a run with its record, its log and its index.
+
+The two packages know each other only by the protocol `Ledger`; every command that reads evidence
+joins them here, in the same order: record, read, commit, index, record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from indexer.digests import Hasher
+from indexer.errors import EvidenceError, UsageError
+from indexer.identify import magic_version
+from indexer.ingest import Event, Ingest
+from indexer.limits import Limits
+from indexer.model import Hop, Item, Run, Scalar, Source
+from indexer.names import decode_as
+from indexer.passwords import Password
+from indexer.places import Place
+from indexer.registry import all_handlers
+from indexer.sources import check_source, place_of_root
+from indexer.workers import fetch
+from search.case import Case
+
+
+def limits_of(case: Case, overrides: tuple[str, ...] = ()) -> Limits:
+    """The limits of a run: the defaults, then `case.toml`, then `name=value` options.
+
+    Raises:
+        UsageError: a name that is no limit, or a value that is no number.
+    """
+    known = {each.name: type(getattr(Limits(), each.name)) for each in fields(Limits)}
+    held = case.settings.get("limits")
+    wanted = {str(name): str(value) for name, value in held.items()} if isinstance(held, dict) else {}
+    wanted |= dict(override.replace(" ", "").partition("=")[::2] for override in overrides)
+    values: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if name not in known:
+            raise UsageError(f"{name}: no such limit; there are {', '.join(known)}")
+        try:
+            values[name] = known[name](value)
+        except ValueError as error:
+            raise UsageError(f"{name}={value}: a limit takes a number") from error
+        if not values[name] > 0:
+            raise UsageError(f"{name}={value}: a limit is more than nothing")
+    return replace(Limits(), **values)
+
+
+def ingest_sources(
+    case: Case,
+    sources: list[Source],
+    *,
+    limits: Limits,
+    passwords: tuple[Password, ...],
+    jobs: int,
+    tell: Callable[[Event], None],
+) -> dict[str, int]:
+    """Walks sources into the case, indexes what is new, and returns the counts of the run.
+
+    Raises:
+        UsageError: a source is missing, or its label is taken.
+        Interrupted: stopped by a signal; the same call goes on from there.
+        StoreError: the store failed; what was committed is safe.
+    """
+    for source in sources:
+        check_source(source)
+        case.keep_source(source)
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords)}
+    with _recorded(case, "ingest", limits, options, [source.name for source in sources]) as counts:
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
+        counts |= run.run(sources)
+    return counts
+
+
+def read_again(
+    case: Case,
+    items: list[Item],
+    *,
+    limits: Limits,
+    passwords: tuple[Password, ...],
+    jobs: int,
+    tell: Callable[[Event], None],
+) -> dict[str, int]:
+    """Reads items anew from the evidence, with every other item that holds the same bytes."""
+    sources = case.catalog.sources()
+    wanted = case.catalog.outermost(items)
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "items": len(wanted)}
+    with _recorded(case, "retry", limits, options, sorted({item.provenance.source for item in wanted})) as counts:
+        places = [(sources[item.provenance.source], _place(sources, item)) for item in wanted]
+        case.catalog.forget_below(item.id for item in wanted)
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
+        counts |= run.read_again(places)
+    return counts
+
+
+def _place(sources: dict[str, Source], item: Item) -> Place:
+    if len(item.provenance.hops) == 1:
+        return place_of_root(sources[item.provenance.source], item.provenance)
+    return Place(item.provenance)
+
+
+@contextmanager
+def _recorded(
+    case: Case, command: str, limits: Limits, options: dict[str, Scalar], sources: list[str]
+) -> Iterator[dict[str, int]]:
+    counts: dict[str, int] = {}
+    runs = case.catalog.runs()
+    versions = {"archivore": version("archivore"), "libmagic": magic_version()}
+    versions |= {handler.name: str(handler.version) for handler in all_handlers()}
+    run = Run(
+        id=runs[-1].id + 1 if runs else 1,
+        started=datetime.now(UTC),
+        ended=None,
+        versions=versions,
+        options={"command": command, **options},
+        limits=asdict(limits),
+        counts=counts,
+    )
+    case.catalog.keep_run(run)
+    case.commit()
+    case.log("started", run=run.id, command=command, sources=sources, **options)
+    try:
+        yield counts
+        case.update_index()
+    finally:
+        case.log("ended", run=run.id, counts=counts)
+    case.catalog.keep_run(replace(run, ended=datetime.now(UTC), counts=dict(counts)))
+    case.commit()
+
+
+def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password, ...], limits: Limits) -> str:
+    """Writes an item's bytes, found again in the evidence, and returns their SHA-256.
+
+    Raises:
+        UsageError: the item has no bytes, the output exists, or the evidence no longer gives them.
+    """
+    if item.digests is None:
+        raise UsageError(f"{item.provenance}: has no bytes to extract")
+    source = case.catalog.sources()[item.provenance.source]
+    hasher = Hasher()
+    part = output.with_name(output.name + ".part")
+    try:
+        with part.open("xb") as file:
+            for data in fetch(source, item.provenance, passwords, limits):
+                hasher.update(data)
+                file.write(data)
+        if hasher.digests().sha256 != item.digests.sha256:
+            raise UsageError(
+                f"{item.provenance}: the evidence gives other bytes now (SHA-256 differs); nothing written"
+            )
+        if output.exists():
+            raise UsageError(f"{output}: exists already; choose another --output")
+        part.rename(output)
+    except EvidenceError as error:
+        raise UsageError(f"{item.provenance}: {error.message}") from error
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return hasher.digests().sha256
+
+
+def rename_members(case: Case, container: Item, codec: str) -> int:
+    """Decodes the names of a container's members anew, from the raw names that are kept.
+
+    Raises:
+        UsageError: the codec is not known.
+    """
+    members = [item.provenance.hops[-1] for item in case.catalog.children(container.id)]
+    try:
+        shown = decode_as([hop.raw for hop in members], codec).names
+    except LookupError as error:
+        raise UsageError(f"{codec}: no such encoding; such as cp949, gb18030, shift_jis, big5") from error
+    changed = {hop: name for hop, name in zip(members, shown, strict=True) if name != hop.name and not _is_utf8(hop)}
+    count = case.catalog.rename_members(container.provenance, changed)
+    case.commit()
+    case.update_index()
+    case.log("renamed", container=container.id, codec=codec, items=count)
+    return count
+
+
+def _is_utf8(hop: Hop) -> bool:
+    try:
+        return bool(hop.raw.decode())
+    except UnicodeDecodeError:
+        return False

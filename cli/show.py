@@ -1,0 +1,73 @@
+"""`archivore show`: one item's card."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.console import say, say_card, say_json, say_table, size_of, style
+from cli.options import CaseOption, JsonOption, open_case
+
+
+def show(
+    item_word: Annotated[str, typer.Argument(metavar="ITEM", help="An id, its first digits, or a path as printed.")],
+    case_path: CaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one item: where it was found, digests, fields, times with their origin, members, problems.
+
+    Example: archivore show 3f2a91
+    """
+    from indexer.model import print_time
+
+    with open_case(case_path) as case:
+        item = case.find(item_word)
+        if as_json:
+            say_json(item.to_json())
+            return
+        parent = item.provenance.parent
+        members = list(case.catalog.children(item.id))
+        same = case.catalog.same_bytes(item.digests.sha256) if item.digests else []
+    rows: list[tuple[str, object]] = [
+        ("path", item.provenance),
+        ("id", item.id),
+        ("type", f"{item.media_type} (read by {item.handler})" if item.handler else item.media_type),
+        ("size", f"{size_of(item.size)} ({item.size:,} bytes)" if item.size is not None else "-"),
+        ("status", item.status),
+    ]
+    if parent:
+        rows.append(("inside", f"{parent} ({parent.id[:8]})"))
+    if item.digests:
+        rows += [("md5", item.digests.md5), ("sha1", item.digests.sha1), ("sha256", item.digests.sha256)]
+    if len(same) > 1:
+        rows.append(("same bytes", f"{len(same)} items: {', '.join(each[:8] for each in same[:8])}"))
+    if item.language:
+        rows.append(("language", item.language))
+    say_card(rows)
+    if item.timestamps:
+        say()
+        say_table(
+            ("time", "kind", "origin", "zone"),
+            [
+                (print_time(stamp.at), stamp.kind, stamp.origin, "UTC" if stamp.zone_known else "unknown: wall clock")
+                for stamp in item.timestamps
+            ],
+        )
+    if item.fields:
+        say()
+        say_card((field.name, field.value) for field in item.fields)
+    if item.problems:
+        say()
+        for problem in item.problems:
+            tail = f" ({problem.resolution})" if problem.resolution else ""
+            say_card([(style(problem.cause, "33"), problem.message + tail)])
+    if members:
+        say()
+        say_table(
+            ("member", "id", "size", "type"),
+            [(each.provenance.hops[-1], each.id[:8], size_of(each.size), each.media_type) for each in members[:50]],
+            right=frozenset({2}),
+        )
+        if len(members) > 50:
+            say(f"... and {len(members) - 50:,} more: archivore tree {item.id[:8]}")

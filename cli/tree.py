@@ -1,0 +1,51 @@
+"""`archivore tree`: what lies in what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import RED, say, say_json, size_of, style
+from cli.options import CaseOption, JsonOption, open_case
+from search.sanitise import visible
+
+if TYPE_CHECKING:
+    from indexer.model import Item
+    from search.case import Case
+
+
+def tree(
+    item_word: Annotated[str | None, typer.Argument(metavar="[ITEM]", help="Where to start; all sources else.")] = None,
+    case_path: CaseOption = None,
+    depth: Annotated[int, typer.Option("--depth", min=1, help="Containers deep.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what lies in what, with ids to go on with.
+
+    Example: archivore tree day1:mail.mbox --depth 2
+    """
+    with open_case(case_path) as case:
+        start = case.find(item_word) if item_word else None
+        if start:
+            _line(start, 0, as_json=as_json)
+        _below(case, start.id if start else None, 1 if start else 0, depth, as_json=as_json)
+
+
+def _below(case: Case, identity: str | None, level: int, depth: int, *, as_json: bool) -> None:
+    if level >= depth:
+        return
+    for item in case.catalog.children(identity):
+        _line(item, level, as_json=as_json)
+        _below(case, item.id, level + 1, depth, as_json=as_json)
+
+
+def _line(item: Item, level: int, *, as_json: bool) -> None:
+    if as_json:
+        say_json(item.to_json())
+        return
+    name = str(item.provenance) if level == 0 else str(item.provenance.hops[-1])
+    causes = sorted({problem.cause for problem in item.problems})
+    trouble = "  " + style(", ".join(causes), RED) if causes else ""
+    size = "" if item.size is None else f"  {size_of(item.size)}"
+    say(f"{'  ' * level}{visible(name)}{size}  {style(item.id[:8], '2')}{trouble}")

@@ -1,0 +1,36 @@
+"""A file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from indexer.errors import StoreError, UsageError
+
+
+@contextmanager
+def whole_file(path: Path, *, encoding: str = "utf-8", newline: str | None = "\n") -> Iterator[IO[str]]:
+    """A text file under a temporary name, renamed to `path` at the end; gone where anything fails.
+
+    Raises:
+        UsageError: it cannot be made there.
+        StoreError: the disk is full.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        file = part.open("x", encoding=encoding, newline=newline)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; choose another --output") from error
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
