@@ -2,9 +2,10 @@
 
 Source: ECMA-376 part 1, chapter 18 (SpreadsheetML); [MS-XLSX] 2.6 (threaded comments, persons).
 A row is one text whose locator names its cells. Dates and times are worked out by number format and
-shown in ISO form; other numbers as they are stored, to 15 digits.
-Limits: number formats other than dates, merged cells, pivot table layouts, conditional formats and
-table styles are not read; a formula that is shared stands at its first cell only; no binary sheets.
+given in ISO form, other numbers as they are stored, to 15 digits; where the sheet shows a number in
+another form, that form follows as a text of its own (`Sheet1!A7:F7 shown`).
+Limits: formats that follow the reader's country, conditions in formats, merged cells, layouts of pivot tables,
+conditional formats and table styles are not read; a formula that is shared stands at its first cell only; no binary sheets.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cells import format_kind, one_line, position, row_texts, show_date, show_number
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import Flow
+from indexer.handlers._numberformat import BUILT_IN, show
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
 from indexer.limits import MIB
@@ -92,7 +94,7 @@ class _Book:
         self.listed: list[tuple[str, str]] = []
         self.from_1904 = False
         self.strings: list[str] = []
-        self.kinds: list[str] = []
+        self.styles: list[tuple[str, str]] = []
         self.persons: dict[str, str] = {}
 
     def read_workbook(self) -> Iterator[Fact]:
@@ -151,7 +153,7 @@ class _Book:
         yield from guides.flush()
 
     def read_styles(self) -> None:
-        """Loads which cell styles show dates or times."""
+        """Loads the cell styles: whether they show a date or a time, and by which format."""
         codes: dict[int, str] = {}
         in_cells = False
         for part in self.package.of_kind("styles"):
@@ -162,7 +164,8 @@ class _Book:
                     codes[_integer(attributes.get("numFmtId", ""))] = attributes.get("formatCode", "")
                 elif kind == START and tag == "x:xf" and in_cells:
                     number = _integer(attributes.get("numFmtId", ""))
-                    self.kinds.append(format_kind(number, codes.get(number, "")))
+                    code = codes.get(number, "")
+                    self.styles.append((format_kind(number, code), code or BUILT_IN.get(number, "")))
 
     def read_persons(self) -> None:
         """Loads the authors of threaded comments."""
@@ -187,6 +190,7 @@ class _Book:
         row = 0
         cell = _Cell()
         cells: list[tuple[int, str]] = []
+        shown: list[tuple[int, str]] = []
         text: list[str] | None = None
         for kind, tag, attributes in self.package.events(part):
             if kind == DATA:
@@ -195,7 +199,7 @@ class _Book:
             elif kind == START:
                 if tag == "x:row":
                     row = _integer(attributes.get("r", "")) or row + 1
-                    cell, cells = _Cell(), []
+                    cell, cells, shown = _Cell(), [], []
                 elif tag == "x:c":
                     place = position(attributes.get("r", ""))
                     column = place[0] if place else cell.column + 1
@@ -220,12 +224,13 @@ class _Book:
             elif tag == "x:c":
                 if value := self._value(cell):
                     cells.append((cell.column, value))
+                    if (formatted := self._show(cell)) and formatted != value:
+                        shown.append((cell.column, formatted))
                 if cell.formula:
                     yield Text("=" + "".join(cell.formula), f"{sheet}!{cell.reference} formula")
             elif tag == "x:row":
-                cells.sort(key=lambda each: each[0])
-                yield from row_texts(sheet, row, cells)
-                cells = []
+                yield from _row(sheet, row, cells, shown)
+                cells, shown = [], []
             elif tag in ("x:v", "x:t", "x:f"):
                 text = None
             elif tag in _HEADERS and text is not None:
@@ -234,7 +239,7 @@ class _Book:
             elif tag in ("x:formula1", "x:formula2") and text is not None:
                 yield Text("".join(text), f"{sheet} validation")
                 text = None
-        yield from row_texts(sheet, row, cells)
+        yield from _row(sheet, row, cells, shown)
         for relation in relations.values():
             yield from self._read_attached(sheet, relation.kind, relation.target)
 
@@ -247,13 +252,22 @@ class _Book:
             return {"1": "TRUE", "0": "FALSE"}.get(value, value)
         if cell.type != "n":
             return one_line(value)
-        kind = self.kinds[cell.style] if 0 <= cell.style < len(self.kinds) else ""
+        kind, _ = self.styles[cell.style] if 0 <= cell.style < len(self.styles) else ("", "")
         if kind:
             try:
                 return show_date(float(value), kind, from_1904=self.from_1904) or value
             except ValueError:
                 return one_line(value)
         return show_number(value.strip())
+
+    def _show(self, cell: _Cell) -> str:
+        """The number as its format shows it; empty for everything else."""
+        if cell.type != "n" or not 0 <= cell.style < len(self.styles) or not self.styles[cell.style][1]:
+            return ""
+        try:
+            return show(float("".join(cell.value)), self.styles[cell.style][1], from_1904=self.from_1904)
+        except ValueError:
+            return ""
 
     def _read_attached(self, sheet: str, kind: str, part: str) -> Iterator[Fact]:
         events = self.package.events(part)
@@ -278,6 +292,14 @@ class _Book:
                 yield from changed_at("commented", attributes.get("dT", ""), "office.comment")
             elif kind == END and tag == "text" and locator:
                 yield Text("".join(text), locator)
+
+
+def _row(sheet: str, row: int, cells: list[tuple[int, str]], shown: list[tuple[int, str]]) -> Iterator[Text]:
+    """The row's values, and apart from them the numbers that are shown in another form."""
+    cells.sort(key=lambda each: each[0])
+    yield from row_texts(sheet, row, cells)
+    for text in row_texts(sheet, row, sorted(shown, key=lambda each: each[0])):
+        yield Text(text.body, f"{text.locator} shown")
 
 
 def _read_comments(events: Iterator[Event], sheet: str) -> Iterator[Fact]:
