@@ -158,7 +158,7 @@ class _Walk:
         openable = not kind and not problems
         opening = partial(open_member, self._stream, member, key) if openable else None
         yield Child(name, header.raw, opening, timestamps, tuple(fields), tuple(problems))
-        self._last = name
+        self._last = self._last if spot.twin else name
         if openable and member.leftover and not member.encryption:
             yield from self._slack(Slack(spot.end - member.leftover, spot.end), inside=True)
 
@@ -229,9 +229,9 @@ class _Walk:
         end = local.end + local.packed
         rival = not local.flags & STREAMED and (end != spot.end or local.method != central.method)
         if rival and local.packed and not (central.flags | local.flags) & 1:
-            view = Spot(spot.position, None, local, local.end, crc=local.crc, size=local.size, overlaps=True)
+            view = Spot(spot.position, None, local, spot.start, crc=local.crc, size=local.size, overlaps=True)
             view.missing = max(0, end - self._stream.size)
-            view.end = end - view.missing
+            view.end = max(view.start, end - view.missing)
             yield from self._present(view, local, local, other, [label, *fields[:-1]])
         elif central.raw != local.raw:
             fields = (*fields, Field("file.kind", "alias"), Field("file.link_target", name))
