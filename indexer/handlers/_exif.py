@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from indexer.errors import EvidenceError
 from indexer.handlers._ifd import RATIOS, SIZES, Directory, Ifds, decode_numbers
-from indexer.handlers._picture import FIELD_CHARS, held_member, read_text
+from indexer.handlers._picture import FIELD_CHARS, common_codec, held_member, read_text
 from indexer.model import Fact, Field, Problem, Scalar, Text, Timestamp
 from indexer.timestamps import from_exif
 
@@ -39,6 +39,7 @@ FIELDS: Final = {
     "exif.xp_keywords": "keywords given in Windows",
     "exif.orientation": "how the picture is to be turned",
     "exif.exposure_time": "seconds of exposure, as a fraction",
+    "exif.charset": "codec that the tags were found to be in, where it is not UTF-8",
     "exif.*": "any other EXIF tag by its name, maker notes as exif.maker_*",
     "gps.latitude": "degrees, north positive",
     "gps.longitude": "degrees, east positive",
@@ -49,15 +50,8 @@ FIELDS: Final = {
 READS: Final = 400_000
 """Reads that exifread may ask for; the largest honest maker note needs 70 000."""
 READ_BYTES: Final = 1 << 16
-FAILURES: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-"""What exifread raises on damaged blocks, measured on mutated samples."""
+FAILURES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What exifread raises on damaged blocks: index, value and division errors were measured on mutated samples."""
 
 _NAMES: Final = {
     0xA436: "ImageTitle",
@@ -72,6 +66,9 @@ _NAMES: Final = {
     0xC68B: "OriginalRawFileName",
 }
 """Tags that exifread has no name for."""
+_ASCII: Final = 2
+_WRITTEN: Final = (_ASCII, 129)
+"""Field types of text: ASCII by its name, UTF-8 since Exif 3.0."""
 _RENAMED: Final = {"body_serial_number": "serial", "serial_number": "serial", "maker_serial_number": "serial"}
 _STRUCTURE: Final = frozenset(
     {
@@ -170,9 +167,12 @@ def read_exif(ifds: Ifds) -> Iterator[Fact]:
         EvidenceError: missing-library.
     """
     tags, problems = _tags(ifds)
+    codec = common_codec(tag.raw.rstrip(b"\0") for tag in tags if tag.kind in _WRITTEN)
+    if codec:
+        yield Field("exif.charset", codec)
     texts: list[str] = []
     for tag in tags:
-        yield from _tag_facts(tag, ifds.order, texts)
+        yield from _tag_facts(tag, ifds.order, codec, texts)
     named = {tag.name: tag for tag in tags if tag.group != "MakerNote"}
     yield from _place(named, ifds.order)
     yield from _times(named)
@@ -203,7 +203,7 @@ def _tags(ifds: Ifds) -> tuple[list[Tag], list[Problem]]:
 
     follow(lambda: header.dump_ifd(ifds.first, "Image"))
     link = header.tags.get("Image ExifOffset")
-    if link is not None and link.values and isinstance(link.values[0], int):
+    if link is not None and link.values and isinstance(link.values[0], int) and link.values[0] != ifds.first:
         follow(lambda: header.dump_ifd(link.values[0], "EXIF"))
     found = [_converted(key, tag, ifds) for key, tag in header.tags.items()]
     if problems:
@@ -225,7 +225,9 @@ def _converted(key: str, tag: Any, ifds: Ifds) -> Tag:
     printed = str(tag.printable)
     if group == "MakerNote":
         # Offsets in maker notes are relative to where exifread alone knows.
-        return Tag(group, name, 0, b"", printed if tag.prefer_printable or int(tag.field_type) == 2 else "")
+        if int(tag.field_type) == _ASCII:
+            return Tag(group, name, _ASCII, tag.values if isinstance(tag.values, bytes) else str(tag.values).encode())
+        return Tag(group, name, 0, b"", printed if len(printed) <= 100 else "")
     raw = ifds.at(tag.field_offset, min(tag.field_length, 1 << 20))
     return Tag(group, _NAMES.get(tag.tag, name), int(tag.field_type), raw, printed if tag.prefer_printable else "")
 
@@ -263,11 +265,11 @@ def _named(ifds: Ifds, directory: Directory, group: str, names: dict[int, Any]) 
         yield Tag(group, _NAMES.get(entry.tag, name), entry.kind, raw, printed)
 
 
-def _tag_facts(tag: Tag, order: str, texts: list[str]) -> Iterator[Fact]:
+def _tag_facts(tag: Tag, order: str, codec: str, texts: list[str]) -> Iterator[Fact]:
     """A tag as a field; what a person may have written is added to `texts`."""
     if tag.name in _STRUCTURE or (tag.group == "GPS" and tag.name in _PLACE):
         return
-    value = _value(tag, order)
+    value = _value(tag, order, codec)
     if value is None or value == "":
         return
     name = _EDGE.sub("_", tag.name).strip("_").lower()
@@ -276,19 +278,19 @@ def _tag_facts(tag: Tag, order: str, texts: list[str]) -> Iterator[Fact]:
     family = "gps" if tag.group == "GPS" else "exif"
     name = _RENAMED.get(name, name).removeprefix("gps_" if family == "gps" else "")
     yield Field(f"{family}.{name}", value[:FIELD_CHARS] if isinstance(value, str) else value)
-    written = tag.kind in (2, 129) or tag.name in _WIDE or tag.name == "UserComment"
+    written = tag.kind in _WRITTEN or tag.name in _WIDE or tag.name == "UserComment"
     if isinstance(value, str) and written and not _SILENT.search(tag.name):
         texts.append(value)
 
 
-def _value(tag: Tag, order: str) -> Scalar | None:
+def _value(tag: Tag, order: str, codec: str) -> Scalar | None:
     """A value that people can read, or None where there is none."""
     if tag.name == "UserComment" or tag.name in ("GPSProcessingMethod", "GPSAreaInformation"):
         return decode_comment(tag.raw, order)
     if tag.name in _WIDE:
         return tag.raw.decode("utf-16-le", "replace").split("\0")[0].strip()
-    if tag.kind in (2, 129):
-        parts = [read_text(part) for part in tag.raw.split(b"\0")]
+    if tag.kind in _WRITTEN:
+        parts = [read_text(part, codec) for part in tag.raw.split(b"\0")]
         return "; ".join(filter(None, parts)) if tag.name == "Copyright" else parts[0]
     if tag.group == "MakerNote":
         return tag.printed[:FIELD_CHARS].strip() if not tag.name.startswith("Tag 0x") else None

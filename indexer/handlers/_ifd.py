@@ -55,6 +55,8 @@ class Directory:
     start: int
     entries: dict[int, Entry]
     following: int
+    cut: bool = False
+    """Whether entries that it counts are not there."""
 
 
 class Ifds:
@@ -107,7 +109,7 @@ class Ifds:
         if len(data) < count * size:
             if not entries:
                 raise EvidenceError("truncated", "a directory is cut off")
-            return Directory(start, entries, 0)
+            return Directory(start, entries, 0, cut=True)
         end = data[count * size :]
         return Directory(start, entries, self._number(end, wide, "link") if len(end) == wide else 0)
 
@@ -125,6 +127,8 @@ class Ifds:
             seen.add(start)
             found = self.directory(start)
             yield found
+            if found.cut:
+                raise EvidenceError("truncated", "a directory counts more entries than there are")
             start = found.following
 
     def raw(self, entry: Entry, most: int = VALUE_BYTES) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from indexer.handlers._picture import FIELD_CHARS, held_member, read_text
+from indexer.handlers._picture import FIELD_CHARS, common_codec, held_member, read_text
 from indexer.model import Fact, Field, Problem, Text
 from indexer.timestamps import from_exif
 
@@ -22,6 +22,7 @@ FIELDS: Final = {
     "iptc.city": "city",
     "iptc.country": "country",
     "iptc.date": "day of creation, as recorded",
+    "iptc.charset": "codec that the datasets were found to be in, where it is not UTF-8",
     "iptc.*": "any other IPTC dataset that has a name",
 }
 
@@ -60,12 +61,32 @@ _NAMES: Final = {
 
 
 def read_iptc(data: bytes) -> Iterator[Fact]:
-    """The facts of a run of IPTC datasets; text in UTF-8 where the envelope says so, else as it decodes."""
+    """The facts of a run of IPTC datasets; where the text is not UTF-8, all of it together tells the codec."""
+    values, cut = _datasets(data)
+    codec = common_codec(value for _, value in values)
+    if codec:
+        yield Field("iptc.charset", codec)
     texts: list[str] = []
     found: dict[str, str] = {}
-    position, count = 0, 0
-    while data[position : position + 1] == b"\x1c" and count < RECORDS:
-        count += 1
+    for name, value in values:
+        if text := read_text(value, codec):
+            found.setdefault(name, text)
+            yield Field(f"iptc.{name}", text[:FIELD_CHARS])
+            if any(char.isalpha() for char in text):
+                texts.append(text)
+    for kind, day, clock in (("taken", "date", "time"), ("digitized", "digital_date", "digital_time")):
+        yield from _stamp(kind, found.get(day, ""), found.get(clock, ""), f"iptc.{day}")
+    if texts:
+        yield Text("\n".join(texts), "iptc")
+    if cut:
+        yield Problem("truncated", "iptc: the last dataset ends early")
+
+
+def _datasets(data: bytes) -> tuple[list[tuple[str, bytes]], bool]:
+    """Name and bytes of every dataset that has a name, and whether the last one is cut off."""
+    values: list[tuple[str, bytes]] = []
+    position, length, value = 0, 0, b""
+    while data[position : position + 1] == b"\x1c" and len(values) < RECORDS:
         record, number = data[position + 1 : position + 2], data[position + 2 : position + 3]
         length = int.from_bytes(data[position + 3 : position + 5], "big")
         position += 5
@@ -75,19 +96,9 @@ def read_iptc(data: bytes) -> Iterator[Fact]:
             position += wide
         value = data[position : position + length]
         position += length
-        if len(value) < length:
-            yield Problem("truncated", "iptc: the last dataset ends early")
-        if record != b"\x02" or not number or not (name := _NAMES.get(number[0])):
-            continue
-        if text := read_text(value):
-            found.setdefault(name, text)
-            yield Field(f"iptc.{name}", text[:FIELD_CHARS])
-            if any(char.isalpha() for char in text):
-                texts.append(text)
-    for kind, day, clock in (("taken", "date", "time"), ("digitized", "digital_date", "digital_time")):
-        yield from _stamp(kind, found.get(day, ""), found.get(clock, ""), f"iptc.{day}")
-    if texts:
-        yield Text("\n".join(texts), "iptc")
+        if record == b"\x02" and number and (name := _NAMES.get(number[0])):
+            values.append((name, value))
+    return values, len(value) < length
 
 
 def _stamp(kind: str, day: str, clock: str, origin: str) -> Iterator[Fact]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from indexer.encodings import decode, decode_as
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.limits import MIB
@@ -31,7 +32,7 @@ FIELDS: Final = {
     "picture.frames": "pictures in the file: pages or frames of an animation",
     "picture.dpi": "dots per inch, horizontal",
     "picture.icc": "name of the embedded colour profile",
-    "file.kind": "of a member: thumbnail, preview, slack (bytes that stand after the picture)",
+    "file.kind": "of a member: thumbnail, preview, motion picture, slack (bytes that stand after the picture)",
 }
 
 
@@ -99,13 +100,32 @@ def said(name: str, value: str, locator: str) -> Iterator[Field | Text]:
         yield Text(value, locator)
 
 
-def read_text(data: bytes) -> str:
-    """Text of a tag that does not say its encoding, without the padding around it."""
+def common_codec(parts: Iterable[bytes]) -> str:
+    """The codec that fits these texts best, judged together; empty where all are UTF-8."""
+    strange = b"\n".join(part for part in parts if not _is_utf8(part))
+    if not strange:
+        return ""
+    found = decode(strange)
+    return "latin-1" if found.lossy else found.codec
+
+
+def read_text(data: bytes, codec: str = "") -> str:
+    """Text of a tag that does not say its encoding, without the padding around it.
+
+    Args:
+        codec: what texts beside it were found to be in; UTF-8 goes before it.
+    """
     data = data.strip(b"\0")
+    text = data.decode() if _is_utf8(data) else decode_as(data, codec or common_codec([data]))[0]
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _is_utf8(data: bytes) -> bool:
     try:
-        return data.decode("utf-8").strip()
+        data.decode()
     except UnicodeDecodeError:
-        return data.decode("latin-1").strip()
+        return False
+    return True
 
 
 def inflate(data: bytes, most: int = INFLATED) -> tuple[bytes, Problem | None]:

@@ -8,13 +8,13 @@ sequence (moov) only its times and the number of its samples are read; Canon CR3
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _exif, _picture, _xmp
-from indexer.model import Fact, Field, Problem
+from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_hfs
 
 BRANDS: Final = {
@@ -26,6 +26,28 @@ BOXES: Final = 10_000
 ITEMS: Final = 10_000
 META: Final = 8 << 20
 """Bytes of a meta or moov box that are looked at."""
+_ALPHA: Final = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
+_OUTER: Final = frozenset(
+    {
+        b"ftyp",
+        b"meta",
+        b"mdat",
+        b"moov",
+        b"moof",
+        b"mfra",
+        b"free",
+        b"skip",
+        b"uuid",
+        b"idat",
+        b"mpvd",
+        b"sefd",
+        b"wide",
+        b"pdin",
+        b"styp",
+        b"sidx",
+    }
+)
+"""Boxes that stand in the file itself; what follows the last of them is no part of the picture."""
 _HOLDERS: Final = frozenset({b"iprp", b"ipco", b"trak", b"mdia", b"minf", b"stbl"})
 
 
@@ -48,7 +70,19 @@ class Meta:
     extents: dict[int, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     uses: dict[int, list[int]] = field(default_factory=dict)
+    parts: set[int] = field(default_factory=set)
+    """Items that are no picture of their own: thumbnails, masks, tiles."""
     data: bytes = b""
+
+
+@dataclass(slots=True)
+class Movie:
+    """What the moov box of a sequence says."""
+
+    samples: int = 0
+    width: int = 0
+    height: int = 0
+    times: list[Timestamp] = field(default_factory=list)
 
 
 class Heif(Handler):
@@ -86,30 +120,30 @@ class Heif(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield Field("heif.brand", stream.at(8, 4).decode("latin-1").strip())
-        end, problem, frames, meta = 0, None, 0, None
+        end, problem, meta, movie = 0, None, None, Movie()
         for number, box in enumerate(_file_boxes(stream)):
-            if box.end > stream.size:
-                problem = Problem("truncated", f"box {_shown(box.kind)} ends at {box.end}, the file at {stream.size}")
-                end = 0
-            elif not box.kind.isascii() or not box.kind.isalnum():
+            if box.kind not in _OUTER or number == BOXES:
                 break
-            else:
-                end = box.end
+            end = box.end
+            if end > stream.size:
+                problem = Problem("truncated", f"box {_shown(box.kind)} ends at {end}, the file at {stream.size}")
             if box.kind == b"meta" and meta is None:
                 meta = _meta(stream.at(box.start + 4, min(box.end - box.start - 4, META)))
             elif box.kind == b"moov":
-                frames = yield from _movie(stream.at(box.start, min(box.end - box.start, META)))
-            if number == BOXES:
-                yield Problem("limit", f"more than {BOXES} boxes", resolution="stopped there")
-                break
+                movie = _movie(stream.at(box.start, min(box.end - box.start, META)))
+                yield from movie.times
+            elif box.kind == b"mpvd":
+                yield _picture.member(stream, "motion.mp4", box.start, box.end - box.start, "motion picture")
         if meta is not None:
-            yield from _shape(meta, frames)
+            yield from _shape(meta, movie.samples)
             yield from _metadata(stream, meta)
-        elif not frames:
-            yield Problem("corrupt", "no meta box: nothing says what the picture is")
+        elif movie.width and movie.height:
+            yield from _picture.shape(movie.width, movie.height, frames=movie.samples)
+        else:
+            yield Problem("corrupt", "neither items nor tracks: the dimensions are not known")
         if problem:
             yield problem
-        elif end:
+        else:
             yield from _picture.leftover(stream, end)
 
 
@@ -120,7 +154,7 @@ def _file_boxes(stream: Stream) -> Iterator[Box]:
         size, start = int.from_bytes(head[:4], "big"), position + 8
         if size == 1:
             size, start = int.from_bytes(head[8:16], "big"), position + 16
-        elif size == 0:
+        elif size == 0 and head[4:8] == b"mdat":
             size = stream.size - position
         if size < start - position:
             return
@@ -139,12 +173,13 @@ def _boxes(data: bytes, start: int = 0) -> Iterator[Box]:
             size, inner = int.from_bytes(data[position : position + 4], "big"), position + 8
             if size == 1:
                 size, inner = int.from_bytes(data[position + 8 : position + 16], "big"), position + 16
-            if size < inner - position or position + size > end:
+            if size < inner - position:
                 break
             kind = data[position + 4 : position + 8]
-            yield Box(kind, inner, position + size)
+            # What is cut off is read as far as it goes.
+            yield Box(kind, inner, min(position + size, end))
             if kind in _HOLDERS:
-                runs.append((inner, position + size))
+                runs.append((inner, min(position + size, end)))
             position += size
 
 
@@ -178,6 +213,8 @@ def _meta(data: bytes) -> Meta:
                 _item(meta, entry.kind, body[entry.start : entry.end])
         elif box.kind == b"iloc":
             _locations(meta, _Reader(body))
+        elif box.kind == b"iref":
+            _references(meta, body)
         elif box.kind == b"idat":
             meta.data = body
         elif box.kind == b"ipma":
@@ -221,6 +258,18 @@ def _locations(meta: Meta, reader: _Reader) -> None:
         meta.extents[item] = (method, extents)
 
 
+def _references(meta: Meta, body: bytes) -> None:
+    wide = 4 if body[:1] != b"\0" else 2
+    for box in _boxes(body, 4):
+        reader = _Reader(body[box.start : box.end])
+        item = reader.number(wide)
+        if box.kind in (b"thmb", b"auxl"):
+            meta.parts.add(item)
+        elif box.kind == b"dimg":
+            count = min(reader.number(2), ITEMS)
+            meta.parts.update(reader.number(wide) for _ in range(count) if not reader.done)
+
+
 def _associations(meta: Meta, reader: _Reader) -> None:
     version = reader.number(1)
     wide = reader.number(3) & 1
@@ -234,7 +283,9 @@ def _associations(meta: Meta, reader: _Reader) -> None:
 
 
 def _shape(meta: Meta, frames: int) -> Iterator[Fact]:
-    coded = [item for item, kind in meta.kinds.items() if kind not in (b"Exif", b"mime", b"uri ")]
+    coded = [
+        item for item, kind in meta.kinds.items() if kind not in (b"Exif", b"mime", b"uri ") and item not in meta.parts
+    ]
     main = meta.primary or (coded[0] if coded else 0)
     own = [meta.properties[number - 1] for number in meta.uses.get(main, ()) if 0 < number <= len(meta.properties)]
     held = dict(reversed(own))
@@ -243,7 +294,9 @@ def _shape(meta: Meta, frames: int) -> Iterator[Fact]:
         bits = pixels[5] if len(pixels) > 5 else 0
         mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(pixels[4], "") if len(pixels) > 4 else ""
         width, height = int.from_bytes(size[4:8], "big"), int.from_bytes(size[8:12], "big")
-        yield from _picture.shape(width, height, mode, bits, frames or 1)
+        if mode == "RGB" and any(kind == b"auxC" and body[4:].startswith(_ALPHA) for kind, body in meta.properties):
+            mode = "RGBA"
+        yield from _picture.shape(width, height, mode, bits, frames or len(coded) or 1)
     else:
         yield Problem("corrupt", "no size of the picture: the dimensions are not known")
     if kind := meta.kinds.get(main):
@@ -282,20 +335,22 @@ def _payload(stream: Stream, meta: Meta, item: int) -> bytes:
     return b"".join(parts)
 
 
-def _movie(data: bytes) -> Generator[Fact, None, int]:
-    """Times of a sequence as facts; returns the number of its samples."""
-    frames = 0
+def _movie(data: bytes) -> Movie:
+    movie = Movie()
     for box in _boxes(data):
         body = data[box.start : box.end]
         if box.kind == b"mvhd":
             size = 8 if body[:1] == b"\x01" else 4
             for kind, at in (("B", 4), ("M", 4 + size)):
                 stamp = from_hfs(kind, int.from_bytes(body[at : at + size], "big"), "heif.mvhd")
-                if stamp:
-                    yield stamp
+                movie.times += [stamp] if stamp else []
+        elif box.kind == b"tkhd" and len(body) >= 84:
+            # Width and height are the last two numbers, with 16 binary places.
+            movie.width = max(movie.width, int.from_bytes(body[-8:-6], "big"))
+            movie.height = max(movie.height, int.from_bytes(body[-4:-2], "big"))
         elif box.kind == b"stsz":
-            frames = max(frames, int.from_bytes(body[8:12], "big"))
-    return frames
+            movie.samples = max(movie.samples, int.from_bytes(body[8:12], "big"))
+    return movie
 
 
 def _shown(kind: bytes) -> str:

@@ -60,7 +60,7 @@ class Jpeg(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         segments, end, problem = walk(stream)
-        yield from _shape(stream, segments)
+        yield from _shape(stream, segments, problem)
         blocks = _gather(stream, segments)
         for comment in blocks["comment"]:
             yield from _picture.said("jpeg.comment", _picture.read_text(comment), "comment")
@@ -117,7 +117,7 @@ def _after_scan(stream: Stream, start: int) -> int:
     return stream.size
 
 
-def _shape(stream: Stream, segments: list[Segment]) -> Iterator[Fact]:
+def _shape(stream: Stream, segments: list[Segment], problem: Problem | None) -> Iterator[Fact]:
     for segment in segments:
         if 0xC0 <= segment.code <= 0xCF and segment.code not in (0xC4, 0xC8, 0xCC):
             head = stream.at(segment.start, 6)
@@ -127,12 +127,12 @@ def _shape(stream: Stream, segments: list[Segment]) -> Iterator[Fact]:
                 yield Field("jpeg.coding", _CODINGS.get(segment.code - 0xC0, "other"))
                 break
     else:
-        yield Problem("corrupt", "no frame header: the dimensions are not known")
+        yield Problem(problem.cause if problem else "corrupt", "no frame header: the dimensions are not known")
     for segment in segments:
         head = stream.at(segment.start, 12)
         if segment.code == 0xE0 and head[:5] == b"JFIF\0" and head[7:8] in (b"\x01", b"\x02"):
             across = int.from_bytes(head[8:10], "big")
-            yield Field("picture.dpi", round(across * (2.54 if head[7] == 2 else 1), 2))
+            yield Field("picture.dpi", round(across * (2.54 if head[7] == 2 else 1.0), 2))
             break
 
 

@@ -158,7 +158,8 @@ def _shape(header: bytes, frames: int) -> Iterator[Fact]:
         yield Problem("corrupt", "no header chunk: the dimensions are not known")
         return
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
-    yield from _picture.shape(width, height, _MODES.get(header[9], ""), header[8], frames)
+    mode = "1" if header[8:10] == b"\x01\0" else _MODES.get(header[9], "")
+    yield from _picture.shape(width, height, mode, header[8], frames)
     yield Field("png.interlaced", header[12] == 1)
 
 

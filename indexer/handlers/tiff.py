@@ -15,7 +15,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _exif, _iptc, _picture, _xmp
 from indexer.handlers._ifd import Directory, Ifds
-from indexer.model import Fact, Field, Text
+from indexer.model import Fact, Field, Problem, Text
 
 PAGES: Final = 100_000
 READ_PAGES: Final = 1_000
@@ -93,7 +93,7 @@ class Tiff(Handler):
             raise problem or EvidenceError("corrupt", "no directory: nothing says what the picture is")
         first = pages[0]
         subs = list(_sub_directories(ifds, pages))
-        yield from _shape(ifds, _main(ifds, [first, *subs]), len(pages))
+        yield from _shape(ifds, _main(ifds, [first, *subs]), _frames(ifds, pages))
         if ifds.big:
             yield Field("tiff.big", True)
         yield from _exif.read_exif(ifds)
@@ -160,17 +160,25 @@ def _main(ifds: Ifds, directories: list[Directory]) -> Directory:
     return next((each for each in full if _is_raw(ifds, each)), full[0] if full else directories[0])
 
 
+def _frames(ifds: Ifds, pages: list[Directory]) -> int:
+    """How many of the pages are pictures of their own rather than smaller copies."""
+    return max(1, sum(1 for page in pages if 513 not in page.entries and not ifds.number(page, 254) & 1))
+
+
 def _shape(ifds: Ifds, page: Directory, frames: int) -> Iterator[Fact]:
     width, height = ifds.number(page, 256), ifds.number(page, 257)
     samples, bits = ifds.number(page, 277, 1), ifds.number(page, 258, 1)
     mode = _MODES.get(ifds.number(page, 262, -1), "")
     mode = {("RGB", 4): "RGBA", ("L", 2): "LA"}.get((mode, samples), "1" if (mode, bits) == ("L", 1) else mode)
-    yield from _picture.shape(width, height, mode, bits, frames)
+    if width and height:
+        yield from _picture.shape(width, height, mode, bits, frames)
+    else:
+        yield Problem("corrupt", "no width and height in the first directory: the dimensions are not known")
     packing = ifds.number(page, 259, 1)
     yield Field("tiff.compression", _exif.in_words(259, packing))
     across, unit = ifds.numbers(page, 282, 1), ifds.number(page, 296, 2)
     if across and unit in (2, 3):
-        yield Field("picture.dpi", round(across[0] * (2.54 if unit == 3 else 1), 2))
+        yield Field("picture.dpi", round(across[0] * (2.54 if unit == 3 else 1.0), 2))
 
 
 def _page_texts(ifds: Ifds, pages: list[Directory]) -> Iterator[Fact]:

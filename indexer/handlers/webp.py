@@ -44,8 +44,6 @@ class Webp(Handler):
             head = stream.at(position, 8)
             kind, length, start = head[:4], int.from_bytes(head[4:], "little"), position + 8
             position = start + length + (length & 1)
-            if start + length > stream.size:
-                break
             if kind == b"VP8X":
                 data = stream.at(start, 10)
                 size = (1 + int.from_bytes(data[4:7], "little"), 1 + int.from_bytes(data[7:10], "little"))
