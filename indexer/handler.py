@@ -83,7 +83,9 @@ class Stream(io.BufferedIOBase):
         return True
 
     def at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`; fewer only at the end of the item."""
+        """Up to `length` bytes from `offset`; fewer only at the end of the item, none outside it."""
+        if not 0 <= offset < self.size or length <= 0:
+            return b""
         self.file.seek(offset)
         return self.file.read(length)
 
