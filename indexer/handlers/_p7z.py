@@ -140,10 +140,10 @@ def _run(
 
 _TROUBLE = (
     (r"Wrong password|encrypted archive", "encrypted", "no password fits"),
-    (r"Unsupported Method|not supported", "unsupported", "the method is not one that 7-Zip has"),
+    (r"Unsupported Method|not supported", "unsupported", "it does not have the method"),
     (r"Unexpected end", "truncated", "the archive ends too early"),
-    (r"allocate|memory", "memory", "7-Zip was refused the memory it asked for"),
-    (r"Cannot open|Can not open|Is not archive|Headers Error", "corrupt", "7-Zip cannot open it"),
+    (r"allocate|memory", "memory", "it was refused the memory it asked for"),
+    (r"Cannot open|Can not open|Is not archive|Headers Error", "corrupt", "this does not open"),
     (r"CRC Failed", "corrupt", "a CRC does not fit the content"),
     (r"Data Error", "corrupt", "the data do not decode"),
 )

@@ -59,9 +59,11 @@ METHODS = {
     b"\x04\xf7\x11\x04": "LZ4",
     b"\x06\xf1\x07\x01": "7zAES",
 }
-READ_HERE = frozenset({"Copy", "Delta", "BCJ", "LZMA", "LZMA2", "PPMD", "Deflate", "Deflate64", "BZip2", "Brotli"})
-READ_HERE |= {"ZSTD", "7zAES"}
-"""Methods that py7zr decodes as 7-Zip does; its other filters differ at the end of a block."""
+READ_HERE = frozenset(
+    {"Copy", "Delta", "BCJ", "LZMA", "LZMA2", "Deflate", "Deflate64", "BZip2", "Brotli", "ZSTD", "7zAES"}
+)
+"""Methods that py7zr decodes as 7-Zip does. Its other filters differ at the end of a block, and its PPMd
+needs ten times as long (2026-11)."""
 
 
 def parse_errors() -> tuple[type[Exception], ...]:
@@ -183,7 +185,7 @@ class Directory:
     folders: list[Folder]
     methods: list[str]
     solid: bool
-    header_encrypted: bool = False
+    trouble: EvidenceError | None = None
 
 
 def check_start(stream: Stream) -> bytes:
@@ -362,18 +364,22 @@ def list_directory(path: str, password: str) -> Directory:
     """The directory by 7-Zip.
 
     Raises:
-        EvidenceError: where 7-Zip cannot read it.
+        EvidenceError: where 7-Zip cannot open it; `trouble` holds what it met later.
     """
     records = list_members(path, kind="7z", password=password)
     archive = next(records, {})
     entries: list[Entry] = []
     position = 0
-    for record in records:
-        entry = _entry_of(record, position)
-        position += entry.size
-        entries.append(entry)
+    trouble = None
+    try:
+        for record in records:
+            entry = _entry_of(record, position)
+            position += entry.size
+            entries.append(entry)
+    except EvidenceError as error:
+        trouble = error
     methods = [name.partition(":")[0] for name in archive.get("Method", "").split()]
-    return Directory(entries, [], list(dict.fromkeys(methods)), archive.get("Solid") == "+")
+    return Directory(entries, [], list(dict.fromkeys(methods)), archive.get("Solid") == "+", trouble)
 
 
 def _entry_of(record: Record, start: int) -> Entry:
@@ -382,6 +388,8 @@ def _entry_of(record: Record, start: int) -> Entry:
     kind = {"d": "directory", "l": "symlink", "p": "fifo", "c": "character-device", "b": "block-device"}.get(
         mode[:1], "directory" if "D" in flags else "file"
     )
+    if record.get("Anti") == "+":
+        kind = "anti-item"
     crc = record.get("CRC", "")
     return Entry(
         name=record["Path"],

@@ -5,8 +5,8 @@ the library's exception into ours. Everything else (several frames, stepping ove
 what lies behind the stream) is the same for all of them.
 
 A library that raises in the middle of a call throws away what that call had decoded. The frame is
-then decoded a second time, in the same steps up to the last good one and byte by byte from there, so
-that nothing that decodes is lost.
+then decoded a second time, and what went in last goes in byte by byte, so that nothing that decodes
+is lost.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class Unpacking:
         self.end = 0
         self.error: EvidenceError | None = None
         self.opened = False
+        self._fed = 0
 
     def chunks(self) -> Generator[bytes, None, None]:
         """Everything that decodes, in pieces of bounded size.
@@ -182,29 +183,32 @@ class Unpacking:
     def _frame(self, make: Callable[[], Decoder], start: int) -> Iterator[bytes]:
         delivered = 0
         try:
-            for chunk in self._pump(make(), start, OUTPUT):
+            for chunk in self._pump(make(), start):
                 delivered += len(chunk)
                 yield chunk
         except self._errors as error:
-            last = bytearray()
+            last, known = bytearray(), delivered
             with suppress(*self._errors):
-                for chunk in self._pump(make(), start, 1, after=delivered):
-                    last += chunk
+                for chunk in self._pump(make(), start, self._fed):
+                    last += chunk[known:]
+                    known = max(0, known - len(chunk))
             yield bytes(last)
             raise self._translate(error) from error
 
-    def _pump(self, decoder: Decoder, offset: int, step: int, after: int = 0) -> Iterator[bytes]:
-        """Chunks of one frame; those before `after` are decoded in the usual steps and not given."""
+    def _pump(self, decoder: Decoder, offset: int, bytewise_from: int | None = None) -> Iterator[bytes]:
+        """Chunks of one frame; input goes in byte by byte from `bytewise_from` on."""
         made = 0
         while not decoder.eof:
             hungry = decoder.needs_input
-            data = self._stream.at(offset, INPUT) if hungry else b""
-            offset += len(data)
+            data = b""
+            if hungry:
+                self._fed = offset
+                data = self._stream.at(offset, INPUT if bytewise_from is None or offset < bytewise_from else 1)
+                offset += len(data)
             # No input where input is needed tells a format without an end mark that this was the end.
-            chunk = decoder.decompress(data, OUTPUT if made < after else step)
+            chunk = decoder.decompress(data, OUTPUT)
             made += len(chunk)
-            if made > after:
-                yield chunk
+            yield chunk
             if hungry and not data and not chunk and not decoder.eof:
                 self.end = offset
                 raise EvidenceError("truncated", f"the stream breaks off after {made} bytes of content")
@@ -247,7 +251,7 @@ def read_frames(
         EvidenceError: where nothing at all could be decoded.
     """
     chunks = unpacking.chunks()
-    first = next(chunks, b"")
+    first = next((chunk for chunk in chunks if chunk), b"")
     if not unpacking.end and not first and not unpacking.frames:
         raise EvidenceError("corrupt", "no frame begins where the stream does")
     raw = name.encode("utf-8", "surrogatepass") if raw_name is None else raw_name
@@ -260,14 +264,10 @@ def read_frames(
     if unpacking.error:
         yield unpacking.error.problem("", "kept what decodes")
     elif unpacking.end < stream.size and unpacking.frames:
-        yield from leftover(stream, unpacking.end, "[after the stream]")
-
-
-def leftover(stream: Stream, offset: int, name: str) -> Iterator[Fact]:
-    """Bytes behind the end of a format, as a member of their own, with the problem that tells of them."""
-    size = stream.size - offset
-    yield Problem("corrupt", f"{size} bytes behind the end, at offset {offset}", resolution="kept as a member")
-    yield slack(stream, offset, size, name)
+        size = stream.size - unpacking.end
+        message = f"{size} bytes behind the end, at {unpacking.end}"
+        yield Problem("corrupt", message, resolution="kept as a member")
+        yield slack(stream, unpacking.end, size, "[after the stream]")
 
 
 def slack(stream: Stream, offset: int, size: int, name: str) -> Child:

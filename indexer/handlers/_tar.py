@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from indexer.handler import Stream
-from indexer.model import Problem
+from indexer.model import Cause, Problem
 
 BLOCK = 512
 MOST_RECORDS = 8 << 20
@@ -68,7 +68,9 @@ class Gap:
 
     at: int
     size: int
-    damaged: bool
+    cause: Cause
+    message: str
+    name: str
 
 
 def number(raw: bytes) -> int | None:
@@ -114,35 +116,52 @@ def walk(stream: Stream) -> Iterator[Member | Gap]:
     while position < stream.size:
         block = stream.at(position, BLOCK)
         if not is_header(block):
-            if not block.strip(b"\0"):
+            blank = not block.strip(b"\0")
+            if blank:
                 position = _skip_zeros(stream, position)
-                ended = True
                 if position >= stream.size or is_header(stream.at(position, BLOCK)):
                     continue
-            else:
-                ended = False
             found = _find_header(stream, position + BLOCK)
-            yield Gap(position, found - position, not ended)
+            yield _gap(position, found, stream.size, blank)
             position = found
             continue
         flag = block[156:157]
         size = number(block[124:136])
         start = position + BLOCK
         if flag in b"LKxXgN" and flag != b"\0":
+            extra.at = position if extra.at < 0 else extra.at
             position = extra.add(stream, flag, start, size, settings)
             continue
         member = _member(block, position, flag, size, settings, extra)
         extra = _Extra()
         position = _place(stream, member)
         yield member
-    if extra.problems or extra.records or extra.name or extra.link:
-        yield Gap(stream.size, 0, True)
+    if extra.at >= 0:
+        message = f"the archive ends behind an extended header at {extra.at}, where its member should begin"
+        yield Gap(extra.at, stream.size - extra.at, "truncated", message, f"[damaged at {extra.at}]")
+
+
+def _gap(at: int, end: int, size: int, blank: bool) -> Gap:
+    """What stands from `at` to `end`, behind blank blocks or in place of a header."""
+    if blank and end >= size:
+        return Gap(at, size - at, "corrupt", f"{size - at} bytes behind the end, at {at}", "[after the archive]")
+    if blank:
+        return Gap(
+            at, end - at, "corrupt", f"{end - at} bytes between two archives, at {at}", f"[between archives at {at}]"
+        )
+    if end < size:
+        return Gap(
+            at, end - at, "corrupt", f"no valid header at {at}; the next one stands at {end}", f"[damaged at {at}]"
+        )
+    cause: Cause = "truncated" if size - at < BLOCK else "corrupt"
+    return Gap(at, size - at, cause, f"no valid header from {at} to the end", f"[damaged at {at}]")
 
 
 class _Extra:
     """What headers in front of a member say of it."""
 
     def __init__(self) -> None:
+        self.at = -1
         self.records: list[tuple[bytes, bytes]] = []
         self.name = b""
         self.link = b""
@@ -172,8 +191,8 @@ class _Extra:
                 self.records += records
         return start + _padded(size)
 
-    def _tell(self, cause: str, message: str) -> None:
-        self.problems.append(Problem(cause, message, resolution="what is good of it is used"))  # type: ignore[arg-type]
+    def _tell(self, cause: Cause, message: str) -> None:
+        self.problems.append(Problem(cause, message, resolution="what is good of it is used"))
 
 
 def parse_records(data: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:

@@ -51,6 +51,7 @@ class LzwDecoder:
         self._held = bytearray()
         self._ready = bytearray()
         self._begun = False
+        self._error: ValueError | None = None
         self._last = -1
         self._width = 9
         self._most = 16
@@ -61,7 +62,7 @@ class LzwDecoder:
 
     @property
     def needs_input(self) -> bool:
-        return not self._ready and len(self._held) < self._width and not self.eof
+        return not self._ready and len(self._held) < self._width and not self.eof and not self._error
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
         self._held += data
@@ -75,9 +76,11 @@ class LzwDecoder:
             del self._held[:3]
             self._begun = True
             self._clear()
+        if self._error and not self._ready:
+            raise self._error
         position = 0
         try:
-            while len(self._ready) < max_length and len(self._held) - position >= self._width:
+            while not self._error and len(self._ready) < max_length and len(self._held) - position >= self._width:
                 width = self._width
                 group = self._held[position : position + width]
                 position += width
@@ -87,8 +90,12 @@ class LzwDecoder:
                 position = len(self._held)
                 self._decode(int.from_bytes(group, "little"), self._width, len(group) * 8 // self._width)
                 self.eof = self._begun and not self._ready
-        finally:
-            del self._held[:position]
+        except ValueError as error:
+            # What came before the bad code is given first.
+            self._error = error
+            if not self._ready:
+                raise
+        del self._held[:position]
         chunk = bytes(self._ready[:max_length])
         del self._ready[:max_length]
         return chunk

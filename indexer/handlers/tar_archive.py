@@ -17,7 +17,7 @@ from functools import partial
 from typing import BinaryIO, ClassVar
 
 from indexer.handler import Handler, Stream
-from indexer.handlers._streams import Slice, leftover, open_chunks, open_slice, slack
+from indexer.handlers._streams import Slice, open_chunks, open_slice, slack
 from indexer.handlers._tar import (
     BLOCK,
     CHARACTER,
@@ -78,8 +78,11 @@ class TarArchive(Handler):
             return None
         if is_header(block):
             return self.media_types[0]
-        # A first header that is damaged: the magic and the next header speak for it.
-        return self.media_types[0] if block[257:262] == b"ustar" and block[262:265] in (b"\x0000", b"  \0") else None
+        # A first header that is damaged: the magic and a later header speak for it.
+        known = block[257:262] == b"ustar" and any(
+            is_header(stream.head[at : at + BLOCK]) for at in range(BLOCK, len(stream.head), BLOCK)
+        )
+        return self.media_types[0] if known else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield Field("tar.format", _format(stream.head))
@@ -88,7 +91,10 @@ class TarArchive(Handler):
         room = max(MOST_HOLES, HOLES_PER_BYTE * stream.size)
         for part in walk(stream):
             if isinstance(part, Gap):
-                yield from _gap(stream, part)
+                whole = part.size == stream.size
+                yield Problem(part.cause, part.message, resolution="" if whole else "kept as a member")
+                if not whole:
+                    yield slack(stream, part.at, part.size, part.name)
                 continue
             if part.kind == "volume-label":
                 yield Field("tar.label", names.decode(part.name, part.unicode_name))
@@ -98,6 +104,10 @@ class TarArchive(Handler):
             if filled:
                 room -= holes
             yield _child(stream, part, names, filled=filled)
+            if part.start + part.size > stream.size:
+                yield Problem(
+                    "truncated", f"the archive breaks off in the member at {part.at}", resolution="kept so far"
+                )
 
 
 class _Names:
@@ -111,10 +121,13 @@ class _Names:
                 if len(sample) >= SAMPLE:
                     break
         self.decision: Decision | None = decode_names(sample) if sample else None
+        self._voted = dict(zip(sample, self.decision.names, strict=True)) if self.decision else {}
 
     def decode(self, raw: bytes, unicode_name: bool) -> str:
         if raw.isascii():
             return raw.decode("ascii")
+        if not unicode_name and raw in self._voted:
+            return self._voted[raw]
         declared = "utf-8" if unicode_name or self.decision is None else self.decision.codec
         return decode_names((raw,), declared=declared).names[0]
 
@@ -128,32 +141,6 @@ def _format(head: bytes) -> str:
             return "pax"
         return "star" if head[508:512] == b"tar\0" else "ustar"
     return "solaris" if head[156:157] == b"X" else "v7"
-
-
-def _gap(stream: Stream, gap: Gap) -> Iterator[Fact]:
-    if not gap.size:
-        yield Problem("truncated", "the archive ends where a member should begin")
-    elif not gap.damaged:
-        yield from (
-            leftover(stream, gap.at, "[after the archive]")
-            if gap.at + gap.size == stream.size
-            else (
-                Problem(
-                    "corrupt", f"{gap.size} bytes between two archives, at {gap.at}", resolution="kept as a member"
-                ),
-                slack(stream, gap.at, gap.size, f"[between archives at {gap.at}]"),
-            )
-        )
-    else:
-        short = gap.at + gap.size == stream.size and gap.size < BLOCK
-        yield Problem(
-            "truncated" if short else "corrupt",
-            f"no valid header at {gap.at}; the next one is {gap.size} bytes on"
-            if gap.at + gap.size < stream.size
-            else f"no valid header from {gap.at} to the end",
-            resolution="kept as a member",
-        )
-        yield slack(stream, gap.at, gap.size, f"[damaged at {gap.at}]")
 
 
 def _child(stream: Stream, member: Member, names: _Names, *, filled: bool) -> Child:
