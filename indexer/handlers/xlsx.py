@@ -5,7 +5,8 @@ A row is one text whose locator names its cells. Dates and times are worked out 
 given in ISO form, other numbers as they are stored, to 15 digits; where the sheet shows a number in
 another form, that form follows as a text of its own (`Sheet1!A7:F7 shown`).
 Limits: formats that follow the reader's country, conditions in formats, merged cells, layouts of pivot tables,
-conditional formats and table styles are not read; a formula that is shared stands at its first cell only; no binary sheets.
+conditional formats and table styles are not read; a formula that is shared stands at its first cell only;
+no binary sheets.
 """
 
 from __future__ import annotations
