@@ -82,8 +82,11 @@ class Worker:
 
     def death(self) -> Death:
         """Waits for the process to end and tells how it did."""
-        self.process.kill()
-        code = self.process.wait()
+        try:
+            code = self.process.wait(timeout=2)  # its end of the channel is closed: it is about to end
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         item, path = self.board.item
         cause, message = self._ended or _told_by(code)
         return Death(item, path, Problem(cause, message))
