@@ -27,6 +27,7 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Prints a line of our own words to stderr: what is not part of the answer."""
+    sys.stdout.flush()
     sys.stderr.write(text + "\n")
 
 

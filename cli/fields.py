@@ -14,7 +14,7 @@ def fields(as_json: JsonOption = False) -> None:
     from indexer.registry import all_handlers
     from search.schema import CORE
 
-    rows = [(row.name, row.type, row.meaning, row.example) for row in CORE]
+    rows: list[tuple[str, str, str, str]] = [(row.name, row.type, row.meaning, row.example) for row in CORE]
     for handler in all_handlers():
         rows += [(name, handler.name, meaning, "") for name, meaning in sorted(handler.fields.items())]
     if as_json:

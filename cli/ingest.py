@@ -36,6 +36,7 @@ def ingest(
     from cli.runs import ingest_sources, limits_of
     from indexer.errors import UsageError
 
+    paths = sources or []
     described = [
         source_of(
             path, label, custodian=custodian, acquired=acquired, series=series, zone=zone, alone=len(sources) == 1

@@ -1,0 +1,86 @@
+"""A question to a case, answered: query in, hits with highlights out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from indexer.model import Hit
+from search.case import Case
+from search.hits import make_hit
+from search.query import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first hits, and how many there are in all; `next` continues after the last one shown."""
+
+    total: int
+    hits: tuple[Hit, ...]
+    next: int
+    """Position of the first hit not looked at; `total` where none is left."""
+
+
+def ask(
+    case: Case,
+    query: str,
+    *,
+    limit: int = 20,
+    sort: str = "score",
+    reverse: bool = False,
+    fold: bool = True,
+    start: int = 0,
+) -> Answer:
+    """The hits of a query, best first, or in the order of a field.
+
+    Args:
+        fold: shows items with the same bytes once; the others are the hit's duplicates.
+        start: position in the order to begin at, as a former answer's `next` gave it.
+
+    Raises:
+        QueryError: the query cannot be understood.
+        StoreError: the index is damaged, or behind another version: reindex.
+    """
+    tree = parse(query, case.index.fields())
+    order = list(case.index.search(tree, limit=len(case.index) + 1, sort=sort, reverse=reverse)[1])
+    held = {identity for identity, _ in order}
+    shown: set[str] = set()
+    hits: list[Hit] = []
+    at = start
+    for identity, score in order[start:]:
+        if len(hits) == limit:
+            break
+        at += 1
+        item = case.catalog.item(identity)
+        if item is None:
+            continue
+        sha256 = item.digests.sha256 if item.digests else ""
+        if fold and sha256 in shown:
+            continue
+        twins: tuple[str, ...] = ()
+        if sha256 and item.size:
+            shown.add(sha256)
+            twins = tuple(each for each in case.catalog.same_bytes(sha256) if each in held and each != identity)
+        whole = replace(item, texts=case.texts_of(identity))
+        hits.append(replace(make_hit(whole, score, tree), duplicates=twins))
+    return Answer(len(order), tuple(hits), at)
+
+
+def every_hit(case: Case, query: str) -> Iterator[Hit]:
+    """Every hit of a query, texts loaded, sorted by provenance path, for exports; nothing is folded away.
+
+    Raises as `ask` does.
+    """
+    tree = parse(query, case.index.fields())
+    scores = dict(case.index.search(tree, limit=len(case.index) + 1)[1])
+    for item, reading in case.catalog.items():
+        score = scores.get(item.id)
+        if score is None:
+            continue
+        texts = tuple(case.texts.of(reading.key, reading.chunks)) if reading else ()
+        twins: tuple[str, ...] = ()
+        if item.digests and item.size:
+            twins = tuple(
+                each for each in case.catalog.same_bytes(item.digests.sha256) if each in scores and each != item.id
+            )
+        yield replace(make_hit(replace(item, texts=texts), score, tree), duplicates=twins)
