@@ -172,7 +172,7 @@ def decode_value(raw: bytes, charset: str = "") -> str:
         elif held and name != held_charset:
             out.append(_closed(held, held_charset))
             held = b""
-        held, held_charset = held + (_word_bytes(word[2], word[3]) or word[0]), name
+        held, held_charset = held + (_word_bytes(word[2], word[3]) or (word[0] if word[3] else b"")), name
         at = word.end()
     return "".join([*out, _closed(held, held_charset), _bare(raw[at:], charset)]).strip()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import binascii
 import io
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, cast
@@ -28,8 +29,8 @@ WINDOW: Final = 1 << 20
 LINE: Final = 300
 """A boundary line is at most 72 bytes by the book; longer lines are none."""
 _DASHES = re.compile(rb"[\r\n]--([^\r\n]{0,299})(?=[\r\n]|\Z)")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
-_BLANK = re.compile(rb"\s+")
+_BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/="
+_BLANK = b" \t\r\n\v\f"
 _BAD_QUOTED = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
 
 
@@ -257,11 +258,9 @@ def _from_base64(raw: Iterator[bytes]) -> Iterator[bytes]:
     held = b""
     strange = 0
     for piece in raw:
-        clean = _BLANK.sub(b"", piece)
-        strange += len(clean)
-        clean = _NOT_BASE64.sub(b"", clean)
-        strange -= len(clean)
-        held += clean
+        foreign = piece.translate(None, _BASE64 + _BLANK)
+        strange += len(foreign)
+        held += piece.translate(None, _BLANK + foreign)
         # Padding ends a run; another may follow where programs glue encoded pieces together.
         *runs, held = re.split(rb"(?<==)(?=[^=])", held) if b"=" in held else [held]
         for run in runs:

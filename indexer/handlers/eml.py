@@ -102,7 +102,7 @@ class Eml(Handler):
                 yield from _aside(stream, part, charset)
             elif _is_body(part):
                 bodies += 1
-                yield from _read_body(stream, part, f"body {bodies} ({part.kind})")
+                yield from _read_body(stream, part, f"body {bodies} ({part.kind})", charset)
             else:
                 yield from _protection(part.kind, part.parameters)
                 yield from _attached(stream, part, charset)
@@ -170,7 +170,7 @@ def _aside(stream: Stream, part: Part, charset: str) -> Iterator[Fact]:
         yield Text(body, f"{part.role} {part.number}".strip())
 
 
-def _read_body(stream: Stream, part: Part, locator: str) -> Iterator[Fact]:
+def _read_body(stream: Stream, part: Part, locator: str, charset: str) -> Iterator[Fact]:
     if part.capped:
         message = f"multiparts more than {DEPTH} deep"
         yield Problem("limit", message, resolution="the rest read as text")
@@ -187,7 +187,7 @@ def _read_body(stream: Stream, part: Part, locator: str) -> Iterator[Fact]:
     held = list(_UU.finditer(data)) if part.kind == "text/plain" and b"begin " in data else []
     for found in reversed(held):
         data = data[: found.start()] + data[found.end() :]
-    text = decode(data, part.parameters.get("charset", b"").decode("latin-1"))
+    text = decode(data, part.parameters.get("charset", b"").decode("latin-1") or charset)
     if text.lossy:
         message = f"part {part.number}: {text.lossy} bytes are not {text.codec}"
         yield Problem("lossy-text", message, resolution="shown as U+FFFD")

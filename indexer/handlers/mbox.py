@@ -34,7 +34,7 @@ _FROM = re.compile(
     rb"[^\r\n]{0,200}(?:\r?\n|\r)",
     re.IGNORECASE,
 )
-_NEXT = re.compile(rb"[!-9;-~]{1,200}[ \t]*:|>?From |\r?\n")
+_NEXT = re.compile(rb"[!-9;-~]{1,200}[ \t]*:|>From |\r?\n")
 _MARK = re.compile(rb"[\r\n]From ")
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _EMPTY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
@@ -61,8 +61,7 @@ class Mbox(Handler):
     container = True
 
     def claims(self, stream: Stream) -> str | None:
-        match = _FROM.match(stream.head)
-        return "application/mbox" if match and _NEXT.match(stream.head, match.end()) else None
+        return "application/mbox" if _envelope_end(stream.head, 0) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         for number, message in enumerate(split(stream), 1):
@@ -112,12 +111,8 @@ class _View:
     def from_line(self, at: int) -> _Line | None:
         """The `From ` line that starts there, if it has a date and a header follows."""
         place = self._reach(at, LOOK)
-        match = _FROM.match(self._held, place, place + LOOK)
-        if not match:
-            return None
-        if match.end() < len(self._held) and not _NEXT.match(self._held, match.end()):
-            return None
-        return _Line(match[0], at, at + match.end() - place)
+        end = _envelope_end(self._held, place)
+        return _Line(self._held[place:end], at, at + end - place) if end else None
 
     def next_from(self, at: int) -> _Line | None:
         """The next such line at or behind `at`."""
@@ -157,6 +152,14 @@ class _View:
         if tail.endswith(b"\r\n\r\n"):
             return next_start - 2
         return next_start - (tail.endswith((b"\n\n", b"\r\r")))
+
+
+def _envelope_end(held: bytes, at: int) -> int:
+    """Where a `From ` line ends that has a date and a year, and a header or an empty line behind it; or 0."""
+    match = _FROM.match(held, at, at + LOOK)
+    if not match or not (match["year"] or match["year2"]):
+        return 0
+    return match.end() if match.end() == len(held) or _NEXT.match(held, match.end()) else 0
 
 
 def _envelope_time(line: bytes) -> Iterator[Timestamp]:

@@ -32,6 +32,8 @@ STEPS = 20_000
 """Steps of SQLite's machine between two looks at the clock, which counts steps: the same everywhere."""
 MOST_STEPS = 200_000_000
 """Steps until the next row comes, or the query is stopped: seconds of work; one row takes a few dozen."""
+PROBES = 2_000
+"""Keys tried behind a damaged page, further and further apart."""
 _ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _VIRTUAL_COLUMN = 2
 _FILES = (
@@ -128,15 +130,18 @@ def _opened(stream: Stream) -> Iterator[sqlite3.Connection]:
         except OSError as error:
             raise StoreError(f"{stream.scratch}: the scratch copy cannot be written: {error.strerror}") from error
         connection = sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True, isolation_level=None)
-        with closing(connection):
-            connection.text_factory = _Raw
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
-            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    with closing(connection):
+        connection.text_factory = _Raw
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        try:
             for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "writable_schema=ON"):
                 # A schema with one broken entry is refused as a whole unless it counts as writable.
                 connection.execute(f"PRAGMA {pragma}")
-            connection.set_authorizer(_authorize)
-            yield connection
+        except sqlite3.Error as error:
+            raise EvidenceError("corrupt", f"the database cannot be opened: {error}") from error
+        connection.set_authorizer(_authorize)
+        yield connection
 
 
 def _authorize(action: int, first: str | None, _second: str | None, _database: str | None, _by: str | None) -> int:
@@ -182,69 +187,103 @@ class _Row(NamedTuple):
     values: tuple[object, ...]
 
 
+class _Table(NamedTuple):
+    """A table as its queries name it; `key` is empty where it has no row ids."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: str
+
+    def query(self, rest: str = "") -> str:
+        """Every row, or those that `rest` asks for; no index is used, for an index may lie."""
+        chosen = ", ".join(_quote(column) for column in self.columns)
+        return f"SELECT {self.key or 'NULL'}, {chosen} FROM {_quote(self.name)} NOT INDEXED {rest}"  # noqa: S608
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _read_table(connection: sqlite3.Connection, name: str) -> Iterator[Fact]:
-    quoted = '"' + name.replace('"', '""') + '"'
     try:
-        columns = [
-            _text(row[1]) for row in connection.execute(f"PRAGMA table_xinfo({quoted})") if row[6] != _VIRTUAL_COLUMN
-        ]
+        table = _describe(connection, name)
     except sqlite3.Error as error:
         yield Problem("corrupt", f"table {name}: {error}", resolution="not read")
         return
-    if not columns:
-        yield Problem("corrupt", f"table {name}: no columns can be read", resolution="not read")
-        return
-    chosen = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
-    key = next((each for each in ("rowid", "_rowid_", "oid") if each not in {one.lower() for one in columns}), "")
-    trouble: list[str] = []
     done = 0
+    trouble: list[str] = []
     last: int | None = None
-    for rows in _groups(connection, quoted, chosen, key, trouble):
-        yield from _show(name, columns, rows, done)
+    for rows in _groups(connection, table.query(), trouble):
+        yield from _show(table, rows, done)
         done += len(rows)
         last = rows[-1].key
-    if not trouble:
-        return
+    if trouble:
+        if table.key:
+            for rows in _salvage(connection, table, last):
+                yield from _show(table, rows, done, "behind damage")
+                done += len(rows)
+        cause: Cause = "timeout" if trouble[0] == "interrupted" else "corrupt"
+        yield Problem(cause, f"table {name}: {trouble[0]}", resolution=f"{done} rows read")
+
+
+def _describe(connection: sqlite3.Connection, name: str) -> _Table:
+    """The table's columns without those that SQLite would have to compute.
+
+    Raises:
+        sqlite3.Error: where its schema cannot be read.
+    """
+    rows = connection.execute(f"PRAGMA table_xinfo({_quote(name)})").fetchall()
+    columns = tuple(_text(row[1]) for row in rows if row[6] != _VIRTUAL_COLUMN)
+    if not columns:
+        raise sqlite3.DatabaseError("no columns can be read")
+    taken = {column.lower() for column in columns}
+    key = next((each for each in ("rowid", "_rowid_", "oid") if each not in taken), "")
     if key:
-        for rows in _groups(connection, quoted, chosen, key, [], backwards=True, down_to=last):
-            yield from _show(name, columns, rows, done, "from the end")
-            done += len(rows)
-    cause: Cause = "timeout" if trouble[0] == "interrupted" else "corrupt"
-    yield Problem(cause, f"table {name}: {trouble[0]}", resolution=f"{done} rows read")
+        try:
+            connection.execute(_Table(name, columns, key).query("LIMIT 0"))
+        except sqlite3.OperationalError:
+            # A table WITHOUT ROWID has no such column.
+            key = ""
+    return _Table(name, columns, key)
+
+
+def _salvage(connection: sqlite3.Connection, table: _Table, last: int | None) -> Iterator[list[_Row]]:
+    """Rows behind a damaged page: from the end backwards, then from keys between, as far as they lead."""
+    low = 1 << 62
+    backwards = table.query(f"ORDER BY {table.key} DESC")
+    for rows in _groups(connection, backwards, [], down_to=last):
+        yield rows
+        low = rows[-1].key or low
+    start, step = last or 0, 0
+    for _ in range(PROBES):
+        step += 1
+        start += step
+        if start >= low:
+            return
+        trouble: list[str] = []
+        between = table.query(f"WHERE {table.key} >= {start} AND {table.key} < {low}")
+        for rows in _groups(connection, between, trouble):
+            yield rows
+            start, step = rows[-1].key or start, 0
+        if not trouble:
+            return
 
 
 def _groups(
-    connection: sqlite3.Connection,
-    table: str,
-    columns: str,
-    key: str,
-    trouble: list[str],
-    *,
-    backwards: bool = False,
-    down_to: int | None = None,
+    connection: sqlite3.Connection, query: str, trouble: list[str], *, down_to: int | None = None
 ) -> Iterator[list[_Row]]:
-    """Rows in groups; backwards, from the last one down to a key that was read before."""
-    query = f"SELECT {key or 'NULL'}, {columns} FROM {table} NOT INDEXED"  # noqa: S608 - names are quoted
-    if backwards:
-        query += f" ORDER BY {key} DESC"
+    """The rows of a query in groups, up to a key that was read before; trouble is told, not raised."""
     clock = _Clock()
     connection.set_progress_handler(clock, STEPS)
     rows: list[_Row] = []
     chars = 0
     try:
-        try:
-            cursor = connection.execute(query)
-        except sqlite3.OperationalError as error:
-            if not key or "no such column" not in str(error):
-                raise
-            # A table WITHOUT ROWID.
-            cursor = connection.execute(query.replace(f"SELECT {key},", "SELECT NULL,", 1))
-        for row in cursor:
+        for key, *values in connection.execute(query):
             clock.steps = 0
-            if down_to is not None and row[0] <= down_to:
+            if down_to is not None and key <= down_to:
                 break
-            rows.append(_Row(row[0] if isinstance(row[0], int) else None, row[1:]))
-            chars += sum(len(value) for value in row[1:] if isinstance(value, bytes))
+            rows.append(_Row(key, tuple(values)))
+            chars += sum(len(value) for value in values if isinstance(value, bytes))
             if len(rows) >= ROWS or chars > GROUP_CHARS:
                 yield rows
                 rows, chars = [], 0
@@ -254,7 +293,8 @@ def _groups(
         yield rows
 
 
-def _show(name: str, columns: Sequence[str], rows: Sequence[_Row], done: int, note: str = "") -> Iterator[Fact]:
+def _show(table: _Table, rows: Sequence[_Row], done: int, note: str = "") -> Iterator[Fact]:
+    name, columns = table.name, table.columns
     codecs = [_codec([row.values[place] for row in rows]) for place in range(len(columns))]
     lines = [] if done else ["\t".join(columns)]
     children = []

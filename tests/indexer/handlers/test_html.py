@@ -1,0 +1,105 @@
+"""Web pages: what goldens cannot show."""
+
+from __future__ import annotations
+
+import io
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from crawling import crawl_bytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.handler import Stream
+from indexer.handlers._html import read_page
+from indexer.handlers._markup import attributes, tokens
+from indexer.handlers.html_page import Html
+
+PAGE = (Path(__file__).parents[3] / "fixtures" / "html" / "utf8" / "input.html").read_bytes()
+RAW = frozenset({"script", "textarea"})
+
+
+def body(text: str) -> str:
+    return read_page([text]).body
+
+
+def test_inline_elements_join_and_block_elements_part() -> None:
+    assert body("<b>ani</b>mation<p>next</p>one<br>two<td>cell") == "animation\nnext\none\ntwo\tcell"
+
+
+def test_scripts_and_styles_are_silent() -> None:
+    assert body("<script>if (a < b) '</p>'</script>a<style>b {}</style>c<SCRIPT src=x>d</Script >e") == "ace"
+
+
+def test_text_that_only_looks_like_a_tag_stays() -> None:
+    assert body("1 < 2 and 3 > 2 &lt;em&gt; a <3") == "1 < 2 and 3 > 2 <em> a <3"
+
+
+def test_attributes_with_and_without_quotes() -> None:
+    assert attributes(" A=1 b='2 > 1' c=\"&amp;\" d e = f /") == [
+        ("a", "1"),
+        ("b", "2 > 1"),
+        ("c", "&"),
+        ("d", ""),
+        ("e", "f"),
+    ]
+
+
+@given(st.text(alphabet="<>/!-='\" abpscript&;[]?x", max_size=200), st.lists(st.integers(0, 200), max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_pieces_make_the_same_page_as_the_whole(text: str, cuts: list[int]) -> None:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    assert read_page(pieces) == read_page([text])
+    for xml in (False, True):
+        whole = list(tokens([text], raw=RAW, xml=xml))
+        assert "".join(value for kind, _, value in whole if kind != "text") == "".join(
+            value for kind, _, value in tokens(pieces, raw=RAW, xml=xml) if kind != "text"
+        )
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<div>", "<a ", "<!--", '<a b="', "<![CDATA[", "</", "<script>", "<!DOCTYPE [", "<?", "<a =", "<", "data:;"],
+)
+def test_repeated_marks_take_linear_time(unit: str) -> None:
+    started = time.process_time()
+    read_page([unit * (400_000 // len(unit))])
+    assert time.process_time() - started < 5
+
+
+def test_a_hundred_thousand_elements_deep() -> None:
+    items = crawl_bytes(b"<html>" + b"<b><div>" * 100_000 + b"bottom", "deep.html")
+    assert [text.body for text in items[0].texts] == ["bottom"]
+    assert items[0].status == "read"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\xef\xbb\xbf  <!-- x --><HTML>", "text/html"),
+        (b"<?xml version='1.0'?>\n<!DOCTYPE html>", "application/xhtml+xml"),
+        ("<!doctype html>".encode("utf-16"), "text/html"),
+        (b"<h1>bare</h1>", "text/html"),
+        (b"<?xml version='1.0'?><table/>", None),
+        (b"<abbrev>", None),
+        (b"text <html>", None),
+        (b"", None),
+    ],
+)
+def test_claims(data: bytes, kind: str | None) -> None:
+    assert Html().claims(Stream(io.BytesIO(data))) == kind
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_damaged_pages_are_never_a_crash(data: st.DataObject) -> None:
+    sample = bytearray(PAGE)
+    for at in data.draw(st.lists(st.integers(0, len(sample) - 1), max_size=6)):
+        sample[at] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(1, len(sample)))
+    items = crawl_bytes(bytes(sample[:cut]), "p.html")
+    assert not [problem for item in items for problem in item.problems if problem.cause == "crash"]
+    assert list(Html().read(Stream(io.BytesIO(bytes(sample[:cut])))))
