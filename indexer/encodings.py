@@ -30,6 +30,8 @@ _PROBE = 160
 _SAMPLE = 1024
 _HEAD = 64 * 1024
 _CHARDET_BYTES = 16 * 1024
+_SENSIBLE, _SENSELESS = -4.9, -6.2
+"""Nats a byte: text in a code page costs 2 to 4.5; random bytes cost 5 and more by every codec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,25 @@ _WIDER = {
     "tis_620": "cp874",
     "iso8859_11": "cp874",
 }
+_LIKE = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "shift_jis_2004": "cp932",
+    "euc_jis_2004": "euc_jp",
+    "big5": "cp950",
+    "iso8859_1": "cp1252",
+    "iso8859_15": "cp1252",
+    "iso8859_7": "cp1253",
+    "iso8859_8": "cp1255",
+    "iso8859_9": "cp1254",
+    "iso8859_13": "cp1257",
+    "iso8859_11": "cp874",
+    "tis_620": "cp874",
+    "koi8_u": "koi8_r",
+}
+"""Codecs that hold the languages of another one."""
 _NAMES = {
     "ks_c_5601-1987": "cp949",
     "ks_c_5601": "cp949",
@@ -157,6 +178,7 @@ _DECLARED = re.compile(
     rb"""|\A@charset "([\w-]{2,40})\"""",
     re.IGNORECASE,
 )
+_HIGH = bytes(range(0x80, 0x100))
 _WORD = re.compile(rb"[A-Za-z]{0,4}[\x80-\xff][\x30-\xff]{0,512}")
 _HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,200}~\}")
 
@@ -330,27 +352,37 @@ def _rank_eight_bit(data: bytes) -> list[Ranked]:
 
 def rank_names(evidence: bytes) -> list[Ranked]:
     """Codecs for member names, best first: the 8-bit ones and UTF-8."""
-    text = evidence.decode("utf-8", "replace")
+    return _with_utf_8(evidence, _rank_eight_bit(evidence))
+
+
+def _with_utf_8(words: bytes, ranked: list[Ranked]) -> list[Ranked]:
+    """The same with UTF-8 in its place, where most of the bytes are valid in it."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(words)
+    lost = text.count("\ufffd")
+    if lost * 8 > len(words) - len(words.translate(None, _HIGH)):
+        return ranked
     # Valid UTF-8 of several characters is hardly ever an accident.
-    prior = 6.0 if "\ufffd" not in text else -2.0
-    utf_8 = Ranked(unicode_nats(text) + prior, "utf-8", text)
-    return sorted([utf_8, *_rank_eight_bit(evidence)], key=lambda each: -each.nats)
+    utf_8 = Ranked(unicode_nats(text) + (0.0 if lost else 6.0), "utf-8", text)
+    return sorted([utf_8, *ranked], key=lambda each: -each.nats)
 
 
 def _detect_eight_bit(data: bytes, declared: str) -> Detection:
     words = sample(data) or data[:_PROBE]
-    ranked = _rank_eight_bit(words)
+    ranked = _with_utf_8(words, _rank_eight_bit(words))
     best = ranked[0]
     for name in (declared, _declared_inside(data)):
         if (codec := find_codec(name)) and (followed := _follow(data, words, codec, best)):
             return Detection(followed, 0.95, alternatives_of(ranked, followed))
+    if best.codec == "utf-8":
+        return Detection("utf-8", confidence_of(ranked), alternatives_of(ranked, "utf-8"))
     if best.codec in EASTERN_CODECS:
         codec = _fit(data, ranked)
-        return Detection(codec, confidence_of(ranked), alternatives_of(ranked, codec))
+        confidence = _sobered(confidence_of(ranked), words, best.nats)
+        return Detection(codec, confidence, alternatives_of(ranked, codec))
     codec = _ask_chardet(data) or best.codec
     agreed = decode_as(words, codec)[0] == best.text
     confidence = max(0.7, confidence_of(ranked)) if agreed else 0.6
-    return Detection(codec, confidence, alternatives_of(ranked, codec))
+    return Detection(codec, _sobered(confidence, words, best.nats), alternatives_of(ranked, codec))
 
 
 def _declared_inside(data: bytes) -> str:
@@ -367,10 +399,7 @@ def _follow(data: bytes, words: bytes, codec: str, best: Ranked) -> str:
     while codec:
         if codec == "iso8859_1" and re.search(rb"[\x80-\x9f]", data[:_HEAD]):
             codec = "cp1252"
-        languages = next((each.languages for each in EAST + WEST if each.codec == codec), _EVERY_LANGUAGE)
-        text = codecs.getincrementaldecoder(codec)("replace").decode(words)
-        nats = max(likelihood.table(language).score(text) for language in languages)
-        if nats < best.nats - max(14.0, 0.5 * len(words)):
+        if _nats_by(words, codec) < best.nats - max(14.0, 0.5 * len(words)):
             return ""
         if _fits(data, codec):
             return codec
@@ -396,6 +425,12 @@ def _fit(data: bytes, ranked: list[Ranked]) -> str:
     close = (each.codec for each in ranked[1:4] if each.nats > best.nats - 0.02 * len(best.text) - 4.0)
     wider = (_WIDER[best.codec],) if best.codec in _WIDER else ()
     return next((codec for codec in (*wider, *close) if _fits(data, codec)), best.codec)
+
+
+def _sobered(confidence: float, words: bytes, nats: float) -> float:
+    """Less confidence where even the best reading is hardly language: noise has a winner too."""
+    sense = (nats / max(1, len(words)) - _SENSELESS) / (_SENSIBLE - _SENSELESS)
+    return round(confidence * min(1.0, max(0.05, sense)), 3)
 
 
 def confidence_of(ranked: list[Ranked]) -> float:
@@ -436,6 +471,21 @@ def _ask_chardet(data: bytes) -> str:
         return ""
     answer = library.detect(data[:_HEAD], max_bytes=_CHARDET_BYTES)  # type: ignore[attr-defined]
     return find_codec(answer["encoding"] or "")
+
+
+def _nats_by(words: bytes, codec: str) -> float:
+    relative = _LIKE.get(codec, codec)
+    languages = next((each.languages for each in EAST + WEST if each.codec == relative), _EVERY_LANGUAGE)
+    text = codecs.getincrementaldecoder(codec)("replace").decode(words)
+    return max(likelihood.table(language).score(text) for language in languages)
+
+
+def plausibility(data: bytes, codec: str) -> float:
+    """Nats a byte of the words that are not ASCII, read by `codec`: -2 to -4 for text, -5 and less for noise."""
+    words = sample(data)
+    if not words:
+        return 0.0
+    return _nats_by(words, codec) / len(words)
 
 
 # -- decoding ----------------------------------------------------------------------------------

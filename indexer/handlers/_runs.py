@@ -13,12 +13,20 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+from indexer.handler import Stream
 from indexer.likelihood import Table, table
+from indexer.model import Text
 
 SHORTEST = 6
 """Characters of a run in ASCII or UTF-8; shorter ones are mostly chance."""
 LONGEST = 64 * 1024
 """Bytes of a run after which it is cut."""
+
+_CHUNK = 1 << 20
+_PASSAGE = 16 * 1024
+"""Characters after which a passage of one encoding is handed out."""
+_GAP = 64 * 1024
+"""Bytes between two runs that no longer belong together."""
 
 
 class Run(NamedTuple):
@@ -119,8 +127,13 @@ def _utf_8(data: bytes, classes: bytes) -> Iterator[Run]:
             start += len(classes[start:seed].rstrip(b"A"))
             extent = _EXTENT.match(classes, seed, min(len(classes), seed + LONGEST))
             end = max(extent.end() if extent else seed, seed + 1)
-            if end - start >= SHORTEST and (end - start > 24 or _WORDLIKE.search(data, start, end)):
+            if end - start >= SHORTEST and _says_something(data[start : min(end, start + 32)]):
                 yield Run(start, end, "utf-8")
+
+
+def _says_something(raw: bytes) -> bool:
+    """Whether the first bytes of a run are no mere fill, and, where they are few, hold a word."""
+    return len(set(raw)) > 2 and (len(raw) > 24 or _WORDLIKE.search(raw) is not None)
 
 
 def _wide_ascii(data: bytes, classes: bytes) -> list[Run]:
@@ -130,7 +143,7 @@ def _wide_ascii(data: bytes, classes: bytes) -> list[Run]:
     both = sorted(little + big, key=lambda each: (each[0] - each[1], each[0] % 2, each[2] != "utf-16-le"))
     taken = _Taken()
     for start, end, codec in both:
-        if end - start > 24 or _WORDLIKE.search(data[start:end].replace(b"\0", b"")):
+        if _says_something(data[start : min(end, start + 64)].replace(b"\0", b"")):
             taken.add(Run(start, end, codec))
     return taken.runs
 
@@ -200,3 +213,66 @@ def _merged(languages: tuple[str, ...]) -> Table:
         for char, nats in table(language).items():
             merged[char] = max(nats, merged.get(char, nats))
     return merged
+
+
+def carve(stream: Stream) -> Iterator[Text]:
+    """Passages of neighbouring runs of one encoding, as far as the item's limit of characters."""
+    waiting: dict[str, _Passage] = {}
+    chars = 0
+    for offset, run, raw in _runs_of(stream):
+        passage = waiting.get(run.codec)
+        if passage and (passage.chars > _PASSAGE or offset - passage.end > _GAP):
+            yield passage.text()
+            passage = None
+        if passage is None:
+            passage = waiting[run.codec] = _Passage(run.codec, offset)
+        chars += passage.add(raw, offset)
+        if chars > stream.limits.text_chars:
+            break
+    for passage in sorted(waiting.values(), key=lambda each: each.start):
+        yield passage.text()
+
+
+class _Passage:
+    """Neighbouring runs of one encoding, a line each."""
+
+    def __init__(self, codec: str, start: int) -> None:
+        self.codec = codec
+        self.start = start
+        self.end = start
+        self.chars = 0
+        self._lines: list[str] = []
+
+    def add(self, raw: bytes, offset: int) -> int:
+        line = raw.decode(self.codec, "replace").strip()
+        self._lines.append(line)
+        self.end = offset + len(raw)
+        self.chars += len(line) + 1
+        return len(line) + 1
+
+    def text(self) -> Text:
+        return Text("\n".join(self._lines), f"strings {self.codec} @{self.start:#x}")
+
+
+def _runs_of(stream: Stream) -> Iterator[tuple[int, Run, bytes]]:
+    """Every run with its offset in the item; buffers overlap by the longest run."""
+    stream.seek(0)
+    buffer = b""
+    base = 0
+    done = 0
+    while True:
+        new = stream.read(_CHUNK)
+        buffer += new
+        last = len(new) < _CHUNK
+        limit = len(buffer) if last else len(buffer) - LONGEST
+        for run in find_runs(buffer):
+            if run.start >= limit:
+                break
+            if base + run.start >= done:
+                yield base + run.start, run, buffer[run.start : run.end]
+                done = base + run.end
+        if last:
+            return
+        keep = max(limit, min(done - base, len(buffer)))
+        buffer = buffer[keep:]
+        base += keep
