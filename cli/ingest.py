@@ -39,9 +39,9 @@ def ingest(
     paths = sources or []
     described = [
         source_of(
-            path, label, custodian=custodian, acquired=acquired, series=series, zone=zone, alone=len(sources) == 1
+            path, label, custodian=custodian, acquired=acquired, series=series, zone=zone, alone=len(paths) == 1
         )
-        for path in sources or ()
+        for path in paths
     ]
     described += read_manifest(manifest) if manifest else []
     if not described:
