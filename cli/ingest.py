@@ -38,9 +38,7 @@ def ingest(
 
     paths = sources or []
     described = [
-        source_of(
-            path, label, custodian=custodian, acquired=acquired, series=series, zone=zone, alone=len(paths) == 1
-        )
+        source_of(path, label, custodian=custodian, acquired=acquired, series=series, zone=zone, alone=len(paths) == 1)
         for path in paths
     ]
     described += read_manifest(manifest) if manifest else []
