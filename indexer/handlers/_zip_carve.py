@@ -43,6 +43,8 @@ class Carved:
     ends: array[int] = field(default_factory=lambda: array("q"))
     centrals: array[int] = field(default_factory=lambda: array("q"))
     structures: list[tuple[int, int]] = field(default_factory=list)
+    comments: list[bytes] = field(default_factory=list)
+    """Of every end record, empty ones too."""
 
     def cover(self, start: int, end: int) -> None:
         """Adds a record's range, joined to the one before where they touch."""
@@ -84,6 +86,8 @@ class Carver:
                 if length:
                     cursor = min(position + length, self._end)
                     found.cover(position, cursor)
+                    if mark == END:
+                        found.comments.append(self._window.at(position + 22, cursor - position - 22))
         return found
 
     def _scan(self) -> None:

@@ -68,6 +68,8 @@ class Member:
     """Packed bytes that the headers promise beyond the end of the item."""
     exact: bool = True
     """Whether headers say where the packed bytes end; else their own end mark does."""
+    doubt: str = ""
+    """What to add to every error where the key is likely, but not proven."""
     leftover: int = 0
     """Packed bytes after the end mark; known once the member was read."""
 
@@ -128,6 +130,15 @@ def contents(stream: Stream, member: Member, key: Key | None) -> Iterator[bytes]
     Raises:
         EvidenceError: truncated, corrupt, unsupported, limit or missing-library.
     """
+    try:
+        yield from _checked(stream, member, key)
+    except EvidenceError as error:
+        if not member.doubt:
+            raise
+        raise EvidenceError(error.cause, error.message + member.doubt) from error
+
+
+def _checked(stream: Stream, member: Member, key: Key | None) -> Iterator[bytes]:
     crc = produced = 0
 
     def note(leftover: int) -> None:

@@ -17,6 +17,9 @@ from indexer.limits import MIB
 PROOF = 16 * MIB
 """Bytes that a compressed member must unpack to without an error before its key is believed."""
 
+PART = 256
+"""Bytes that a wrong key of the old cipher never unpacks to before an error shows."""
+
 
 class Keyring:
     """The analyst's passwords against the members of one archive; what worked is tried first."""
@@ -25,18 +28,27 @@ class Keyring:
         self._stream = stream
         self._proven: dict[bytes, Key] = {}
 
-    def find(self, member: Member) -> Key | None:
-        """The key that opens `member`, or None where none of the passwords does."""
-        if self._stream.at(member.start, 1) == b"" or (member.strength == 0 and member.end - member.start < 12):
-            return None
+    def find(self, member: Member) -> tuple[Key | None, bool]:
+        """The key that opens `member` and whether it is proven; no key where no password fits.
+
+        Where damage leaves no proof, a key is still given if what it decrypts makes sense.
+        """
+        if member.end - member.start < (0 if member.strength else PkzipCipher.HEADER):
+            return None, False
         for key in self._proven.values():
             if self._fits(member, key) and self._begins(member, key):
-                return key
+                return key, True
+        likely = None
         for key in self._candidates():
-            if key.spelled not in self._proven and self._fits(member, key) and self._proves(member, key):
+            if key.spelled in self._proven or not self._fits(member, key):
+                continue
+            proof = self._proves(member, key)
+            if proof:
                 self._proven[key.spelled] = key
-                return key
-        return None
+                return key, True
+            if proof is None and likely is None:
+                likely = key
+        return likely, False
 
     def _candidates(self) -> Iterator[Key]:
         for password in self._stream.passwords:
@@ -60,11 +72,11 @@ class Keyring:
             return error.cause in ("missing-library", "unsupported")
         return True
 
-    def _proves(self, member: Member, key: Key) -> bool:
-        """Whether the checksum fits, or so much unpacks that chance is ruled out."""
+    def _proves(self, member: Member, key: Key) -> bool | None:
+        """Whether the checksum fits, or so much unpacks that chance is ruled out; None where only part does."""
         if member.strength:
             cipher, start, end, code = unlock_aes(self._stream, member, key.spelled)
-            return cipher.proves(raw_pieces(self._stream, start, end), code) or not code
+            return cipher.proves(raw_pieces(self._stream, start, end), code) or None
         produced = 0
         try:
             for chunk in contents(self._stream, member, key):
@@ -72,6 +84,7 @@ class Keyring:
                 if produced > PROOF and member.method != STORED:
                     return True
         except EvidenceError as error:
-            # a cut member has no checksum; nor does one that no library unpacks
-            return error.cause in ("missing-library", "unsupported") or (error.cause == "truncated" and produced > 64)
+            if error.cause in ("missing-library", "unsupported") or (produced > PART and member.method != STORED):
+                return None
+            return False
         return True

@@ -19,12 +19,14 @@ from indexer.handlers._zip_carve import DECLARED, Carver
 from indexer.handlers._zip_facts import settled_name
 from indexer.handlers._zip_records import (
     DESCRIPTOR,
+    LOCAL,
     SIGNATURE,
     STREAMED,
     Archive,
     Header,
     Window,
     find_archive,
+    is_plausible,
     read_central,
     read_local,
 )
@@ -32,6 +34,8 @@ from indexer.handlers._zip_records import (
 ELSEWHERE = -2
 """In place of a member's end: its data are in another volume, or were before the start."""
 NO_RECORD = -1
+NAME_REACH = 4096
+"""How far before an archive the header of a member that holds it is looked for."""
 SHORTEST = 30
 """Bytes of the shortest local header: a shorter gap is not searched."""
 
@@ -57,7 +61,7 @@ class Spot:
     """A member as found: its headers and the range of its packed bytes, cut to what is there.
 
     `twin` is true where the member before it has the same bytes; `overlaps` where its header stands
-    in bytes that belong to others.
+    in bytes that belong to others; `rival` where it is a second view of the member before it.
     """
 
     position: int
@@ -72,11 +76,17 @@ class Spot:
     after: int = 0
     overlaps: bool = False
     twin: bool = False
+    rival: bool = False
     elsewhere: bool = False
 
 
 class Layout:
-    """The survey of one stream; `spots` walks it."""
+    """The survey of one stream; `spots` walks it.
+
+    `archives` are the end records found and `counted` the records in their directories; `unsettled`
+    holds names that do not say how they are encoded, `comments` one entry for every end record.
+    Names and comments grow during the walk where ranges had to be searched.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -86,10 +96,11 @@ class Layout:
         self._centrals = array("q")
         self._ends: dict[int, int] = {}
         self._structures: list[tuple[int, int]] = []
-        self._skip = 0
+        self._reached = 0
         self.archives: list[Archive] = []
         self.counted: list[int] = []
         self.unsettled: dict[bytes, None] = {}
+        self.comments: list[bytes] = []
         self._survey()
 
     def _survey(self) -> None:
@@ -99,12 +110,28 @@ class Layout:
             archive = find_archive(self._stream, limit)
             if archive is None:
                 return
+            if self._is_stored(archive):
+                limit = archive.base
+                continue
             before = len(self._positions)
             reached, low = self._read_directory(archive)
             self.archives.append(archive)
+            self.comments.append(archive.comment)
             self.counted.append(len(self._positions) - before)
             self._structures += [(archive.central, reached), (archive.central_end, archive.end)]
             limit = min(low, archive.central, archive.end_record)
+
+    def _is_stored(self, archive: Archive) -> bool:
+        """Whether an archive begins exactly where a stored member's data do: then it is that member."""
+        before = max(0, archive.base - NAME_REACH)
+        chunk = self._stream.at(before, archive.base - before)
+        at = chunk.rfind(LOCAL)
+        while at >= 0:
+            header = read_local(self._locals, before + at)
+            if header is not None and header.end == archive.base and not header.method and is_plausible(header):
+                return True
+            at = chunk.rfind(LOCAL, 0, at)
+        return False
 
     def _read_directory(self, archive: Archive) -> tuple[int, int]:
         at, low = archive.central, archive.central
@@ -155,9 +182,7 @@ class Layout:
             here = spot is None or spot.local is not None
             if here and event.position > cursor:
                 yield from self._gap(cursor, event.position, carve=carve)
-                cursor = max(event.position, self._skip) if carve else event.position
-            if carve and event.position < self._skip:
-                continue
+                cursor = max(event.position, self._reached)
             if spot is None:
                 cursor = max(cursor, event.end)
                 continue
@@ -165,7 +190,7 @@ class Layout:
                 spot.overlaps = event.position < cursor
                 spot.twin = last is not None and (last.start, last.end) == (spot.start, spot.end)
                 last = spot
-                cursor = max(cursor, spot.after)
+                cursor = self._reached = max(cursor, spot.after)
             yield spot
         if cursor < end:
             yield from self._gap(cursor, end, carve=carve)
@@ -175,13 +200,12 @@ class Layout:
             yield Slack(start, end)
             return
         carved = Carver(self._stream, start, end).carve()
+        self.comments += carved.comments
         pairs, orphans = self._pair(carved.members, carved.centrals, start)
         for position in carved.members:
             header = read_local(self._locals, position)
             if header is not None and not header.raw.isascii() and settled_name(header) is None:
                 self.unsettled.setdefault(header.raw)
-        if carved.members:
-            self._step_over(carved.members[-1], end)
         members = [
             Event(position, True, pairs.get(position, NO_RECORD), close)
             for position, close in zip(carved.members, carved.ends, strict=True)
@@ -189,27 +213,17 @@ class Layout:
         members += [Event(end, True, central, ELSEWHERE) for central in orphans]
         yield from self._walk(members, carved.structures, start, end, carve=False)
 
-    def _step_over(self, position: int, end: int) -> None:
-        """Leaves alone an archive found by its end record that is a member stored in this one."""
-        header = read_local(self._locals, position)
-        if header is None or header.method or header.end + header.packed <= end:
-            return
-        for archive in self.archives:
-            if archive.base == header.end and archive.end <= header.end + header.packed:
-                self._skip = archive.end
-
     def _pair(self, members: array[int], centrals: array[int], start: int) -> tuple[dict[int, int], list[int]]:
         """Directory records by the local header they mean, and those that mean none that is here."""
         pairs: dict[int, int] = {}
         orphans: list[int] = []
         if not centrals:
             return pairs, orphans
-        first = read_central(self._records, centrals[0])
+        sample = [record for at in centrals[:16] if (record := read_central(self._records, at))]
         bases = [0, start]
-        if members and first:
-            bases.append(members[0] - first.offset)
-        sample = [read_central(self._records, at) for at in centrals[:16]]
-        base = max(bases, key=lambda each: sum(_has(members, each + one.offset) for one in sample if one))
+        if members and sample:
+            bases.append(members[0] - sample[0].offset)
+        base = max(bases, key=lambda each: sum(self._is_named(each + one.offset, one.raw) for one in sample))
         for at in centrals:
             record = read_central(self._records, at)
             if record is None:
@@ -217,9 +231,14 @@ class Layout:
             place = base + record.offset
             if _has(members, place) and place not in pairs:
                 pairs[place] = at
-            elif not _has(self._positions, place):
+            elif not self._is_named(place, record.raw):
                 orphans.append(at)
         return pairs, orphans
+
+    def _is_named(self, position: int, raw: bytes) -> bool:
+        """Whether a local header with this name stands at `position`."""
+        header = read_local(self._locals, position) if 0 <= position < self._stream.size else None
+        return header is not None and header.raw == raw
 
     def _spot(self, event: Event) -> Spot:
         central = read_central(self._records, event.central) if event.central >= 0 else None

@@ -50,9 +50,6 @@ class _Walk:
     def facts(self) -> Iterator[Fact]:
         layout = self._layout
         yield from self._settle()
-        for archive in layout.archives:
-            if archive.comment:
-                yield Field("zip.comment", _decode(archive.comment))
         if layout.archives and self._stream.head.startswith((b"MZ", b"\x7fELF", b"#!")):
             yield Field("zip.sfx", True)
         for archive, counted in zip(layout.archives, layout.counted, strict=True):
@@ -71,7 +68,8 @@ class _Walk:
             yield Field("zip.ambiguous", f"{self._told - TOLD} more")
         if self._overlaps:
             yield Problem("corrupt", f"{self._overlaps} members overlap others", resolution="each range is read once")
-        if not layout.archives:
+        yield from (Field("zip.comment", _decode(comment)) for comment in layout.comments if comment)
+        if not layout.comments:
             if not members:
                 raise EvidenceError("corrupt", "no member and no directory of a zip archive in it")
             yield Problem("truncated", "no end record", resolution="members found by their own headers")
@@ -138,6 +136,8 @@ class _Walk:
         problems: list[Problem] = []
         key = self._key(member, fields, problems)
         if spot.overlaps:
+            self._overlaps += 1
+        if spot.overlaps or spot.rival:
             problems += self._overlap(spot)
         kind = kind_of(header)
         timestamps = timestamps_of(header, local)
@@ -176,7 +176,7 @@ class _Walk:
         if not member.encryption:
             return None
         try:
-            key = self._keys.find(member)
+            key, proven = self._keys.find(member)
         except EvidenceError as error:
             problems.append(error.problem("zip"))
             return None
@@ -184,12 +184,14 @@ class _Walk:
             tried = len(self._stream.passwords)
             problems.append(Problem("encrypted", f"{member.encryption}: none of {tried} passwords opens it"))
             return None
-        fields.append(key.password.field())
+        if proven:
+            fields.append(key.password.field())
+        else:
+            member.doubt = f"; the password of {key.password.origin} fits, without proof"
         return key
 
     def _overlap(self, spot: Spot) -> Iterator[Problem]:
         """Lets overlapping members read no more than the file's own length in all."""
-        self._overlaps += 1
         packed = spot.end - spot.start
         if spot.twin:
             yield Problem("limit", f"same packed bytes as {self._last!r}", resolution="read once, there")
@@ -229,7 +231,7 @@ class _Walk:
         end = local.end + local.packed
         rival = not local.flags & STREAMED and (end != spot.end or local.method != central.method)
         if rival and local.packed and not (central.flags | local.flags) & 1:
-            view = Spot(spot.position, None, local, spot.start, crc=local.crc, size=local.size, overlaps=True)
+            view = Spot(spot.position, None, local, spot.start, crc=local.crc, size=local.size, rival=True)
             view.missing = max(0, end - self._stream.size)
             view.end = max(view.start, end - view.missing)
             yield from self._present(view, local, local, other, [label, *fields[:-1]])
@@ -246,7 +248,9 @@ class _Walk:
 
     def _slack(self, slack: Slack, *, first: bool = False, inside: bool = False) -> Iterator[Child]:
         start, end = slack
-        if end - start <= FEW or not any(piece.strip(b"\0") for piece in raw_pieces(self._stream, start, end)):
+        if end - start <= FEW or end - start == self._stream.size:
+            return
+        if not any(piece.strip(b"\0") for piece in raw_pieces(self._stream, start, end)):
             return
         if inside:
             name = f"[inside member @0x{start:x}]"

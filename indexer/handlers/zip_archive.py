@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._zip_records import END, LOCAL, find_archive, leads_to_member
+from indexer.handlers._zip_records import END, LOCAL, find_archive
 from indexer.handlers._zip_walk import walk
 from indexer.model import Fact
 
@@ -72,7 +72,7 @@ class ZipArchive(Handler):
         # a signature may follow a program; behind anything else the archive must end the file, or nearly
         if stream.size - archive.end > TRAIL and not head.startswith((b"MZ", b"\x7fELF", b"#!")):
             return None
-        return self.media_types[0] if archive.disk or leads_to_member(stream, archive) else None
+        return self.media_types[0]
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         return walk(stream)
