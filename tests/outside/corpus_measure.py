@@ -1,7 +1,8 @@
 """Measures Archivore against files that nobody here wrote, and prints a table in Markdown.
 
     python tests/outside/corpus_measure.py CORPUS                    crawl here, one forked process a file
-    python tests/outside/corpus_measure.py CORPUS --export FILE      what `archivore export` wrote of a case
+    python tests/outside/corpus_measure.py CORPUS --case FOLDER      a case into which CORPUS was ingested
+    python tests/outside/corpus_measure.py CORPUS --export FILE      what `archivore export` wrote of it
     python tests/outside/corpus_measure.py CORPUS --only archives    one part; --match TEXT: some of its files
 
 The corpus holds `archives/` with `archives.oracle.jsonl` (what two other programs unpacked), `documents/`
@@ -19,6 +20,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -159,6 +161,16 @@ class Exported:
 
 
 Trees = Crawled | Exported
+
+
+def exported(case: Path) -> Exported:
+    """Trees out of a case folder, by way of its public export."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "case.jsonl"
+        options = ["--format", "jsonl", "--with-text", "--output", str(file), "--case", str(case.resolve())]
+        command = [sys.executable, "-c", "from cli.main import run; run()", "export", *options]
+        subprocess.run(command, cwd=Path(__file__).parents[2], check=True, stdout=subprocess.DEVNULL)
+        return Exported(file)
 
 
 # -- what is measured --------------------------------------------------------------------------
@@ -430,12 +442,16 @@ def measure(corpus: Path, trees: Trees, parts: Iterable[str] = PARTS, match: str
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="measure against the outside corpus")
     parser.add_argument("corpus", type=Path)
+    parser.add_argument("--case", type=Path, help="a case into which the corpus folder was ingested")
     parser.add_argument("--export", type=Path, help="JSON lines of `archivore export --format jsonl --with-text`")
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--match", default="", help="only paths that hold this")
     parser.add_argument("--brief", action="store_true", help="tables without the exceptions")
     chosen = parser.parse_args(arguments)
-    trees: Trees = Exported(chosen.export) if chosen.export else Crawled(chosen.corpus)
+    if chosen.case:
+        trees: Trees = exported(chosen.case)
+    else:
+        trees = Exported(chosen.export) if chosen.export else Crawled(chosen.corpus)
     report = measure(chosen.corpus, trees, chosen.only or PARTS, chosen.match)
     sys.stdout.buffer.write(markdown(report, with_exceptions=not chosen.brief).encode())
     return 0
