@@ -21,6 +21,8 @@ FIELD_CHARS: Final = 1000
 """A field's value is cut here; the text beside it is whole."""
 INFLATED: Final = 16 * MIB
 """What one compressed chunk of a picture may become; honest profiles and comments stay below 4 MiB."""
+BLOCKS: Final = 64
+"""Blocks of EXIF, XMP, IPTC read from one picture; honest ones have five."""
 SLACK: Final = 16
 """Fewer bytes than this after a picture are padding."""
 
@@ -169,9 +171,20 @@ def profile(data: bytes) -> Iterator[Field]:
         yield Field("picture.icc", name[:FIELD_CHARS])
 
 
-def guarded(reader: Callable[[bytes], Iterator[Fact]], block: bytes) -> Iterator[Fact]:
-    """The facts of one block of metadata; its trouble is a problem, and no reason to stop."""
-    try:
-        yield from reader(block)
-    except EvidenceError as error:
-        yield error.problem("")
+class Blocks:
+    """Reads the blocks of metadata of one picture, each with its own trouble, and no more than a picture can need."""
+
+    def __init__(self) -> None:
+        self._left = BLOCKS
+
+    def read(self, reader: Callable[[bytes], Iterator[Fact]], block: bytes) -> Iterator[Fact]:
+        """The facts of one block; its trouble is a problem, and no reason to stop."""
+        self._left -= 1
+        if self._left < 0:
+            if self._left == -1:
+                yield Problem("limit", f"more than {BLOCKS} blocks of metadata", resolution="stopped there")
+            return
+        try:
+            yield from reader(block)
+        except EvidenceError as error:
+            yield error.problem("")

@@ -143,12 +143,16 @@ def _valued(element: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _name(element: Any, key: str) -> str:
-    """`prefix.Name` of a qualified name."""
+    """`prefix.Name` of a qualified name: of an element its own prefix, of an attribute one that is in force."""
     space, _, local = key[1:].partition("}") if key[:1] == "{" else ("", "", key)
-    prefix = _PREFIXES.get(space)
-    if prefix is None:
-        prefix = next((short for short, uri in element.nsmap.items() if uri == space and short), "other")
-    return f"{prefix[:40]}.{local[:80]}"
+    prefix = _PREFIXES.get(space) or (element.prefix if element.tag == key else _prefix_of(element, space))
+    return f"{(prefix or 'other')[:40]}.{local[:80]}"
+
+
+def _prefix_of(element: Any, space: str) -> str:
+    """A prefix for a namespace without building the whole map, which a hostile packet can make huge."""
+    found = element.xpath("name(@*[namespace-uri()=$space][1])", space=space)
+    return str(found).partition(":")[0] if ":" in found else ""
 
 
 def _joined(path: str, name: str) -> str:

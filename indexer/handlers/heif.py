@@ -311,17 +311,18 @@ def _shape(meta: Meta, frames: int) -> Iterator[Fact]:
 
 def _metadata(stream: Stream, meta: Meta) -> Iterator[Fact]:
     """The facts of the EXIF and XMP items."""
+    blocks = _picture.Blocks()
     for item, kind in meta.kinds.items():
         is_xmp = kind == b"mime" and meta.types.get(item, b"").startswith(b"application/rdf+xml")
         if kind != b"Exif" and not is_xmp:
             continue
         data = _payload(stream, meta, item)
         if is_xmp:
-            yield from _picture.guarded(_xmp.read_xmp, data)
+            yield from blocks.read(_xmp.read_xmp, data)
         else:
             # The block begins with the distance from here to its TIFF header.
             start = 4 + int.from_bytes(data[:4], "big")
-            yield from _picture.guarded(_exif.read_exif_block, data[start:].removeprefix(b"Exif\0\0"))
+            yield from blocks.read(_exif.read_exif_block, data[start:].removeprefix(b"Exif\0\0"))
 
 
 def _payload(stream: Stream, meta: Meta, item: int) -> bytes:

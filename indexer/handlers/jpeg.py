@@ -27,7 +27,9 @@ SEGMENTS: Final = 20_000
 PREVIEWS: Final = 64
 _MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
 _CODINGS: Final = {0: "baseline", 1: "extended", 2: "progressive", 3: "lossless", 9: "arithmetic", 10: "arithmetic"}
-_SCAN_END: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_BARE: Final = frozenset(bytes((code,)) for code in (0x01, *range(0xD0, 0xD9)))
+"""Markers that stand alone."""
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE: Final = b"http://ns.adobe.com/xmp/extension/\0"
 
@@ -64,9 +66,10 @@ class Jpeg(Handler):
         blocks = _gather(stream, segments)
         for comment in blocks["comment"]:
             yield from _picture.said("jpeg.comment", _picture.read_text(comment), "comment")
+        metadata = _picture.Blocks()
         for kind, reader in _READERS.items():
             for block in blocks[kind]:
-                yield from _picture.guarded(reader, block)
+                yield from metadata.read(reader, block)
         ranges = yield from _previews(stream, segments)
         if problem:
             yield problem
@@ -75,41 +78,44 @@ class Jpeg(Handler):
 
 
 def walk(stream: Stream) -> tuple[list[Segment], int, Problem | None]:
-    """The segments of the first picture, where it ends (0: not found), and what was wrong."""
+    """The segments of the first picture, where it ends (0: not found), and what was wrong first."""
     segments: list[Segment] = []
+    problem: Problem | None = None
     position = 2
-    while len(segments) < SEGMENTS:
+    for _ in range(SEGMENTS):
         head = stream.at(position, 4)
+        code, length = head[1:2], int.from_bytes(head[2:4], "big")
         if len(head) < 2:
-            return segments, 0, Problem("truncated", f"no end of picture: the file ends at {stream.size}")
+            return segments, 0, problem or Problem("truncated", f"no end of picture: the file ends at {stream.size}")
         if head[0] != 0xFF:
-            return segments, 0, Problem("corrupt", f"no marker at {position}")
-        code = head[1]
-        if code == 0xFF:
-            position += 1
-        elif code == 0xD9:
-            return segments, position + 2, None
-        elif code == 0x01 or 0xD0 <= code <= 0xD8:
+            problem = problem or Problem("corrupt", f"no marker at {position}", resolution="read on at the next one")
+            position = _next_marker(stream, position)
+        elif code == b"\xd9":
+            return segments, position + 2, problem
+        elif code == b"\xff":
+            position = _next_marker(stream, position)
+        elif code in _BARE:
             position += 2
+        elif length < 2:
+            problem = problem or Problem("corrupt", f"a segment of {length} bytes at {position}")
+            position = _next_marker(stream, position + 2)
         else:
-            length = int.from_bytes(head[2:4], "big")
-            if len(head) < 4 or length < 2:
-                return segments, 0, Problem("corrupt", f"a segment of {length} bytes at {position}")
-            segments.append(Segment(code, position + 4, length - 2))
+            segments.append(Segment(code[0], position + 4, length - 2))
             position += 2 + length
             if position > stream.size:
-                return segments, 0, Problem("truncated", f"a segment ends at {position}, the file at {stream.size}")
-            if code == 0xDA:
-                position = _after_scan(stream, position)
-    return segments, 0, Problem("limit", f"more than {SEGMENTS} segments", resolution="stopped there")
+                cut = Problem("truncated", f"a segment ends at {position}, the file at {stream.size}")
+                return segments, 0, problem or cut
+            if code == b"\xda":
+                position = _next_marker(stream, position)
+    return segments, 0, problem or Problem("limit", f"more than {SEGMENTS} segments", resolution="stopped there")
 
 
-def _after_scan(stream: Stream, start: int) -> int:
-    """Where the next marker stands after coded pixels; the end of the file where there is none."""
+def _next_marker(stream: Stream, start: int) -> int:
+    """Where the next marker stands, coded pixels passed over; the end of the file where there is none."""
     while start < stream.size:
         data = stream.at(start, MIB)
-        if match := _SCAN_END.search(data):
-            return start + match.end() - 2
+        if match := _MARKER.search(data):
+            return start + match.start()
         # A lone FF at the edge of the window may begin a marker.
         start += len(data) - (data[-1:] == b"\xff" and len(data) > 1)
         if len(data) == 1:

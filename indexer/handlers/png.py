@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 
-from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _exif, _iptc, _picture, _xmp
 from indexer.limits import MIB
@@ -91,29 +90,27 @@ class _Metadata:
     """What one picture's metadata chunks say, within one allowance for all of them."""
 
     def __init__(self) -> None:
+        self._blocks = _picture.Blocks()
         self._left = INFLATED
         self._count = 0
 
     def read(self, kind: bytes, data: bytes) -> Iterator[Fact]:
-        """The facts of one chunk; its trouble is a problem, and no reason to stop."""
-        try:
-            if kind in (b"tEXt", b"zTXt", b"iTXt"):
-                self._count += 1
-                if self._count <= TEXTS:
-                    yield from self._text(kind, data)
-                elif self._count == TEXTS + 1:
-                    yield Problem("limit", f"more than {TEXTS} texts", resolution="stopped there")
-            elif kind == b"eXIf":
-                yield from _exif.read_exif_block(data.removeprefix(b"Exif\0\0"))
-            elif kind == b"iCCP":
-                plain, problem = self._inflate(data.partition(b"\0")[2][1:])
-                yield from _picture.profile(plain)
-                if problem:
-                    yield problem
-            else:
-                yield from _fixed(kind, data)
-        except EvidenceError as error:
-            yield error.problem("")
+        """The facts of one chunk."""
+        if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            self._count += 1
+            if self._count <= TEXTS:
+                yield from self._text(kind, data)
+            elif self._count == TEXTS + 1:
+                yield Problem("limit", f"more than {TEXTS} texts", resolution="stopped there")
+        elif kind == b"eXIf":
+            yield from self._blocks.read(_exif.read_exif_block, data.removeprefix(b"Exif\0\0"))
+        elif kind == b"iCCP":
+            plain, problem = self._inflate(data.partition(b"\0")[2][1:])
+            yield from _picture.profile(plain)
+            if problem:
+                yield problem
+        else:
+            yield from _fixed(kind, data)
 
     def _inflate(self, data: bytes) -> tuple[bytes, Problem | None]:
         plain, problem = _picture.inflate(data, max(1, min(_picture.INFLATED, self._left)))
@@ -132,9 +129,9 @@ class _Metadata:
         if packed:
             rest, problem = self._inflate(rest)
         if name == "XML:com.adobe.xmp":
-            yield from _xmp.read_xmp(rest)
+            yield from self._blocks.read(_xmp.read_xmp, rest)
         elif name.startswith("Raw profile type "):
-            yield from _raw_profile(rest)
+            yield from self._blocks.read(_raw_profile, rest)
         else:
             yield from _named_text(name, _picture.read_text(rest))
         if problem:

@@ -97,10 +97,10 @@ class Tiff(Handler):
         if ifds.big:
             yield Field("tiff.big", True)
         yield from _exif.read_exif(ifds)
-        for tag, reader in _BLOCKS.items():
-            for page in pages[:READ_PAGES]:
-                if block := ifds.value(page, tag, _picture.INFLATED):
-                    yield from _picture.guarded(reader, block)
+        blocks = _picture.Blocks()
+        for tag, reader in _READERS.items():
+            for entry in dict.fromkeys(page.entries[tag] for page in pages[:READ_PAGES] if tag in page.entries):
+                yield from blocks.read(reader, ifds.raw(entry, _picture.INFLATED))
         yield from _page_texts(ifds, pages)
         yield from _previews(stream, ifds, [*pages[:DIRECTORIES], *subs])
         if problem:
@@ -115,7 +115,7 @@ _MAKERS: Final = (
     (b"SEIKO EPSON", "image/x-epson-erf"),
     (b"SAMSUNG", "image/x-samsung-srw"),
 )
-_BLOCKS: Final[dict[int, Callable[[bytes], Iterator[Fact]]]] = {
+_READERS: Final[dict[int, Callable[[bytes], Iterator[Fact]]]] = {
     34675: _picture.profile,
     700: _xmp.read_xmp,
     33723: _iptc.read_iptc,

@@ -6,7 +6,7 @@ Limits: no pixel is decoded; unknown chunks are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
@@ -38,6 +38,7 @@ class Webp(Handler):
         end = 8 + int.from_bytes(stream.at(4, 4), "little")
         size: tuple[int, int] | None = None
         mode, coding, frames, position = "RGB", "", 0, 12
+        metadata = _picture.Blocks()
         for _ in range(CHUNKS):
             if position + 8 > min(end, stream.size):
                 break
@@ -54,8 +55,8 @@ class Webp(Handler):
                 size, mode = (size or found), ("RGBA" if has_alpha else mode)
             elif kind == b"ANMF":
                 frames += 1
-            else:
-                yield from _metadata(kind, stream.at(start, min(length, _picture.INFLATED)))
+            elif reader := _READERS.get(kind):
+                yield from metadata.read(reader, stream.at(start, min(length, _picture.INFLATED)))
         if size:
             yield from _picture.shape(*size, mode, 8, max(frames, 1))
         else:
@@ -78,10 +79,12 @@ def _bitstream(kind: bytes, data: bytes) -> tuple[tuple[int, int] | None, bool]:
     return None, False
 
 
-def _metadata(kind: bytes, data: bytes) -> Iterator[Fact]:
-    if kind == b"EXIF":
-        yield from _picture.guarded(_exif.read_exif_block, data.removeprefix(b"Exif\0\0"))
-    elif kind == b"XMP ":
-        yield from _picture.guarded(_xmp.read_xmp, data)
-    elif kind == b"ICCP":
-        yield from _picture.profile(data)
+def _read_exif(block: bytes) -> Iterator[Fact]:
+    return _exif.read_exif_block(block.removeprefix(b"Exif\0\0"))
+
+
+_READERS: Final[dict[bytes, Callable[[bytes], Iterator[Fact]]]] = {
+    b"EXIF": _read_exif,
+    b"XMP ": _xmp.read_xmp,
+    b"ICCP": _picture.profile,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 import zlib
 from datetime import UTC, datetime
@@ -16,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer.handler import Stream
-from indexer.handlers import _exif, _iptc, _picture, _xmp
+from indexer.handlers import _exif, _ifd, _iptc, _picture, _xmp
 from indexer.handlers._ifd import Ifds
 from indexer.handlers.heif import Heif
-from indexer.handlers.jpeg import Jpeg
+from indexer.handlers.jpeg import SEGMENTS, Jpeg, walk
 from indexer.handlers.png import Png
 from indexer.handlers.strings import Strings
 from indexer.handlers.tiff import Tiff
@@ -185,10 +186,11 @@ def test_reads_of_exifread_are_bounded() -> None:
     assert [fact.cause for fact in facts if isinstance(fact, Problem)] == ["limit"]
 
 
-def test_directories_are_bounded_in_all() -> None:
+def test_directories_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_ifd, "ENTRIES", 100_000)
     # Every directory counts 65535 entries and lies 4 bytes after the one before; none links back.
     block = bytearray(b"MM\0*\0\0\0\x08" + b"\xff\xff" * (12 * 65536))
-    for number in range(40):
+    for number in range(4):
         struct.pack_into(">I", block, 8 + 4 * number + 2 + 12 * 65535, 8 + 4 * number + 4)
     ifds = Ifds(lambda start, length: bytes(block[start : start + length]))
     with pytest.raises(_picture.EvidenceError, match="directory entries"):
@@ -303,6 +305,28 @@ def test_changed_bytes_never_crash(path: Path, flips: list[tuple[int, int]]) -> 
 def test_truncation_never_crashes(path: Path, cut: float) -> None:
     data = path.read_bytes()
     read_all(data[: int(len(data) * cut)], path.name)
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\xd0", b"\xff\xfe\0\2", b"\xff\x00", b"\0"], ids=bytes.hex)
+def test_long_runs_of_markers_take_no_time(filler: bytes) -> None:
+    data = b"\xff\xd8\xff" + filler * ((4 << 20) // len(filler))
+    started = time.process_time()
+    segments, _, problem = walk(Stream(io.BytesIO(data)))
+    assert time.process_time() - started < 3
+    assert problem
+    assert len(segments) <= SEGMENTS
+
+
+def test_no_more_blocks_are_read_than_a_picture_can_need() -> None:
+    block = parts.segment(0xE1, b"Exif\0\0" + parts.exif_block(">", ((271, 2, b"Kumo Optics\0"),)))
+    (item,) = crawl(parts.jpeg(*[block] * 300))
+    assert len([field for field in item.fields if field.name == "exif.make"]) == _picture.BLOCKS
+    assert [problem.cause for problem in item.problems] == ["limit"]
+
+
+def test_an_attribute_keeps_the_prefix_of_its_namespace() -> None:
+    packet = parts.XMP.replace(b'xmp:CreatorTool="', b'k:state="retake" xmp:CreatorTool="')
+    assert Field("xmp.k.state", "retake") in list(_xmp.read_xmp(packet))
 
 
 def test_members_are_exactly_the_bytes_in_the_file() -> None:
