@@ -12,7 +12,7 @@ from typing import Final
 
 from indexer.handlers._picture import FIELD_CHARS, common_codec, held_member, read_text
 from indexer.model import Fact, Field, Problem, Text
-from indexer.timestamps import from_exif
+from indexer.timestamps import from_exif, from_iso
 
 FIELDS: Final = {
     "iptc.headline": "headline",
@@ -102,11 +102,14 @@ def _datasets(data: bytes) -> tuple[list[tuple[str, bytes]], bool]:
 
 
 def _stamp(kind: str, day: str, clock: str, origin: str) -> Iterator[Fact]:
-    """CCYYMMDD and HHMMSS+HHMM as a time; a day alone is left to its field."""
-    if len(day) == 8 and len(clock) >= 6:
-        text = f"{day[:4]}:{day[4:6]}:{day[6:]} {clock[:2]}:{clock[2:4]}:{clock[4:6]}"
-        if stamp := from_exif(kind, text, origin, offset=clock[6:]):
-            yield stamp
+    """CCYYMMDD and HHMMSS+HHMM as a time, or as a day where the clock is not given."""
+    if len(day) != 8:
+        return
+    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    time = f"{clock[:2]}:{clock[2:4]}:{clock[4:6]}"
+    stamp = from_exif(kind, f"{date} {time}", origin, offset=clock[6:]) if clock else from_iso(kind, date, origin)
+    if stamp:
+        yield stamp
 
 
 def resources(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -155,7 +155,11 @@ def _gather(stream: Stream, segments: list[Segment]) -> dict[str, list[bytes]]:
         if segment.code == 0xFE:
             blocks["comment"].append(data)
         elif segment.code == 0xE1 and data[:6] in (b"Exif\0\0", b"Exif\0\xff"):
-            blocks["exif"].append(data[6:])
+            # A block longer than a segment goes on in the next one, which has no header of its own.
+            if blocks["exif"] and data[6:8] not in (b"II", b"MM"):
+                blocks["exif"][-1] += data[6:]
+            else:
+                blocks["exif"].append(data[6:])
         elif segment.code == 0xE1 and data.startswith(_XMP):
             blocks["xmp"].append(data[len(_XMP) :])
         elif segment.code == 0xE1 and data.startswith(_XMP_MORE):

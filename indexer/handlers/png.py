@@ -20,7 +20,7 @@ from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso, from_rfc5322
 
-KEPT: Final = frozenset({b"IHDR", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"pHYs", b"acTL", b"iCCP", b"PLTE"})
+KEPT: Final = frozenset({b"IHDR", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"pHYs", b"iCCP", b"PLTE"})
 TEXTS: Final = 2_000
 """Text chunks read from one picture."""
 INFLATED: Final = 64 * MIB
@@ -54,32 +54,34 @@ class Png(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         metadata = _Metadata()
-        frames, position, ended, corrupt = 1, 8, False, 0
+        frames, position, ended, corrupt = 0, 8, False, 0
         header = b""
         while not ended and position + 8 <= stream.size:
             head = stream.at(position, 8)
             length, kind = int.from_bytes(head[:4], "big"), head[4:]
-            if position + 12 + length > stream.size:
-                yield Problem("truncated", f"chunk {_shown(kind)} at {position} is cut off")
-                break
             if not kind.isalpha():
                 yield Problem("corrupt", f"no chunk at {position}")
+                break
+            if position + 12 + length > stream.size:
+                yield Problem("truncated", f"chunk {kind.decode('ascii')} at {position} is cut off")
                 break
             data, sound = _take(stream, position + 8, length, kind)
             position += 12 + length
             if not sound:
                 corrupt += 1
                 if corrupt <= 10:
-                    yield Problem("corrupt", f"chunk {_shown(kind)}: wrong checksum", resolution="read all the same")
+                    yield Problem(
+                        "corrupt", f"chunk {kind.decode('ascii')}: wrong checksum", resolution="read all the same"
+                    )
             if kind == b"IHDR" and not header:
                 header = data
-            elif kind == b"acTL" and len(data) >= 4:
-                frames = int.from_bytes(data[:4], "big")
+            elif kind == b"fcTL":
+                frames += 1
             elif kind == b"IEND":
                 ended = True
             elif kind in KEPT:
                 yield from metadata.read(kind, data)
-        yield from _shape(header, frames)
+        yield from _shape(header, max(frames, 1))
         if ended:
             yield from _picture.leftover(stream, position)
         elif position + 8 > stream.size:
@@ -200,7 +202,3 @@ def _raw_profile(data: bytes) -> Iterator[Fact]:
         yield from _picture.profile(block)
     elif b"<" in block[:200]:
         yield from _xmp.read_xmp(block.removeprefix(b"http://ns.adobe.com/xap/1.0/\0"))
-
-
-def _shown(kind: bytes) -> str:
-    return kind.decode("ascii", "backslashreplace")

@@ -169,7 +169,10 @@ def _shape(ifds: Ifds, page: Directory, frames: int) -> Iterator[Fact]:
     width, height = ifds.number(page, 256), ifds.number(page, 257)
     samples, bits = ifds.number(page, 277, 1), ifds.number(page, 258, 1)
     mode = _MODES.get(ifds.number(page, 262, -1), "")
-    mode = {("RGB", 4): "RGBA", ("L", 2): "LA"}.get((mode, samples), "1" if (mode, bits) == ("L", 1) else mode)
+    if ifds.number(page, 338) in (1, 2):
+        mode = {("RGB", 4): "RGBA", ("L", 2): "LA"}.get((mode, samples), mode)
+    elif (mode, bits, samples) == ("L", 1, 1):
+        mode = "1"
     if width and height:
         yield from _picture.shape(width, height, mode, bits, frames)
     else:

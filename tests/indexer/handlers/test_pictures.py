@@ -169,6 +169,14 @@ def test_what_exifread_fails_on_is_walked_here() -> None:
     assert [fact.cause for fact in facts if isinstance(fact, Problem)] == ["corrupt"]
 
 
+def test_exif_longer_than_a_segment_goes_on_in_the_next() -> None:
+    block = parts.exif_block(">", ((0x10E, 2, b"cut 012 " * 9000), (271, 2, b"Kumo Optics\0")))
+    pieces = [parts.segment(0xE1, b"Exif\0\0" + block[at : at + 60_000]) for at in range(0, len(block), 60_000)]
+    (item,) = crawl(parts.jpeg(*pieces))
+    assert fields(item)["exif.make"] == "Kumo Optics"
+    assert not item.problems
+
+
 def test_a_maker_note_gives_serial_and_owner() -> None:
     note = parts.directory(">", 0, [(0x0009, 2, b"Mi\0"), (0x000C, 4, 123456)])
     block = parts.exif_block(
@@ -179,7 +187,8 @@ def test_a_maker_note_gives_serial_and_owner() -> None:
     assert found["exif.maker_owner_name"] == "Mi"
 
 
-def test_reads_of_exifread_are_bounded() -> None:
+def test_reads_of_exifread_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_exif, "READS", 20_000)
     entry = struct.pack(">HHII", 0x010F, 7, 999, 8)
     block = b"MM\0*\0\0\0\x08" + struct.pack(">H", 5000) + entry * 5000
     facts = list(_exif.read_exif_block(block + b"\0\0\0\0"))
@@ -225,6 +234,11 @@ def test_iptc_without_an_envelope_is_judged_as_a_whole() -> None:
     for codec in ("utf-8", "cp932", "euc_jp"):
         facts = list(_iptc.read_iptc(parts.iptc(codec)))
         assert Field("iptc.byline", "田辺葵") in facts, codec
+
+
+def test_a_day_without_a_clock_has_the_resolution_of_a_day() -> None:
+    (stamp,) = (fact for fact in _iptc.read_iptc(b"\x1c\x02\x37\0\x0820240305") if isinstance(fact, Timestamp))
+    assert (stamp.kind, stamp.resolution) == ("taken", 86400.0)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
