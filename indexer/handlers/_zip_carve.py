@@ -132,7 +132,7 @@ class Carver:
             end = self._closes.get(data, -1)
             known = end >= 0
             if not known:
-                end = self._next(data)
+                end = self._end if self._holds_zip(header) else self._next(data)
             found.members.append(position)
             found.ends.append(end)
             return end if known else max(data, end)

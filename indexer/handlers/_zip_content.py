@@ -172,6 +172,8 @@ def _checked(stream: Stream, member: Member, key: Key | None) -> Iterator[bytes]
         raise EvidenceError("corrupt", f"CRC {crc:08x} where {member.crc:08x} is recorded")
     if member.size is not None and produced != member.size:
         raise EvidenceError("corrupt", f"{produced} bytes where {member.size} are recorded")
+    if member.crc is None and not member.exact:
+        raise EvidenceError("truncated", "no size and no checksum are recorded: nothing shows that this is all")
     if member.leftover and member.exact:
         raise EvidenceError("corrupt", f"{member.leftover} bytes stand after the compressed data")
 
