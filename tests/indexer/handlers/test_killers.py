@@ -10,14 +10,14 @@ from crawling import crawl_bytes
 
 from indexer.limits import Limits
 from indexer.model import Item
-from indexer.registry import all_handlers, handlers_in
+from indexer.registry import all_handlers, handlers_in, in_order
 
 FILE = Path(__file__).with_name("killers.py")
 HANDLERS = handlers_in(str(FILE))
 
 
 def crawl(data: bytes, **changes: int | float) -> list[Item]:
-    return crawl_bytes(data, handlers=[*all_handlers(), *HANDLERS], limits=replace(Limits(), **changes))
+    return crawl_bytes(data, handlers=in_order([*all_handlers(), *HANDLERS]), limits=replace(Limits(), **changes))
 
 
 def lengths(*bodies: bytes) -> bytes:
