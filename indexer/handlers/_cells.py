@@ -5,6 +5,7 @@ Source: ECMA-376 part 1, 18.8.30 (number formats), 18.17.4 (date systems); for s
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -107,6 +108,8 @@ def show_number(text: str) -> str:
     try:
         value = float(text)
     except ValueError:
+        return text
+    if not math.isfinite(value):
         return text
     shown = format(value, ".15g")
     if "e" in shown and 1e-9 < abs(value) < 1e21:

@@ -46,7 +46,7 @@ _TOKEN = re.compile(
     r"|(AM/PM|A/P|General)|(E[+-])|(yyyy|yy?|e+|m{1,5}|d{1,4}|h{1,2}|s{1,2}(?:\.0{1,3})?)|([0#?])|(.)",
     re.IGNORECASE | re.DOTALL,
 )
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July")
+_MONTHS: tuple[str, ...] = ("January", "February", "March", "April", "May", "June", "July")
 _MONTHS = (*_MONTHS, "August", "September", "October", "November", "December")
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _MOST_CODE = 255

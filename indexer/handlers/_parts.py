@@ -275,7 +275,7 @@ def _unpack(stream: Stream, info: zipfile.ZipInfo) -> Iterator[bytes]:
         left -= len(packed)
         while packed:
             try:
-                piece = inflater.decompress(packed, 4 * _PIECE) if inflater else packed
+                piece = inflater.decompress(packed, _PIECE) if inflater else packed
             except zlib.error as error:
                 raise EvidenceError("corrupt", f"deflate: {error}") from error
             packed = inflater.unconsumed_tail if inflater else b""
@@ -283,7 +283,7 @@ def _unpack(stream: Stream, info: zipfile.ZipInfo) -> Iterator[bytes]:
             if piece:
                 yield piece
     if inflater:
-        while piece := inflater.decompress(inflater.unconsumed_tail, 4 * _PIECE):
+        while piece := inflater.decompress(inflater.unconsumed_tail, _PIECE):
             checksum = zlib.crc32(piece, checksum)
             yield piece
         if not inflater.eof:

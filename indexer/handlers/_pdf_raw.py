@@ -21,6 +21,11 @@ _END = re.compile(rb"</x:x[am]pmeta>")
 _VERSION = re.compile(rb"/R\s+(\d)")
 _CIPHER = re.compile(rb"/CFM\s*/(\w{1,16})")
 _OVERLAP = 16
+REBUILT = 64 * MIB
+"""A larger file without an end is not rebuilt: that takes its bytes in memory, twice."""
+_OBJECT = re.compile(rb"\b(\d{1,7})\s{1,3}\d{1,5}\s{1,3}obj\b")
+_PAGE = re.compile(rb"\b(\d{1,7})\s{1,3}0\s{1,3}obj\s{0,3}<<(?:(?!endobj)[^\0]){0,1500}?/Type\s{0,3}/Page\b(?!s)")
+_PAGES, _NUMBERS = 100_000, 4_000_000
 
 
 class Raw(NamedTuple):
@@ -55,6 +60,28 @@ def scan(stream: Stream) -> Raw:
     linear = b"/Linearized" in stream.head[:1024] and ends > 1
     packets = (_packet(stream, start) for start in starts[:PACKETS])
     return Raw(ends - linear, tuple(packet for packet in packets if packet), encryption)
+
+
+def rebuilt(stream: Stream) -> bytes:
+    """The file with a new end, made of the page objects that are there; empty where there are none.
+
+    A transfer that broke off has lost the tables and often the page tree, which stand last; the pages
+    themselves are whole objects, and PDFium finds objects without a table once there is a catalogue.
+    """
+    if stream.size > REBUILT:
+        return b""
+    data = stream.at(0, stream.size)
+    pages = [match[1] for match in _PAGE.finditer(data)][:_PAGES]
+    if not pages:
+        return b""
+    kids = b" ".join(number + b" 0 R" for number in pages)
+    number = max(int(each) for each in _OBJECT.findall(data)) + 1
+    if number >= _NUMBERS:
+        return b""
+    tree = b"%d 0 obj\n<</Type/Pages/Count %d/Kids[%s]>>\nendobj\n" % (number, len(pages), kids)
+    root = b"%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (number + 1, number)
+    end = b"trailer\n<</Size %d/Root %d 0 R>>\nstartxref\n0\n%%%%EOF\n" % (number + 2, number + 1)
+    return data + b"\nendstream\nendobj\n" + tree + root + end
 
 
 def _packet(stream: Stream, start: int) -> bytes:

@@ -43,15 +43,18 @@ def load_pdfium() -> Any:
 
 
 @contextmanager
-def open_document(pdfium: Any, stream: Stream, password: bytes | None = None) -> Iterator[Any]:
+def open_document(pdfium: Any, stream: Stream, password: bytes | None = None, data: bytes = b"") -> Iterator[Any]:
     """The document's handle.
+
+    Args:
+        data: read instead of the stream, where it is not empty.
 
     Raises:
         WrongPasswordError: the password is not this one.
         EvidenceError: nothing of it can be loaded.
     """
-    if stream.size <= IN_MEMORY:
-        data = stream.at(0, stream.size)
+    if data or stream.size <= IN_MEMORY:
+        data = data or stream.at(0, stream.size)
         document = pdfium.FPDF_LoadMemDocument64(data, len(data), password)
         with _opened(pdfium, document):
             yield document

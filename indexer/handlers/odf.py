@@ -106,7 +106,7 @@ class Odf(Handler):
         if methods := dict.fromkeys(encrypted.values()):
             for method in methods:
                 yield Field("encryption.method", method)
-            yield Problem("encrypted", f"{len(encrypted)} parts are encrypted", resolution="the rest was read")
+            yield Problem("encrypted", f"encrypted parts: {len(encrypted)}", resolution="the rest was read")
         walkers = [walker]
         for name in ("meta.xml", "content.xml", "styles.xml"):
             if name not in encrypted:

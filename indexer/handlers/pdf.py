@@ -19,7 +19,7 @@ from typing import Any
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers._parts import DATA, XmlReader
-from indexer.handlers._pdf_raw import Raw, scan
+from indexer.handlers._pdf_raw import Raw, rebuilt, scan
 from indexer.handlers._pdfium import (
     WrongPasswordError,
     attachment_file,
@@ -40,6 +40,7 @@ _INFO = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer")
 _DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*([Zz]|[+-]\d\d'?\d{0,2})?")
 _HEADER = re.compile(rb"%PDF-[1-9]\.\d")
 _BREAK = re.compile(r"[\x02\ufffe](?:\r\n|\n)?")
+_NOTHING = b"\xef\xbb\xbf \t\r\n"
 _FAILURES = 1_000
 _OUTLINE = 100_000
 _POPUP, _WIDGET, _URI, _LAUNCH, _REMOTE = 16, 20, 3, 4, 2
@@ -70,17 +71,19 @@ class Pdf(Handler):
         **XMP_FIELDS,
     }
     reads = "text by page, annotations, form fields, outline, scripts; properties, XMP, links, embedded files"
+    rank = 70
     container = True
 
     def claims(self, stream: Stream) -> str | None:
-        """A header in the first 1,024 bytes; where something stands before it, no text that speaks of PDF."""
+        """A header in the first 1,024 bytes; where anything stands before it, the end must be a PDF's too.
+
+        Otherwise a text that speaks of PDF, or an archive whose first member is one, would be taken.
+        """
         head = stream.head[:1024]
         at = head.find(b"%PDF-")
         if at < 0 or not _HEADER.match(head, at):
             return None
-        before = head[:at]
-        plain = before.strip() and not any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in before)
-        if plain and b"endobj" not in stream.head and b"startxref" not in stream.at(max(0, stream.size - 1024), 1024):
+        if head[:at].strip(_NOTHING) and b"startxref" not in stream.at(max(0, stream.size - 1024), 1024):
             return None
         return self.media_types[0]
 
@@ -96,6 +99,8 @@ class Pdf(Handler):
                     yield from _read_document(pdfium, document, raw)
             except WrongPasswordError:
                 continue
+            except EvidenceError as error:
+                yield from _read_rebuilt(pdfium, stream, raw, error)
             yield from _read_raw(raw)
             return
         yield Field("pdf.encrypted", True)
@@ -104,6 +109,25 @@ class Pdf(Handler):
         if raw.encryption:
             yield Field("encryption.method", raw.encryption)
         raise EvidenceError("encrypted", f"a password is needed; {tried} tried" if tried else "a password is needed")
+
+
+def _read_rebuilt(pdfium: Any, stream: Stream, raw: Raw, error: EvidenceError) -> Iterator[Fact]:
+    """What the page objects give where there is no page tree; the trouble stays on the item.
+
+    Raises:
+        EvidenceError: the same, where nothing could be rebuilt.
+    """
+    data = rebuilt(stream) if error.cause == "corrupt" else b""
+    if not data:
+        yield from _read_raw(raw)
+        raise error
+    try:
+        with open_document(pdfium, stream, data=data) as document:
+            yield Problem(error.cause, error.message, resolution="rebuilt from its page objects")
+            yield from _read_document(pdfium, document, raw)
+    except (WrongPasswordError, EvidenceError):
+        yield from _read_raw(raw)
+        raise error from None
 
 
 def _candidates(stream: Stream) -> Iterator[Password | None]:

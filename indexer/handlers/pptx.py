@@ -103,30 +103,26 @@ def _read_slide(package: Package, part: str, number: int, authors: dict[str, str
 
 
 def _read_comments(package: Package, part: str, number: int, authors: dict[str, str]) -> Iterator[Fact]:
-    """Comments of both kinds: the older hold plain text, the newer paragraphs and replies."""
+    """Comments of both kinds: the older hold plain text, the newer paragraphs, and replies inside of them."""
     count = 0
-    locator, text = "", []
+    open_ones: list[tuple[str, list[str]]] = []
     in_text = False
     for kind, tag, attributes in package.events(part):
         if kind == DATA:
-            if in_text:
-                text.append(tag)
+            if in_text and open_ones:
+                open_ones[-1][1].append(tag)
         elif kind == START:
             in_text = tag in ("p:text", "a:t")
             if tag in _COMMENTS:
-                if body := "".join(text).strip():
-                    yield Text(body, locator)
                 count += 1
                 author = authors.get(attributes.get("authorId", ""), "")
-                locator = f"slide {number} comment {count}" + f" ({author})" * bool(author)
-                text = []
+                open_ones.append((f"slide {number} comment {count}" + f" ({author})" * bool(author), []))
                 when = attributes.get("dt", attributes.get("created", ""))
                 yield from changed_at("commented", when, "office.comment")
         elif kind == END:
             in_text = False
-            if tag == "a:p":
-                text.append("\n")
-            elif tag in _COMMENTS:
-                if body := "".join(text).strip():
-                    yield Text(body, locator)
-                text = []
+            if tag == "a:p" and open_ones:
+                open_ones[-1][1].append("\n")
+            elif tag in _COMMENTS and open_ones:
+                locator, text = open_ones.pop()
+                yield Text("".join(text).strip(), locator)

@@ -199,7 +199,7 @@ class _Book:
                     text.append(tag)
             elif kind == START:
                 if tag == "x:row":
-                    row = _integer(attributes.get("r", "")) or row + 1
+                    row = max(_integer(attributes.get("r", "")), 0) or row + 1
                     cell, cells, shown = _Cell(), [], []
                 elif tag == "x:c":
                     place = position(attributes.get("r", ""))
