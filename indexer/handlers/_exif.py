@@ -10,12 +10,13 @@ Limits: maker notes as far as exifread names their tags; unknown tags only where
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 from indexer.errors import EvidenceError
 from indexer.handlers._ifd import RATIOS, SIZES, Directory, Ifds, decode_numbers
@@ -185,12 +186,9 @@ def _tags(ifds: Ifds) -> tuple[list[Tag], list[Problem]]:
     """Every tag in the order of the file, and what went wrong."""
     if ifds.big:
         return _walk_tags(ifds)
-    try:
-        from exifread.core.exif_header import ExifHeader
-    except ImportError as error:
-        raise EvidenceError("missing-library", "exifread is not installed: pip install exifread") from error
+    reader = _library("core.exif_header").ExifHeader
     logging.getLogger("exifread").disabled = True
-    header = ExifHeader(cast(BinaryIO, _Metered(ifds.at)), "I" if ifds.order == "<" else "M", 0, 0, False)
+    header = reader(_Metered(ifds.at), "I" if ifds.order == "<" else "M", 0, 0, False)
     problems: list[Problem] = []
 
     def follow(step: Callable[[], None]) -> None:
@@ -234,13 +232,12 @@ def _converted(key: str, tag: Any, ifds: Ifds) -> Tag:
 
 def _walk_tags(ifds: Ifds) -> tuple[list[Tag], list[Problem]]:
     """The same without exifread's reader: its names, our walk."""
-    from exifread.tags.exif import EXIF_TAGS, GPS_TAGS
-
+    tables = _library("tags.exif")
     found: list[Tag] = []
     try:
         image = ifds.directory(ifds.first)
-        found += _named(ifds, image, "Image", EXIF_TAGS)
-        for link, group, names in ((0x8769, "EXIF", EXIF_TAGS), (0x8825, "GPS", GPS_TAGS)):
+        found += _named(ifds, image, "Image", tables.EXIF_TAGS)
+        for link, group, names in ((0x8769, "EXIF", tables.EXIF_TAGS), (0x8825, "GPS", tables.GPS_TAGS)):
             if start := ifds.number(image, link):
                 found += _named(ifds, ifds.directory(start), group, names)
     except EvidenceError as error:
@@ -248,12 +245,11 @@ def _walk_tags(ifds: Ifds) -> tuple[list[Tag], list[Problem]]:
     return found, []
 
 
-def in_words(tag: int, value: int) -> str:
-    """What a value of an enumerated tag means, or the number."""
-    from exifread.tags.exif import EXIF_TAGS
-
-    table = EXIF_TAGS[tag][1]
-    return str(table.get(value, value)) if isinstance(table, dict) else str(value)
+def _library(module: str) -> Any:
+    try:
+        return importlib.import_module(f"exifread.{module}")
+    except ImportError as error:
+        raise EvidenceError("missing-library", "exifread is not installed: pip install exifread") from error
 
 
 def _named(ifds: Ifds, directory: Directory, group: str, names: dict[int, Any]) -> Iterator[Tag]:
@@ -293,7 +289,9 @@ def _value(tag: Tag, order: str, codec: str) -> Scalar | None:
         parts = [read_text(part, codec) for part in tag.raw.split(b"\0")]
         return "; ".join(filter(None, parts)) if tag.name == "Copyright" else parts[0]
     if tag.group == "MakerNote":
-        return tag.printed[:FIELD_CHARS].strip() if not tag.name.startswith("Tag 0x") else None
+        return (
+            tag.printed[:FIELD_CHARS].strip() if tag.name != "Unknown" and not tag.name.startswith("Tag 0x") else None
+        )
     if tag.name.startswith("Tag 0x"):
         return None
     if tag.printed:

@@ -61,7 +61,6 @@ class Tiff(Handler):
         **_exif.FIELDS,
         **_xmp.FIELDS,
         **_iptc.FIELDS,
-        "tiff.compression": "how the pixels of the first page are packed",
         "tiff.big": "whether offsets have 64 bits (BigTIFF)",
     }
     reads = "dimensions, pages, EXIF, XMP, IPTC, previews of raw pictures"
@@ -96,7 +95,10 @@ class Tiff(Handler):
         yield from _shape(ifds, _main(ifds, [first, *subs]), _frames(ifds, pages))
         if ifds.big:
             yield Field("tiff.big", True)
-        yield from _exif.read_exif(ifds)
+        try:
+            yield from _exif.read_exif(ifds)
+        except EvidenceError as error:
+            yield error.problem("")
         blocks = _picture.Blocks()
         for tag, reader in _READERS.items():
             for entry in dict.fromkeys(page.entries[tag] for page in pages[:READ_PAGES] if tag in page.entries):
@@ -177,8 +179,6 @@ def _shape(ifds: Ifds, page: Directory, frames: int) -> Iterator[Fact]:
         yield from _picture.shape(width, height, mode, bits, frames)
     else:
         yield Problem("corrupt", "no width and height in the first directory: the dimensions are not known")
-    packing = ifds.number(page, 259, 1)
-    yield Field("tiff.compression", _exif.in_words(259, packing))
     across, unit = ifds.numbers(page, 282, 1), ifds.number(page, 296, 2)
     if across and unit in (2, 3):
         yield Field("picture.dpi", round(across[0] * (2.54 if unit == 3 else 1.0), 2))

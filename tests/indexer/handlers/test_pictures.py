@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import time
 import warnings
 import zlib
@@ -341,6 +342,17 @@ def test_no_more_blocks_are_read_than_a_picture_can_need() -> None:
 def test_an_attribute_keeps_the_prefix_of_its_namespace() -> None:
     packet = parts.XMP.replace(b'xmp:CreatorTool="', b'k:state="retake" xmp:CreatorTool="')
     assert Field("xmp.k.state", "retake") in list(_xmp.read_xmp(packet))
+
+
+@pytest.mark.parametrize("sample", ["jpeg/everything/input.jpg", "tiff/two-pages/input.tif"])
+def test_without_exifread_all_else_is_read(sample: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "exifread" or name.startswith("exifread.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "exifread", None)
+    root = crawl((FIXTURES / sample).read_bytes())[0]
+    assert {problem.cause for problem in root.problems} == {"missing-library"}
+    assert fields(root)["picture.width"]
+    assert fields(root)["xmp.dc.title"] == "カット十二 セル修正"
 
 
 def test_members_are_exactly_the_bytes_in_the_file() -> None:
