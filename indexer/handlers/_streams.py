@@ -211,7 +211,7 @@ class Unpacking:
             yield chunk
             if hungry and not data and not chunk and not decoder.eof:
                 self.end = offset
-                raise EvidenceError("truncated", f"the stream breaks off after {made} bytes of content")
+                raise EvidenceError("truncated", f"the stream breaks off, {made} bytes into its last frame")
         self.end = offset - len(decoder.unused_data or b"")
 
 

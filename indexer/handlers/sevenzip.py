@@ -52,6 +52,7 @@ ONLY_HERE = frozenset({"ZSTD", "Brotli"})
 MOST_TARGET = 4096
 PIECE, SMALL_PIECE = 16 * 1024, 1024
 """Packed bytes given to py7zr at a time: its ZSTD decoder ignores how much output it is asked for."""
+CIPHER_BLOCK = 16
 OUTPUT = 4 * MIB
 
 
@@ -204,7 +205,7 @@ class _Tap:
         while self.position < end:
             if not self._rest:
                 try:
-                    self._rest = memoryview(next(self._chunks, b""))
+                    self._rest = memoryview(next((chunk for chunk in self._chunks if chunk), b""))
                 except EvidenceError as error:
                     self._error = error
                 if not self._rest:
@@ -310,44 +311,68 @@ def _offsets(directory: Directory) -> dict[int, int]:
 
 
 class _Feed:
-    """The packed bytes of a block, a small piece at a time."""
+    """The packed bytes of a block, a small piece at a time, a tiny one from `tiny_from` on."""
 
-    def __init__(self, stream: Stream, folder: Folder) -> None:
+    def __init__(self, stream: Stream, folder: Folder, tiny_from: int | None = None) -> None:
         self._stream = stream
-        self._at = folder.offset
+        self.at = folder.offset
         self._end = folder.offset + folder.packed
         self._piece = SMALL_PIECE if "ZSTD" in folder.methods else PIECE
-        self.ended = False
+        self._tiny_from = self._end if tiny_from is None else tiny_from
+        self.last = self.at
 
     def read(self, size: int) -> bytes:
-        data = self._stream.at(self._at, min(size, self._piece, self._end - self._at))
-        self._at += len(data)
-        self.ended = not data
+        piece = self._piece if self.at < self._tiny_from else CIPHER_BLOCK
+        data = self._stream.at(self.at, min(size, piece, self._end - self.at))
+        self.last = self.at
+        self.at += len(data)
         return data
 
 
 def _decode(stream: Stream, folder: Folder, password: str | None) -> Generator[bytes, None, None]:
-    """A whole block by py7zr's decoders."""
+    """A whole block by py7zr's decoders, down to the last good byte.
+
+    A decoder that raises keeps what it had decoded in that call to itself, so a second one is fed the
+    same, and the last piece in crumbs. Not where nothing came at all from an encrypted block: that is
+    a wrong password, and its key costs too much to derive twice.
+    """
+    feed = _Feed(stream, folder)
+    delivered = 0
+    try:
+        for chunk in _pump(feed, folder, password):
+            delivered += len(chunk)
+            yield chunk
+    except parse_errors() as error:
+        if delivered or not folder.encrypted:
+            rest, known = bytearray(), delivered
+            with suppress(EvidenceError, *parse_errors()):
+                for chunk in _pump(_Feed(stream, folder, feed.last), folder, password):
+                    rest += chunk[known:]
+                    known = max(0, known - len(chunk))
+            yield bytes(rest)
+        raise EvidenceError("corrupt", f"{' '.join(reversed(folder.methods))}: the data do not decode") from error
+
+
+def _pump(feed: _Feed, folder: Folder, password: str | None) -> Iterator[bytes]:
     from py7zr.compressor import SevenZipDecompressor
     from py7zr.exceptions import PasswordRequired, UnsupportedCompressionMethodError
 
-    feed = _Feed(stream, folder)
     left = folder.unpacksizes[-1] if folder.unpacksizes else 0
     try:
         decoder = SevenZipDecompressor(folder.coders, folder.packed, folder.unpacksizes, None, password)
         while left > 0:
+            before = feed.at
             chunk = decoder.decompress(feed, min(left, OUTPUT))
-            if not chunk and feed.ended:
+            if not chunk and feed.at == before:
                 raise EvidenceError("truncated", f"the packed data end {left} bytes too early")
             left -= len(chunk)
-            if chunk:
-                yield bytes(chunk)
+            yield bytes(chunk)
     except PasswordRequired as error:
         raise EvidenceError("encrypted", "AES-256: no password fits") from error
     except UnsupportedCompressionMethodError as error:
-        raise EvidenceError("unsupported", f"{' '.join(folder.methods)}: {str(error.message)[:200]}") from error
-    except parse_errors() as error:
-        raise EvidenceError("corrupt", f"{' '.join(folder.methods)}: the data do not decode") from error
+        raise EvidenceError(
+            "unsupported", f"{' '.join(reversed(folder.methods))}: {str(error.message)[:200]}"
+        ) from error
 
 
 def _child(entry: Entry, members: _Members) -> Child:
