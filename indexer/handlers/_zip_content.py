@@ -215,12 +215,12 @@ def unlock_aes(stream: Stream, member: Member, spelled: bytes) -> tuple[WinzipAe
 
 
 def _is_slow(member: Member, key: Key | None) -> bool:
-    """Whether 7-Zip should decrypt; it takes only plain ASCII the same way everywhere."""
+    """Whether 7-Zip should decrypt; it takes the bytes of the password as they are."""
     if key is None or member.encryption != "ZipCrypto" or member.missing:
         return False
     if not SLOW < member.end - member.start < FULL32:
         return False
-    return key.spelled.isascii() and b"\0" not in key.spelled and member.method in (STORED, DEFLATED)
+    return b"\0" not in key.spelled and member.method in (STORED, DEFLATED)
 
 
 def by_sevenzip(stream: Stream, member: Member, key: Key | None) -> Iterator[bytes]:
@@ -229,34 +229,35 @@ def by_sevenzip(stream: Stream, member: Member, key: Key | None) -> Iterator[byt
     Raises:
         EvidenceError: missing-library; corrupt, where 7-Zip says so after its output.
     """
-    if member.encryption and key is None:
-        raise EvidenceError("encrypted", f"{member.encryption}: no password fits")
     if member.end - member.start >= FULL32:
         raise EvidenceError("unsupported", f"{method_name(member.method)}: more than 4 GiB")
-    program = _sevenzip(member.method)
+    program = os.fsencode(_sevenzip(member.method))
+    sealed = _is_slow(member, key)
+    password = key.spelled if key and sealed else b""
     with tempfile.TemporaryFile(dir=stream.scratch) as file:
-        # implode and the old cipher look at flags; sizes stand in the headers
-        time = member.header.time if member.header.flags & STREAMED else 0
-        flags = member.header.flags & (0x7 | STREAMED)
-        packed, crc = member.end - member.start, member.crc or 0
-        size = min(member.size or 0, FULL32 - 1)
-        shared = (flags, member.method, time, 0x21, crc, packed, size, 1)
-        file.write(LOCAL_LAYOUT.pack(b"PK\x03\x04", 20, *shared, 0) + b"m")
-        for piece in raw_pieces(stream, member.start, member.end):
+        # sizes stand in the headers; the flags say how implode packed, and which byte checks the password
+        flags = member.header.flags & (0x6 | STREAMED) | sealed
+        head = LOCAL_LAYOUT.size + 1
+        file.seek(head)
+        for piece in raw_pieces(stream, member.start, member.end) if sealed else packed_pieces(stream, member, key):
             file.write(piece)
+        packed, size, crc = file.tell() - head, min(member.size or 0, FULL32 - 1), member.crc or 0
+        shared = (flags, member.method, member.header.time, 0x21, crc, packed, size, 1)
         if flags & STREAMED:
             file.write(struct.pack("<4s3L", b"PK\x07\x08", crc, packed, size))
         central = file.tell()
         file.write(CENTRAL_LAYOUT.pack(b"PK\x01\x02", 20, 20, *shared, 0, 0, 0, 0, 0, 0) + b"m")
         file.write(END_LAYOUT.pack(b"PK\x05\x06", 0, 0, 1, 1, file.tell() - central, central, 0))
+        file.seek(0)
+        file.write(LOCAL_LAYOUT.pack(b"PK\x03\x04", 20, *shared, 0) + b"m")
         file.flush()
-        password = key.spelled.decode("ascii", "surrogateescape") if key else ""
+        number = file.fileno()
         process = subprocess.Popen(  # noqa: S603 - an argument list of our own
-            [program, "x", "-so", "-y", "-tzip", "-mmt1", f"-p{password}", "--", f"/proc/self/fd/{file.fileno()}"],
+            [program, b"x", b"-so", b"-y", b"-tzip", b"-mmt1", b"-p" + password, b"--", b"/proc/self/fd/%d" % number],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=[file.fileno()],
+            pass_fds=[number],
             start_new_session=True,
             env={"LC_ALL": "C.UTF-8"},
         )
