@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from indexer.handlers._markup import CLOSE, COMMENT, OPEN, TEXT, attributes, plain, tokens
-from indexer.model import Child, Field
+from indexer.model import Child, Fact, Field, Text
 
+RUN = 1 << 20
+"""Characters of source after which a large page gives what it has so far."""
 _RAW = frozenset({"script", "style", "title", "textarea", "xmp", "noframes"})
 _SILENT = frozenset({"script", "style", "title"})
 _INLINE_NAMES = (
@@ -31,6 +33,7 @@ _LINKS = frozenset(
     {"href", "src", "action", "formaction", "data", "poster", "cite", "background", "longdesc", "xlink:href"}
 )
 _WORDS = frozenset({"alt", "title", "placeholder", "aria-label", "label", "summary"})
+_EDGES = (["\n"], ["\t"])
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _BREAKS = re.compile(r"[ \t]*\n[ \t\n]*")
 _DATA_URI = re.compile(r"data:([\w.+/-]{0,100}+)(?:;[\w.+=-]{1,100}+)*?;base64,([A-Za-z0-9+/=_%\s-]++)")
@@ -49,17 +52,18 @@ _SUFFIXES = {
 
 @dataclass
 class Page:
-    """What one page says; lists keep the order of the page."""
+    """What one page says, in its own order; `files` holds the type and the base64 of `data:` addresses."""
 
     title: str = ""
     language: str = ""
     saved_from: str = ""
     meta: list[tuple[str, str]] = field(default_factory=list)
-    body: str = ""
     words: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
     links: dict[str, None] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
+    chars: int = 0
 
     def fields(self) -> Iterator[Field]:
         """The title, the language and the meta elements."""
@@ -72,10 +76,25 @@ class Page:
         for name, content in self.meta:
             yield Field(f"html.meta.{name}", content)
 
+    def take(self, prefix: str = "") -> Iterator[Fact]:
+        """What stands beside the text, each kind as one text or member, which is then forgotten."""
+        yield Text("\n".join(self.words), f"{prefix}attributes")
+        yield Text("\n".join(self.inputs), f"{prefix}form")
+        yield Text("\n".join(self.comments), f"{prefix}comment")
+        yield Text("\n".join(self.links), f"{prefix}links")
+        for kind, payload in self.files:
+            yield _embedded(kind, payload)
+        for held in (self.words, self.inputs, self.comments, self.links, self.files):
+            held.clear()
+        self.chars = 0
 
-def read_page(pieces: Iterable[str]) -> Page:
-    """The page that a text, in pieces cut anywhere, makes."""
-    page = Page()
+
+def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
+    """The text of a page in reading order, in runs; `page` gathers the rest and is whole at the end.
+
+    Args:
+        pieces: the page's source, cut anywhere.
+    """
     out: list[str] = []
     title: list[str] = []
     silent = ""
@@ -85,10 +104,11 @@ def read_page(pieces: Iterable[str]) -> Page:
             if silent:
                 if silent == "title":
                     title.append(plain(value))
-            elif pre:
-                out.append(plain(value))
+                elif "data:" in value:
+                    _find_files(page, value)
             else:
-                out.append(plain(_SPACE.sub(" ", value)))
+                out.append(plain(value if pre else _SPACE.sub(" ", value)))
+                page.chars += len(value)
         elif kind == OPEN:
             if name in _SILENT:
                 silent = name
@@ -97,6 +117,7 @@ def read_page(pieces: Iterable[str]) -> Page:
                 pre += name == "pre"
             if value and value != "/":
                 _read_tag(page, name, value)
+                page.chars += len(value)
         elif kind == CLOSE:
             if name == silent:
                 silent = ""
@@ -105,21 +126,27 @@ def read_page(pieces: Iterable[str]) -> Page:
                 pre -= name == "pre" and pre > 0
         elif kind == COMMENT and value.strip():
             page.comments.append(value.strip())
+            page.chars += len(value)
             if found := _SAVED_FROM.match(value):
                 page.saved_from = found[1]
+        if page.chars > RUN and (out[-1:] in _EDGES or page.chars > 8 * RUN):
+            yield _BREAKS.sub("\n", "".join(out)).strip()
+            out = []
+            page.chars = 0
     page.title = _SPACE.sub(" ", "".join(title)).strip()
-    page.body = _BREAKS.sub("\n", "".join(out)).strip()
-    return page
+    yield _BREAKS.sub("\n", "".join(out)).strip()
 
 
 def _read_tag(page: Page, name: str, text: str) -> None:
+    if "data:" in text:
+        _find_files(page, text)
     held = attributes(text)
     for key, value in held:
         value = value.strip()
         if not value:
             continue
         if key in _LINKS:
-            if not value[:5].lower().startswith("data:"):
+            if value[:5].lower() != "data:":
                 page.links.setdefault(value)
         elif key in _WORDS:
             page.words.append(value)
@@ -136,14 +163,15 @@ def _read_tag(page: Page, name: str, text: str) -> None:
             page.inputs.append(f"{named.get('name') or named.get('id') or name}: {named['value']}")
 
 
-def embedded_files(text: str) -> Iterator[Child]:
-    """The files that `data:` addresses hold in base64, each as a member."""
-    for number, found in enumerate(_DATA_URI.finditer(text), 1):
-        kind = found[1].lower()
-        name = f"embedded {number}{_SUFFIXES.get(kind, '.bin')}"
-        fields = (Field("html.embedded_type", kind),) if kind else ()
-        payload = found[2]
-        yield Child(name, name.encode(), lambda payload=payload: _decoded(payload), fields=fields)  # type: ignore[misc]
+def _find_files(page: Page, text: str) -> None:
+    page.files += ((found[1].lower(), found[2]) for found in _DATA_URI.finditer(text))
+
+
+def _embedded(kind: str, payload: str) -> Child:
+    """A file that a `data:` address holds; files of one type are told apart by their order."""
+    name = f"embedded{_SUFFIXES.get(kind, '')}"
+    fields = (Field("html.embedded_type", kind),) if kind else ()
+    return Child(name, name.encode(), lambda: _decoded(payload), fields=fields)
 
 
 def _decoded(payload: str) -> BinaryIO:

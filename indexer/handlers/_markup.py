@@ -16,7 +16,7 @@ from html import unescape
 
 TEXT, OPEN, CLOSE, COMMENT, DECLARATION = "text", "open", "close", "comment", "declaration"
 
-CARRY = 4 << 20
+CARRY = 64 << 20
 """Characters that one unfinished tag or comment may wait for its end; a longer one is read as text."""
 
 _NAME = r"[A-Za-z_:\u0080-\U0010ffff][^\s/<>\"'=]*+"

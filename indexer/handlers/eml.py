@@ -11,12 +11,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from functools import partial
+from typing import BinaryIO, ClassVar
 
 from indexer.encodings import decode, detect
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers._html import embedded_files, read_page
+from indexer.handlers._html import Page, read_page
 from indexer.handlers._mail import (
     FIELDS,
     KNOWN,
@@ -111,7 +112,7 @@ class Eml(Handler):
             yield Problem("truncated", message, resolution="read to the end")
         if end < stream.size:
             rest = Part("", "part", end, stream.size)
-            yield Child("properties.plist", b"properties.plist", lambda: open_part(stream, rest))
+            yield Child("properties.plist", b"properties.plist", partial(open_part, stream, rest))
 
 
 def _is_mail(head: bytes) -> bool:
@@ -192,21 +193,20 @@ def _read_body(stream: Stream, part: Part, locator: str, charset: str) -> Iterat
         message = f"part {part.number}: {text.lossy} bytes are not {text.codec}"
         yield Problem("lossy-text", message, resolution="shown as U+FFFD")
     if part.kind == "text/html":
-        page = read_page([text.text])
-        yield Text(page.body, locator)
-        yield Text("\n".join([page.title, *page.words, *page.inputs]).strip(), f"{locator} attributes")
-        yield Text("\n".join(page.comments), f"{locator} comment")
-        yield Text("\n".join(page.links), f"{locator} links")
-        yield from embedded_files(text.text)
+        page = Page()
+        body = "\n".join(read_page([text.text], page))
+        yield Text(body, locator)
+        yield Text(page.title, f"{locator} title")
+        yield from page.take(f"{locator} ")
     else:
         yield Text(text.text.replace("\r\n", "\n"), locator)
         yield from _armoured(text.text)
     for found in held:
         name = decode(found[1].strip())
-        yield Child(name.text, found[1].strip(), lambda body=found[2]: _opened(body))  # type: ignore[misc]
+        yield Child(name.text, found[1].strip(), partial(_opened, found[2]))
 
 
-def _opened(body: bytes) -> io.BytesIO:
+def _opened(body: bytes) -> BinaryIO:
     return io.BytesIO(from_uu_lines(body))
 
 
@@ -240,7 +240,7 @@ def _attached(stream: Stream, part: Part, charset: str) -> Iterator[Fact]:
     yield Child(
         name,
         raw,
-        lambda: open_part(stream, part),
+        partial(open_part, stream, part),
         tuple(_disposition_times(held)),
         tuple(fields),
         tuple(problems),

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import BinaryIO, ClassVar, cast
 
-from indexer.encodings import decode
+from indexer.encodings import TextReader
 from indexer.handler import Handler, Stream
-from indexer.handlers._html import embedded_files, read_page
+from indexer.handlers._html import Page, read_page
 from indexer.model import Fact, Field, Problem, Text
 
-MOST = 128 << 20
-"""Bytes of one page that are read; larger pages are generated, and their end repeats their start."""
-PIECE = 4 << 20
 _CHARSET = re.compile(rb"<meta\s[^>]{0,400}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
-_XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{2,40})")
 _LEAD = re.compile(rb"(?:\s++|<!--.{0,4000}?-->|<\?[^>]{0,400}>)*+", re.DOTALL)
 _START = re.compile(
     rb"<(?:!doctype\s+html|(?:html|head|title|body|meta|link|style|script|table|div|center|font|frameset|h[1-6]|"
@@ -60,22 +56,22 @@ class Html(Handler):
         return "text/html"
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        data = stream.at(0, MOST)
-        if stream.size > MOST:
-            yield Problem("limit", f"a page of {stream.size} bytes; {MOST} are read", resolution="cut there")
-        declared = _XML_ENCODING.match(data) or _CHARSET.search(data, 0, 16384)
-        decoded = decode(data, declared[1].decode("ascii") if declared else "")
-        yield Field("html.encoding", decoded.codec)
-        if decoded.lossy:
-            yield Problem("lossy-text", f"bytes that are not {decoded.codec}", resolution="shown as U+FFFD")
-        text = decoded.text
-        page = read_page(text[at : at + PIECE] for at in range(0, len(text), PIECE))
+        stream.seek(0)
+        declared = _CHARSET.search(stream.head)
+        reader = TextReader(cast(BinaryIO, stream), declared[1].decode("ascii") if declared else "")
+        page = Page()
+        waiting = None
+        for run in read_page(reader, page):
+            if waiting is not None:
+                yield Text(waiting, "text")
+                yield from page.take()
+            waiting = run
         yield from page.fields()
+        yield Field("html.encoding", reader.detection.codec)
         yield Text(page.title, "title")
         yield Text("\n".join(content for _, content in page.meta), "meta")
-        yield Text(page.body, "text")
-        yield Text("\n".join(page.words), "attributes")
-        yield Text("\n".join(page.inputs), "form")
-        yield Text("\n".join(page.comments), "comment")
-        yield Text("\n".join(page.links), "links")
-        yield from embedded_files(text)
+        yield Text(waiting or "", "text")
+        yield from page.take()
+        if reader.lossy:
+            message = f"{reader.lossy} bytes are not {reader.detection.codec}"
+            yield Problem("lossy-text", message, resolution="shown as U+FFFD")

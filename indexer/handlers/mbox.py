@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from indexer.encodings import decode
@@ -70,7 +71,7 @@ class Mbox(Handler):
             yield Child(
                 str(number),
                 str(number).encode(),
-                lambda part=part: open_part(stream, part),  # type: ignore[misc]
+                partial(open_part, stream, part),
                 tuple(_envelope_time(message.envelope)),
                 (Field("mbox.envelope", envelope),),
             )

@@ -32,7 +32,7 @@ STEPS = 20_000
 """Steps of SQLite's machine between two looks at the clock, which counts steps: the same everywhere."""
 MOST_STEPS = 200_000_000
 """Steps until the next row comes, or the query is stopped: seconds of work; one row takes a few dozen."""
-PROBES = 2_000
+PROBES = 500
 """Keys tried behind a damaged page, further and further apart."""
 _ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _VIRTUAL_COLUMN = 2
@@ -70,7 +70,10 @@ class Sqlite(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield from _header(stream)
         with _opened(stream) as connection:
-            entries = _schema(connection)
+            trouble: list[str] = []
+            entries = _schema(connection, trouble)
+            if trouble:
+                yield Problem("corrupt", f"schema: {trouble[0]}", resolution=f"{len(entries)} entries read")
             statements = [sql for _, _, _, sql in entries if sql]
             yield Text(";\n\n".join(statements), "schema")
             tables = []
@@ -85,7 +88,7 @@ class Sqlite(Handler):
                 if kind == "table" and not root and not sql:
                     yield Problem("corrupt", f"table {name}: the schema has no page for it")
             for name in tables:
-                yield from _read_table(connection, name)
+                yield from _read_table(connection, name, stream.size)
 
 
 def _header(stream: Stream) -> Iterator[Fact]:
@@ -132,7 +135,7 @@ def _opened(stream: Stream) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True, isolation_level=None)
     with closing(connection):
         connection.text_factory = _Raw
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(LONGEST, max(stream.size, 1 << 16)))
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         try:
             for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "writable_schema=ON"):
@@ -151,15 +154,20 @@ def _authorize(action: int, first: str | None, _second: str | None, _database: s
     return sqlite3.SQLITE_OK if action == sqlite3.SQLITE_PRAGMA and first == "table_xinfo" else sqlite3.SQLITE_DENY
 
 
-def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, int, str]]:
-    """Type, name, root page and SQL of every entry; as far as they can be read."""
+def _schema(connection: sqlite3.Connection, trouble: list[str]) -> list[tuple[str, str, int, str]]:
+    """Type, name, root page and SQL of every entry, as far as they can be read.
+
+    Raises:
+        EvidenceError: `corrupt`, where none can be.
+    """
     entries = []
     try:
         for kind, name, root, sql in connection.execute("SELECT type, name, rootpage, sql FROM sqlite_schema"):
             entries.append((_text(kind), _text(name), root if isinstance(root, int) else 0, _text(sql)))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         if not entries:
             raise EvidenceError("corrupt", f"the schema cannot be read: {error}") from error
+        trouble.append(str(error))
     return entries
 
 
@@ -204,10 +212,10 @@ def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _read_table(connection: sqlite3.Connection, name: str) -> Iterator[Fact]:
+def _read_table(connection: sqlite3.Connection, name: str, size: int) -> Iterator[Fact]:
     try:
         table = _describe(connection, name)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         yield Problem("corrupt", f"table {name}: {error}", resolution="not read")
         return
     done = 0
@@ -217,6 +225,9 @@ def _read_table(connection: sqlite3.Connection, name: str) -> Iterator[Fact]:
         yield from _show(table, rows, done)
         done += len(rows)
         last = rows[-1].key
+        if done > size:
+            trouble.append("more rows than the file has bytes")
+            break
     if trouble:
         if table.key:
             for rows in _salvage(connection, table, last):
@@ -263,6 +274,8 @@ def _salvage(connection: sqlite3.Connection, table: _Table, last: int | None) ->
         trouble: list[str] = []
         between = table.query(f"WHERE {table.key} >= {start} AND {table.key} < {low}")
         for rows in _groups(connection, between, trouble):
+            if (rows[0].key or 0) < start:
+                return
             yield rows
             start, step = rows[-1].key or start, 0
         if not trouble:
@@ -272,9 +285,14 @@ def _salvage(connection: sqlite3.Connection, table: _Table, last: int | None) ->
 def _groups(
     connection: sqlite3.Connection, query: str, trouble: list[str], *, down_to: int | None = None
 ) -> Iterator[list[_Row]]:
-    """The rows of a query in groups, up to a key that was read before; trouble is told, not raised."""
+    """The rows of a query in groups, up to a key that was read before; trouble is told, not raised.
+
+    Keys must run one way: pages that point at one another would give the same rows without end.
+    """
     clock = _Clock()
     connection.set_progress_handler(clock, STEPS)
+    way = -1 if query.endswith("DESC") else 1
+    before: int | None = None
     rows: list[_Row] = []
     chars = 0
     try:
@@ -282,6 +300,10 @@ def _groups(
             clock.steps = 0
             if down_to is not None and key <= down_to:
                 break
+            if key is not None and before is not None and (key - before) * way <= 0:
+                trouble.append("row ids out of order")
+                break
+            before = key
             rows.append(_Row(key, tuple(values)))
             chars += sum(len(value) for value in values if isinstance(value, bytes))
             if len(rows) >= ROWS or chars > GROUP_CHARS:
@@ -289,6 +311,9 @@ def _groups(
                 rows, chars = [], 0
     except sqlite3.Error as error:
         trouble.append(str(error))
+    except MemoryError:
+        # A damaged length is asked of the allocator before it is held against the file.
+        trouble.append("a value longer than memory")
     if rows:
         yield rows
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from html import escape
-from typing import ClassVar
+from typing import BinaryIO, ClassVar, cast
 
 from indexer.encodings import TextReader
 from indexer.handler import Handler, Stream
@@ -78,7 +78,7 @@ class Xml(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         stream.seek(0)
-        reader = TextReader(stream)  # type: ignore[arg-type]
+        reader = TextReader(cast(BinaryIO, stream))
         check = _Check()
         yield from _read_text(_watched(reader, check))
         yield Field("xml.encoding", reader.detection.codec)

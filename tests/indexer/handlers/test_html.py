@@ -13,16 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.handler import Stream
-from indexer.handlers._html import read_page
+from indexer.handlers import _html
+from indexer.handlers._html import Page, read_page
 from indexer.handlers._markup import attributes, tokens
 from indexer.handlers.html_page import Html
+from indexer.model import Text
 
 PAGE = (Path(__file__).parents[3] / "fixtures" / "html" / "utf8" / "input.html").read_bytes()
 RAW = frozenset({"script", "textarea"})
 
 
 def body(text: str) -> str:
-    return read_page([text]).body
+    return "\n".join(read_page([text], Page()))
 
 
 def test_inline_elements_join_and_block_elements_part() -> None:
@@ -52,7 +54,9 @@ def test_attributes_with_and_without_quotes() -> None:
 def test_pieces_make_the_same_page_as_the_whole(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[start:end] for start, end in pairwise(edges)]
-    assert read_page(pieces) == read_page([text])
+    whole_page, cut_page = Page(), Page()
+    assert list(read_page(pieces, cut_page)) == list(read_page([text], whole_page))
+    assert cut_page == whole_page
     for xml in (False, True):
         whole = list(tokens([text], raw=RAW, xml=xml))
         assert "".join(value for kind, _, value in whole if kind != "text") == "".join(
@@ -66,7 +70,7 @@ def test_pieces_make_the_same_page_as_the_whole(text: str, cuts: list[int]) -> N
 )
 def test_repeated_marks_take_linear_time(unit: str) -> None:
     started = time.process_time()
-    read_page([unit * (400_000 // len(unit))])
+    list(read_page([unit * (400_000 // len(unit))], Page()))
     assert time.process_time() - started < 5
 
 
@@ -91,6 +95,21 @@ def test_a_hundred_thousand_elements_deep() -> None:
 )
 def test_claims(data: bytes, kind: str | None) -> None:
     assert Html().claims(Stream(io.BytesIO(data))) == kind
+
+
+def test_a_large_page_comes_in_runs_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_html, "RUN", 1000)
+    rows = "".join(f"<p title=t{n}>컷 {n} <a href=/{n}>l</a><!-- c{n} --></p>" for n in range(300))
+    facts = list(Html().read(Stream(io.BytesIO(f"<title>all</title>{rows}".encode()))))
+    found: dict[str, list[str]] = {}
+    for fact in facts:
+        if isinstance(fact, Text):
+            found.setdefault(fact.locator, []).extend(fact.body.split("\n"))
+    assert found["text"] == [f"컷 {n} l" for n in range(300)]
+    assert found["attributes"] == [f"t{n}" for n in range(300)]
+    assert found["comment"] == [f"c{n}" for n in range(300)]
+    assert found["links"] == [f"/{n}" for n in range(300)]
+    assert found["title"] == ["all"]
 
 
 @given(st.data())
