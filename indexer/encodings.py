@@ -30,6 +30,12 @@ _PROBE = 160
 _SAMPLE = 1024
 _HEAD = 64 * 1024
 _CHARDET_BYTES = 16 * 1024
+_FOREIGN = 4.0
+"""Nats for a text in a language that its code page was not made for, as Japanese in GB 18030."""
+_SWITCH = 2.5
+_SWITCHES = re.compile("[A-Za-z](?=[\u3041-\uffef])|[\u3041-\uffef](?=[A-Za-z])")
+"""A Latin letter beside an East Asian character: seen, but much more often half of a wrong pair."""
+_ALPHABETS = frozenset({"cyrillic", "greek", "hebrew", "arabic", "thai"})
 _SENSIBLE, _SENSELESS = -4.9, -6.2
 """Nats a byte: text in a code page costs 2 to 4.5; random bytes cost 5 and more by every codec."""
 
@@ -74,22 +80,22 @@ EAST = (
 )
 WEST = (
     Candidate("cp1252", ("western",)),
-    Candidate("cp437", ("western",), 2.0),
+    Candidate("cp437", ("western",), 1.0),
     Candidate("cp850", ("western",), 2.0),
     Candidate("mac_roman", ("western",), 3.0),
-    Candidate("cp1251", ("cyrillic",)),
-    Candidate("cp866", ("cyrillic",), 1.0),
-    Candidate("koi8_r", ("cyrillic",), 1.0),
-    Candidate("iso8859_5", ("cyrillic",), 4.0),
-    Candidate("mac_cyrillic", ("cyrillic",), 4.0),
-    Candidate("cp855", ("cyrillic",), 5.0),
+    Candidate("cp1251", ("cyrillic", "CYRILLIC")),
+    Candidate("cp866", ("cyrillic", "CYRILLIC"), 1.0),
+    Candidate("koi8_r", ("cyrillic", "CYRILLIC"), 1.0),
+    Candidate("iso8859_5", ("cyrillic", "CYRILLIC"), 4.0),
+    Candidate("mac_cyrillic", ("cyrillic", "CYRILLIC"), 4.0),
+    Candidate("cp855", ("cyrillic", "CYRILLIC"), 5.0),
     Candidate("cp1250", ("central",), 1.0),
     Candidate("iso8859_2", ("central",), 2.0),
     Candidate("cp852", ("central",), 3.0),
     Candidate("cp1254", ("turkish",), 2.0),
     Candidate("cp857", ("turkish",), 3.0),
-    Candidate("cp1253", ("greek",), 1.0),
-    Candidate("cp737", ("greek",), 3.0),
+    Candidate("cp1253", ("greek", "GREEK"), 1.0),
+    Candidate("cp737", ("greek", "GREEK"), 3.0),
     Candidate("cp1255", ("hebrew",), 1.0),
     Candidate("cp862", ("hebrew",), 3.0),
     Candidate("cp1256", ("arabic",), 1.0),
@@ -160,9 +166,7 @@ _NAMES = {
     "unicode": "utf-16",
     "unicode-1-1-utf-8": "utf-8",
 }
-_NO_CHARSETS = frozenset(
-    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf-7"}
-)
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -194,7 +198,7 @@ def find_codec(name: str) -> str:
     except LookupError:
         return ""
     # Codecs that are no charsets (zlib, rot13) must never be reached by a name in the evidence.
-    if not getattr(found, "_is_text_encoding", False) or found.name in _NO_CHARSETS:
+    if not getattr(found, "_is_text_encoding", False) or found.name.replace("-", "_") in _NO_CHARSETS:
         return ""
     return _plain(found.name)
 
@@ -255,8 +259,8 @@ def _detect_seven_bit(data: bytes, declared: str) -> Detection:
         and likelihood.table("hans").score(_eastern_part(text)) > -9.5 * len(_eastern_part(text))
     ):
         return Detection("hz", 0.95, ("ascii",))
-    if (codec := find_codec(declared)) == "utf-7":
-        return Detection(codec, 0.9, ("ascii",))
+    if find_codec(declared) == "utf-7" and not _try(data, "utf-7").isascii():
+        return Detection("utf-7", 0.9, ("ascii",))
     return Detection("ascii", 1.0)
 
 
@@ -265,8 +269,9 @@ def _eastern_part(text: str) -> str:
 
 
 def _try(data: bytes, codec: str) -> str:
+    """The text, a cut character at the end forgiven; an empty string where the codec does not fit."""
     try:
-        return data.decode(codec)
+        return codecs.getincrementaldecoder(codec)().decode(data)
     except UnicodeDecodeError:
         return ""
 
@@ -279,7 +284,7 @@ def _detect_wide(data: bytes) -> Detection | None:
     best: tuple[float, str] | None = None
     for codec, unit in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
         whole = head[: len(head) - len(head) % unit]
-        text = _cut_decode(whole, codec)
+        text = _try(whole, codec)
         if not text:
             continue
         nats = unicode_nats(text)
@@ -292,13 +297,6 @@ def _detect_wide(data: bytes) -> Detection | None:
     if b"\0" not in head and nats < _rank_eight_bit(head)[0].nats:
         return None
     return Detection(codec, 0.97 if len(head) > 16 else 0.8)
-
-
-def _cut_decode(data: bytes, codec: str) -> str:
-    try:
-        return codecs.getincrementaldecoder(codec)().decode(data)
-    except UnicodeDecodeError:
-        return ""
 
 
 # -- 8 bits ------------------------------------------------------------------------------------
@@ -337,9 +335,18 @@ def rank(data: bytes, candidates: tuple[Candidate, ...]) -> list[Ranked]:
         if candidate.codec == dprk.NAME and not dprk.is_known():
             continue
         text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data)
-        nats = max(likelihood.table(language).score(text) for language in candidate.languages)
+        nats = _best_language(text, candidate.languages) - _SWITCH * len(_SWITCHES.findall(text))
         found.append(Ranked(nats - candidate.rarity, candidate.codec, text))
     return sorted(found, key=lambda each: -each.nats)
+
+
+def _best_language(text: str, languages: tuple[str, ...]) -> float:
+    """Nats by the language that fits best; one that is not the codec's own costs extra."""
+    own = languages[0]
+    return max(
+        likelihood.table(language).score(text) - (0.0 if language.lower() == own else _FOREIGN)
+        for language in languages
+    )
 
 
 def _rank_eight_bit(data: bytes) -> list[Ranked]:
@@ -379,10 +386,24 @@ def _detect_eight_bit(data: bytes, declared: str) -> Detection:
         codec = _fit(data, ranked)
         confidence = _sobered(confidence_of(ranked), words, best.nats)
         return Detection(codec, confidence, alternatives_of(ranked, codec))
-    codec = _ask_chardet(data) or best.codec
+    codec = _prefer(_ask_chardet(data), ranked, words)
     agreed = decode_as(words, codec)[0] == best.text
     confidence = max(0.7, confidence_of(ranked)) if agreed else 0.6
     return Detection(codec, _sobered(confidence, words, best.nats), alternatives_of(ranked, codec))
+
+
+def _prefer(asked: str, ranked: list[Ranked], words: bytes) -> str:
+    """chardet's answer, unless the text is in an alphabet of its own and clearly fits our codec better.
+
+    Alphabets are told apart by their letters alone; accented Latin letters need pairs of letters.
+    """
+    best = ranked[0]
+    if not asked:
+        return best.codec
+    ours = next(each.languages[0] for each in EAST + WEST if each.codec == best.codec)
+    rarity = next((each.rarity for each in EAST + WEST if each.codec == asked), 0.0)
+    clearly = _nats_by(words, asked) - rarity < best.nats - 3.0
+    return best.codec if ours in _ALPHABETS and clearly else asked
 
 
 def _declared_inside(data: bytes) -> str:
@@ -477,7 +498,7 @@ def _nats_by(words: bytes, codec: str) -> float:
     relative = _LIKE.get(codec, codec)
     languages = next((each.languages for each in EAST + WEST if each.codec == relative), _EVERY_LANGUAGE)
     text = codecs.getincrementaldecoder(codec)("replace").decode(words)
-    return max(likelihood.table(language).score(text) for language in languages)
+    return _best_language(text, languages)
 
 
 def plausibility(data: bytes, codec: str) -> float:

@@ -27,7 +27,7 @@ def language_of(text: str) -> str:
     # A Han character or a syllable says about as much as three letters.
     east = counts["kana"] + counts["hangul"] + counts["han"]
     if east * 3 >= max(counts["latin"], counts["cyrillic"], counts["arabic"]) and east >= 2:
-        if counts["kana"] * 8 >= east:
+        if counts["kana"] * 8 >= east and counts["kana"] >= counts["hangul"]:
             return "ja"
         return "ko" if counts["hangul"] * 4 >= east else "zh"
     if counts["cyrillic"] > counts["latin"] and counts["cyrillic"] >= 4:

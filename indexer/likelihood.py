@@ -82,7 +82,12 @@ _REMEMBERED = 30_000
 
 
 class Table(dict[str, float]):
-    """Character -> log probability; what is not listed is judged by its block."""
+    """Character -> log probability; what is not listed is judged by its block.
+
+    `rarity` is what it costs for a whole text to be of this kind.
+    """
+
+    rarity = 0.0
 
     def __missing__(self, char: str) -> float:
         nats = _BLOCK_NATS[bisect_right(_BLOCK_ENDS, ord(char))]
@@ -92,7 +97,7 @@ class Table(dict[str, float]):
 
     def score(self, text: str) -> float:
         """The log probability of `text`, character by character."""
-        return sum(map(self.__getitem__, text))
+        return sum(map(self.__getitem__, text)) - self.rarity
 
 
 @cache
@@ -104,9 +109,12 @@ def ranks() -> dict[str, str]:
 
 @cache
 def table(language: str) -> Table:
-    """The table of one language or script: hans, hant, ja, ko, cyrillic, western, ..."""
+    """The table of one language or script: hans, ko, cyrillic, western, ...; `CYRILLIC` is all capitals."""
     result = Table(_ascii())
-    if language in _EAST:
+    if language.isupper():
+        _fill_letters(result, ranks()[language.lower()].upper())
+        result.rarity = 4.0
+    elif language in _EAST:
         _EAST[language](result)
     elif language != "ascii":
         _fill_letters(result, ranks()[language])

@@ -104,7 +104,10 @@ def _read_all(raws: Sequence[bytes], codec: str) -> tuple[str, ...] | None:
 
 
 def _evidence(raws: Sequence[bytes]) -> bytes:
-    """Distinct parts that are not ASCII, one a line; a slash is never half of a character."""
+    """Distinct parts that are not ASCII, one a line; a slash is never half of a character.
+
+    Where some are valid UTF-8 and others are not, only the others are in doubt.
+    """
     parts: dict[bytes, None] = {}
     size = 0
     for raw in raws:
@@ -116,7 +119,8 @@ def _evidence(raws: Sequence[bytes]) -> bytes:
                 size += len(part) + 1
         if size > _EVIDENCE_BYTES:
             break
-    return b"\n".join(parts)[:_EVIDENCE_BYTES]
+    doubtful = [part for part in parts if _read_all([part], "utf-8") is None]
+    return b"\n".join(doubtful or parts)[:_EVIDENCE_BYTES]
 
 
 def _read_one(raw: bytes, codec: str) -> str:

@@ -127,13 +127,15 @@ def _utf_8(data: bytes, classes: bytes) -> Iterator[Run]:
             start += len(classes[start:seed].rstrip(b"A"))
             extent = _EXTENT.match(classes, seed, min(len(classes), seed + LONGEST))
             end = max(extent.end() if extent else seed, seed + 1)
+            if end - seed >= LONGEST - 3:
+                end = max(data.rfind(b" ", end - 1024, end), data.rfind(b"\n", end - 1024, end)) + 1 or end
             if end - start >= SHORTEST and _says_something(data[start : min(end, start + 32)]):
                 yield Run(start, end, "utf-8")
 
 
 def _says_something(raw: bytes) -> bool:
     """Whether the first bytes of a run are no mere fill, and, where they are few, hold a word."""
-    return len(set(raw)) > 2 and (len(raw) > 24 or _WORDLIKE.search(raw) is not None)
+    return len(set(raw)) > (2 if len(raw) < 12 else 3) and (len(raw) > 24 or _WORDLIKE.search(raw) is not None)
 
 
 def _wide_ascii(data: bytes, classes: bytes) -> list[Run]:
@@ -244,7 +246,7 @@ class _Passage:
         self._lines: list[str] = []
 
     def add(self, raw: bytes, offset: int) -> int:
-        line = raw.decode(self.codec, "replace").strip()
+        line = raw.decode(self.codec, "replace").strip("\t\r\n")
         self._lines.append(line)
         self.end = offset + len(raw)
         self.chars += len(line) + 1
@@ -264,7 +266,7 @@ def _runs_of(stream: Stream) -> Iterator[tuple[int, Run, bytes]]:
         new = stream.read(_CHUNK)
         buffer += new
         last = len(new) < _CHUNK
-        limit = len(buffer) if last else len(buffer) - LONGEST
+        limit = len(buffer) if last else len(buffer) - LONGEST - 64
         for run in find_runs(buffer):
             if run.start >= limit:
                 break

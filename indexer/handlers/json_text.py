@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 )
 _BETWEEN = " \t\r\n,:"
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
-_SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": "\n"}
+_SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _STRING = 1 << 20
 """Characters after which a quote that does not close is no string."""
 _DEEPEST = 100_000
