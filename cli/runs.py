@@ -19,7 +19,7 @@ from indexer.errors import EvidenceError, UsageError
 from indexer.identify import magic_version
 from indexer.ingest import Event, Ingest
 from indexer.limits import Limits
-from indexer.model import Hop, Item, Run, Scalar, Source
+from indexer.model import Hop, Item, Run, Scalar, Source, Spent
 from indexer.names import decode_as
 from indexer.passwords import Password
 from indexer.places import Place
@@ -87,13 +87,34 @@ def read_again(
     jobs: int,
     tell: Callable[[Event], None],
 ) -> dict[str, int]:
-    """Reads items anew from the evidence, with every other item that holds the same bytes."""
+    """Reads items anew from the evidence, with every other item that holds the same bytes.
+
+    A member that could not be opened is its container's matter: the container is walked again, and
+    its members that were read are passed over.
+    """
     sources = case.catalog.sources()
-    wanted = case.catalog.outermost(items)
+    whole, keys_of_containers = [], set()
+    for item in items:
+        held = case.catalog.with_reading(item.id)
+        parent = item.provenance.parent
+        container = case.catalog.with_reading(parent.id) if held and held[1] is None and parent else None
+        if container and container[1]:
+            keys_of_containers.add(container[1].key)
+            item = container[0]
+        whole.append(item)
+    wanted = case.catalog.outermost(whole)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "items": len(wanted)}
     with _recorded(case, "retry", limits, options, sorted({item.provenance.source for item in wanted})) as counts:
-        places = [(sources[item.provenance.source], _place(sources, item)) for item in wanted]
-        case.catalog.forget_below(item.id for item in wanted)
+        places = []
+        for item in wanted:
+            reading = (case.catalog.with_reading(item.id) or (item, None))[1]
+            place = _place(sources, item)
+            done: dict[str, Spent] = {}
+            if reading and reading.key in keys_of_containers:
+                done = case.catalog.reopen_container(item)
+            else:
+                case.catalog.forget_below([item.id])
+            places.append((sources[item.provenance.source], place, done))
         run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
         counts |= run.read_again(places)
     return counts

@@ -93,14 +93,14 @@ class Stream(io.BufferedIOBase):
     def path(self) -> Iterator[str]:
         """A file-system path with exactly these bytes, for libraries and programs that want one.
 
-        The path is never the evidence's own name. Open it read-only. Programs started with
+        The path is never the evidence's own, but a copy's, where the item lies in a source. Open it read-only. Programs started with
         `subprocess` need `pass_fds=[int(path.rsplit("/", 1)[1])]`.
         """
         try:
             descriptor = self.file.fileno()
         except (OSError, AttributeError):
             descriptor = -1
-        if descriptor >= 0:
+        if descriptor >= 0 and self._is_ours(descriptor):
             yield f"/proc/self/fd/{descriptor}"
             return
         with tempfile.TemporaryFile(dir=self.scratch) as copy:
@@ -110,6 +110,11 @@ class Stream(io.BufferedIOBase):
             copy.flush()
             self.file.seek(0)
             yield f"/proc/self/fd/{copy.fileno()}"
+
+    def _is_ours(self, descriptor: int) -> bool:
+        """Whether the file lies in the spool: evidence opened by its path again would get a new access time."""
+        target = os.readlink(f"/proc/self/fd/{descriptor}")
+        return target.endswith(" (deleted)") or bool(self.scratch and target.startswith(self.scratch + "/"))
 
 
 class Handler(ABC):

@@ -190,10 +190,11 @@ class Ingest:
         """
         return self._drive(self._roots_of(sources))
 
-    def read_again(self, places: Iterable[tuple[Source, Place]]) -> dict[str, int]:
+    def read_again(self, places: Iterable[tuple[Source, Place, Mapping[str, Spent]]]) -> dict[str, int]:
         """Reads single items anew, found again by their provenance; returns the counts.
 
-        The ledger must have forgotten them before. Raises as `run` does.
+        Each comes with the members that need no reading. The ledger must have forgotten the rest.
+        Raises as `run` does.
         """
         return self._drive(self._again(places))
 
@@ -257,11 +258,11 @@ class Ingest:
                 self._ledger.open_root(identity, source.name)
                 yield self._work_for(source, entry.place, identity, entry.size, done=done, alone=self._count == 1)
 
-    def _again(self, places: Iterable[tuple[Source, Place]]) -> Iterator[_Work]:
-        for source, place in places:
+    def _again(self, places: Iterable[tuple[Source, Place, Mapping[str, Spent]]]) -> Iterator[_Work]:
+        for source, place, done in places:
             root = place.provenance.root.id
             self._ledger.open_root(root, source.name)
-            yield self._work_for(source, place, root, 0, alone=True)
+            yield self._work_for(source, place, root, 0, done=done, alone=True)
 
     def _work_for(
         self,

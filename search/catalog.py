@@ -204,6 +204,18 @@ class Catalog:
         kept = [item for item in chosen.values() if not any(each in chosen for each in _above(item.provenance))]
         return sorted(kept, key=lambda item: (str(item.provenance), item.id))
 
+    def reopen_container(self, container: Item) -> dict[str, Spent]:
+        """Makes a container ready to be walked again for the members that could not be opened.
+
+        Drops those members and what was read of the container itself; returns the others, which
+        need no reading.
+        """
+        key = bytes.fromhex(container.id)
+        rows = self._database.rows("SELECT id, status FROM items WHERE parent = ? AND reading IS NULL", (key,))
+        self.forget_below([identity.hex() for identity, status in list(rows) if status != "read"])
+        self._database.write("DELETE FROM readings WHERE key = (SELECT reading FROM items WHERE id = ?)", (key,))
+        return self.spent(container.provenance.root.id, resumed=False)
+
     def rename_members(self, container: Provenance, names: Mapping[Hop, str]) -> int:
         """Gives members other names, and everything below them the paths that follow; returns how many items."""
         depth = len(container.hops)

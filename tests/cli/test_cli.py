@@ -1,0 +1,310 @@
+"""The command line as an analyst uses it: real processes, real evidence, exit codes, and nothing obeyed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+TOUR = Path(__file__).parents[2] / "fixtures" / "tour"
+EVIL = "evil[/]\x1b]52;c;aGk=\x07\u202egpj.exe"
+
+
+def archivore(*words: object, case: Path | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NO_COLOR": "1"}
+    environment.pop("ARCHIVORE_CASE", None)
+    if case:
+        environment["ARCHIVORE_CASE"] = str(case)
+    command = [sys.executable, "-c", "from cli.main import run; run()", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=110, check=False)
+
+
+def lines(answer: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+    assert answer.returncode == 0, answer.stderr
+    return [json.loads(row) for row in answer.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("tour") / "case"
+    assert archivore("new", path, "--name", "tour").returncode == 0
+    answer = archivore("ingest", TOUR / "day1", TOUR / "day2", "--passwords", TOUR / "passwords.txt", case=path)
+    assert answer.returncode == 0, answer.stderr
+    yield path
+
+
+def test_search_in_three_languages(tour: Path) -> None:
+    for query in ("deadline", "修改", "수정"):
+        hits = lines(archivore("search", query, "--json", case=tour))
+        assert hits
+        marked = [hit for hit in hits if hit["highlights"]]
+        assert marked
+        for hit in marked:
+            for passage in hit["highlights"]:  # type: ignore[attr-defined]
+                for start, end in passage["spans"]:
+                    assert query in passage["text"][start:end].casefold()
+
+
+def test_the_same_bytes_are_one_hit_that_counts_the_others(tour: Path) -> None:
+    folded = lines(archivore("search", "수정", "--json", "-n", "200", case=tour))
+    every = lines(archivore("search", "수정", "--json", "-n", "200", "--no-fold", case=tour))
+    assert len(folded) < len(every)
+    with_twins = next(hit for hit in folded if hit["duplicates"])
+    ids = {hit["id"] for hit in every}
+    assert set(with_twins["duplicates"]) <= ids  # type: ignore[call-overload]
+
+
+def test_status_balances(tour: Path) -> None:
+    (row,) = lines(archivore("status", "--json", case=tour))
+    assert row["items"] == sum(row["status"].values())  # type: ignore[attr-defined]
+    assert row["unfinished"] == 0
+    assert row["indexed"] is True
+
+
+def test_the_password_that_worked_is_told_by_its_line_only(tour: Path) -> None:
+    hits = lines(archivore("search", "encryption.password:*", "--json", case=tour))
+    words = [word for word in (TOUR / "passwords.txt").read_text("utf-8").split("\n") if word]
+    assert hits
+    for hit in hits:
+        assert str(hit["fields"]["encryption.password"]).startswith("line ")  # type: ignore[index]
+    for path in tour.rglob("*"):
+        if path.is_file() and path.name == "log.jsonl":
+            assert not any(word in path.read_text("utf-8") for word in words)
+
+
+def test_show_tree_text_and_extract_agree(tour: Path, tmp_path: Path) -> None:
+    hit = lines(archivore("search", "ext:txt AND 修改 AND path:zip", "--json", "-n", "1", case=tour))[0]
+    card = lines(archivore("show", hit["id"], "--json", case=tour))[0]
+    assert card["sha256"] == hit["sha256"]
+    shown = archivore("show", str(hit["id"])[:12], case=tour).stdout
+    assert str(hit["sha256"]) in shown
+    bodies = [row["body"] for row in lines(archivore("text", hit["id"], "--json", case=tour))]
+    assert any("修改" in str(body) for body in bodies)
+    answer = archivore("extract", hit["id"], "--output", tmp_path / "bytes", case=tour)
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "bytes").stat().st_size == hit["size"]
+    again = archivore("extract", hit["id"], "--output", tmp_path / "bytes", case=tour)
+    assert again.returncode == 2
+    tree = archivore("tree", hit["parent"], case=tour).stdout
+    assert str(hit["id"])[:8] in tree
+
+
+def test_grep_finds_what_stands_in_the_log(tour: Path) -> None:
+    matches = lines(archivore("grep", r"175\.45\.17[6-9]\.\d+", "--json", "-n", "5", case=tour))
+    for match in matches:
+        start, end = match["spans"][0]  # type: ignore[index]
+        assert str(match["text"])[start:end].startswith("175.45.17")
+    assert archivore("grep", "no such words anywhere", case=tour).returncode == 1
+    bad = archivore("grep", "(unclosed", case=tour)
+    assert bad.returncode == 2
+    assert "RE2" in bad.stderr
+
+
+def test_exports_are_sorted_whole_and_the_same_twice(tour: Path, tmp_path: Path) -> None:
+    for kind in ("csv", "jsonl"):
+        for name in ("one", "two"):
+            answer = archivore("export", "수정 OR 修改", "--format", kind, "--output", tmp_path / name, case=tour)
+            assert answer.returncode == 0, answer.stderr
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    rows = [json.loads(row) for row in (tmp_path / "one").read_text("utf-8").splitlines()]
+    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    every = archivore("export", "--format", "jsonl", "--output", tmp_path / "all", "--with-text", case=tour)
+    assert every.returncode == 0
+    (status,) = lines(archivore("status", "--json", case=tour))
+    assert len((tmp_path / "all").read_text("utf-8").splitlines()) == status["items"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["search", "nothing-at-all-like-this"], 1, "Nothing found"),
+        (["search", '"unclosed'], 2, "^"),
+        (["search", "nosuchfield:x"], 2, "nosuchfield"),
+        (["search", "x", "--sort", "colour"], 2, "colour"),
+        (["show", "ffffffff"], 2, "no such item"),
+        (["ingest", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+        (["ingest", "--limit", "deepness=3", "."], 2, "deepness"),
+        (["problems", "--cause", "sadness"], 2, "sadness"),
+        (["export", "--format", "stone", "--output", "x"], 2, "stone"),
+        (["retry"], 2, "nothing to retry"),
+        (["new", "."], 2, "empty"),
+    ],
+)
+def test_mistakes_end_in_one_line_that_says_how_to_mend_them(
+    tour: Path, words: Sequence[str], code: int, said: str
+) -> None:
+    answer = archivore(*words, case=tour)
+    assert answer.returncode == code, answer.stderr
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_without_a_case_it_says_how_to_get_one(tmp_path: Path) -> None:
+    answer = archivore("status", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "archivore new" in answer.stderr
+
+
+def test_the_case_is_found_upwards_and_a_foreign_module_is_never_imported(tour: Path) -> None:
+    below = tour / "index"
+    trap = below / "json.py"
+    trap.write_text("raise SystemExit('imported from the working folder')")
+    try:
+        # The installed command puts no working folder on the path; -P does the same for -c.
+        command = [sys.executable, "-P", "-c", "from cli.main import run; run()", "status", "--json"]
+        answer = subprocess.run(command, capture_output=True, text=True, cwd=below, check=False, timeout=60)
+    finally:
+        trap.unlink()
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_evidence_is_shown_harmlessly_and_visibly_by_every_command(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    (evidence / EVIL.replace("/", "_")).write_text(f"needle {EVIL} needle\n")
+    body = BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        archive.writestr(EVIL, f"needle {EVIL}")
+    (evidence / "=cmd|'calc'!A0.zip").write_bytes(body.getvalue())
+    case = tmp_path / "case"
+    outputs = [
+        archivore("new", case),
+        archivore("ingest", evidence, "--label", "s", case=case),
+        archivore("status", case=case),
+        archivore("search", "needle", case=case),
+        archivore("grep", "needle", case=case),
+        archivore("tree", case=case),
+        archivore("problems", case=case),
+        *(archivore(*words, case=case) for words in (["search", f'"{EVIL}'], ["show", EVIL])),
+    ]
+    hits = lines(archivore("search", "needle", "--json", case=case))
+    for hit in hits:
+        outputs += [archivore("show", hit["id"], case=case), archivore("text", hit["id"], case=case)]
+    for answer in outputs:
+        for stream in (answer.stdout, answer.stderr):
+            assert "\x1b" not in stream
+            assert "\u202e" not in stream
+            assert "\x07" not in stream
+    assert any("\\x1b]52" in answer.stdout and "\\u202e" in answer.stdout for answer in outputs)
+    assert EVIL in {hit["name"] for hit in hits} | {str(hit["hops"][-1]) for hit in hits}  # type: ignore[index]
+    table = tmp_path / "hits.csv"
+    archivore("export", "--output", table, case=case)
+    assert b"\x1b" not in table.read_bytes()
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row[:-1]]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+    assert "'=cmd|'calc'!A0.zip" in cells
+
+
+def test_retry_opens_what_a_new_password_opens_and_nothing_else(tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    archivore("new", case)
+    archivore("ingest", TOUR / "day1", case=case)
+    closed = lines(archivore("problems", "--cause", "encrypted", "--json", case=case))
+    answer = archivore("retry", "--cause", "encrypted", "--passwords", TOUR / "passwords.txt", case=case)
+    assert answer.returncode == 0, answer.stderr
+    still = lines(archivore("problems", "--cause", "encrypted", "--json", case=case))
+    assert 0 < len(still) < len(closed)  # one archive's password is in nobody's list
+    fresh = tmp_path / "fresh"
+    archivore("new", fresh)
+    archivore("ingest", TOUR / "day1", "--passwords", TOUR / "passwords.txt", case=fresh)
+    exported = []
+    for path in (case, fresh):
+        archivore("export", "-f", "jsonl", "-o", tmp_path / "out", "--with-text", case=path)
+        rows = [json.loads(row) for row in (tmp_path / "out").read_text("utf-8").splitlines()]
+        for row in rows:
+            row["timestamps"] = [stamp for stamp in row["timestamps"] if stamp["origin"] != "fs.atime"]
+        exported.append(rows)
+    assert exported[0] == exported[1]
+
+
+def test_names_are_decoded_anew_without_the_evidence(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    body = BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("XXXX.txt"), "hangul inside")
+    (evidence / "a.zip").write_bytes(body.getvalue().replace(b"XXXX", "원화".encode("cp949")))
+    case = tmp_path / "case"
+    archivore("new", case)
+    archivore("ingest", evidence, "--label", "s", case=case)
+    (evidence / "a.zip").unlink()
+    assert archivore("retry", "s:a.zip", "--name-encoding", "big5", case=case).returncode == 0
+    answer = archivore("retry", "s:a.zip", "--name-encoding", "cp949", case=case)
+    assert answer.returncode == 0, answer.stderr
+    (hit,) = lines(archivore("search", "name:원화", "--json", case=case))
+    assert hit["path"] == "s:a.zip!/원화.txt"
+    assert archivore("retry", "s:a.zip", "--name-encoding", "klingon", case=case).returncode == 2
+
+
+def test_reindex_answers_the_same(tour: Path) -> None:
+    before = lines(archivore("search", "수정 OR deadline", "--json", "-n", "50", case=tour))
+    answer = archivore("reindex", case=tour)
+    assert answer.returncode == 0, answer.stderr
+    assert lines(archivore("search", "수정 OR deadline", "--json", "-n", "50", case=tour)) == before
+
+
+def test_strict_tells_by_exit_code_that_something_was_not_read(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    (evidence / "good.txt").write_text("plain words\n")
+    case = tmp_path / "case"
+    archivore("new", case)
+    assert archivore("ingest", evidence, "--strict", case=case).returncode == 0
+    (evidence / "bad.zip").write_bytes(b"PK\x03\x04" + bytes(40))
+    assert archivore("ingest", evidence, "--strict", case=case).returncode == 1
+
+
+def test_a_manifest_brings_sources_with_their_descriptions(tmp_path: Path) -> None:
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "a.txt").write_text(f"words of {day}\n")
+        (tmp_path / day / "b.txt").write_text("left out\n")
+    manifest = tmp_path / "bulk.toml"
+    manifest.write_text(
+        '[[source]]\npath = "day1"\npaths = ["a.txt"]\nlabel = "monday"\ncustodian = "Kim"\n'
+        'acquired = "2024-01-03T09:00:00+09:00"\nseries = "server"\n\n[[source]]\npath = "day2"\n'
+    )
+    case = tmp_path / "case"
+    archivore("new", case)
+    assert archivore("ingest", "--manifest", manifest, case=case).returncode == 0
+    paths = [hit["path"] for hit in lines(archivore("search", "words OR left", "--json", case=case))]
+    assert sorted(map(str, paths)) == ["day2:a.txt", "day2:b.txt", "monday:a.txt"]
+    assert len(lines(archivore("search", "custodian:Kim", "--json", case=case))) == 1
+    manifest.write_text('[[source]]\nplace = "x"\n')
+    bad = archivore("ingest", "--manifest", manifest, case=case)
+    assert bad.returncode == 2
+    assert "place" in bad.stderr
+
+
+def test_events_are_json_lines(tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    archivore("new", case)
+    answer = archivore("ingest", TOUR / "day1", "--events", case=case)
+    rows = [json.loads(row) for row in answer.stderr.splitlines() if row.startswith("{")]
+    assert rows
+    assert rows[-1]["event"] == "progress"
+
+
+@pytest.mark.parametrize("command", ["formats", "fields", "doctor"])
+def test_what_is_there_is_listed(command: str) -> None:
+    answer = archivore(command, "--json")
+    assert len(lines(answer)) > 3
+    assert archivore(command).returncode == 0
+
+
+def test_help_is_quick_to_import() -> None:
+    code = (
+        "import sys, cli.main; print([m for m in ('whoosh','lxml','PIL','numpy','py7zr','rich') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
