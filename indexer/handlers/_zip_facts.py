@@ -21,12 +21,12 @@ UNIX_HOSTS = (3, 19)
 DOS_FOLDER = 0x10
 
 
-def unicode_path(header: Header) -> str | None:
-    """The name by extra 0x7075, where its checksum says that it belongs to the raw name."""
-    payload = header.extra.get(0x7075)
+def unicode_extra(header: Header, key: int, raw: bytes) -> str | None:
+    """The name (0x7075) or comment (0x6375) in UTF-8, where its checksum says that it belongs to `raw`."""
+    payload = header.extra.get(key)
     if not payload or len(payload) < 6 or payload[0] != 1:
         return None
-    if int.from_bytes(payload[1:5], "little") != zlib.crc32(header.raw):
+    if int.from_bytes(payload[1:5], "little") != zlib.crc32(raw):
         return None
     try:
         return payload[5:].decode("utf-8")
@@ -44,7 +44,7 @@ def settled_name(header: Header) -> str | None:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
             pass  # the flag is wrong: the name votes with the others
-    return unicode_path(header) if 0x7075 in header.extra else None
+    return unicode_extra(header, 0x7075, raw) if 0x7075 in header.extra else None
 
 
 def mode_of(header: Header) -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._zip_content import Key, Member, as_file, open_member, raw_pieces
-from indexer.handlers._zip_facts import differences, fields_of, kind_of, settled_name, timestamps_of, unicode_path
+from indexer.handlers._zip_facts import differences, fields_of, kind_of, settled_name, timestamps_of, unicode_extra
 from indexer.handlers._zip_keys import Keyring
 from indexer.handlers._zip_layout import Layout, Slack, Spot
 from indexer.handlers._zip_records import AES, MASKED, METHODS, STREAMED, STRONG, UTF8, Header, method_name
@@ -42,6 +42,7 @@ class _Walk:
         self._layout = Layout(stream)
         self._keys = Keyring(stream)
         self._names: dict[bytes, str] = {}
+        self._codec = ""
         self._overlapping = 0
         self._overlaps = 0
         self._told = 0
@@ -68,7 +69,7 @@ class _Walk:
             yield Field("zip.ambiguous", f"{self._told - TOLD} more")
         if self._overlaps:
             yield Problem("corrupt", f"{self._overlaps} members overlap others", resolution="each range is read once")
-        yield from (Field("zip.comment", _decode(comment)) for comment in layout.comments if comment)
+        yield from (Field("zip.comment", self._text(comment)) for comment in layout.comments if comment)
         if not layout.comments:
             if not members:
                 raise EvidenceError("corrupt", "no member and no directory of a zip archive in it")
@@ -77,10 +78,18 @@ class _Walk:
     # -- names -----------------------------------------------------------------------------------
 
     def _settle(self) -> Iterator[Field]:
-        """Decides all names together that do not say themselves how they are encoded."""
-        waiting = [raw for raw in self._layout.unsettled if raw not in self._names]
-        if waiting:
+        """Decides all names together that do not say themselves how they are encoded.
+
+        Names found later, in ranges that no directory covers, follow that decision where they can.
+        """
+        unsettled = self._layout.unsettled
+        waiting = [raw for raw in unsettled if raw not in self._names]
+        unsettled.clear()
+        if self._codec:
+            self._names.update((raw, self._text(raw)) for raw in waiting)
+        elif waiting:
             decision = decode_names(waiting)
+            self._codec = decision.codec
             self._names.update(zip(waiting, decision.names, strict=True))
             yield from decision.fields()
 
@@ -88,7 +97,16 @@ class _Walk:
         name = settled_name(header)
         if name is None:
             name = self._names.get(header.raw)
-        return name if name is not None else _decode(header.raw)
+        return name if name is not None else self._text(header.raw)
+
+    def _text(self, raw: bytes) -> str:
+        """A comment or a link's target; like the names, where that can be."""
+        for codec in ("utf-8", self._codec):
+            try:
+                return raw.decode(codec)
+            except (UnicodeDecodeError, LookupError):
+                continue
+        return decode_names((raw,)).names[0]
 
     # -- members ---------------------------------------------------------------------------------
 
@@ -101,14 +119,12 @@ class _Walk:
         name = self._name(header)
         fields = [*fields_of(header.method, header, central=spot.central is not None)]
         if header.flags & UTF8 and 0x7075 in header.extra:
-            second = unicode_path(header)
+            second = unicode_extra(header, 0x7075, header.raw)
             if second is not None and second != name:
                 fields.append(Field("names.unicode_path", second))
         if header.comment:
-            utf8 = header.flags & UTF8
-            fields.append(
-                Field("zip.comment", header.comment.decode("utf-8", "replace") if utf8 else _decode(header.comment))
-            )
+            comment = unicode_extra(header, 0x6375, header.comment)
+            fields.append(Field("zip.comment", self._text(header.comment) if comment is None else comment))
         if spot.local is None:
             yield self._absent(spot, header, name, fields)
             return
@@ -211,7 +227,7 @@ class _Walk:
                     data += chunk
         except EvidenceError:
             return None
-        return _decode(data) if 0 < len(data) <= LINK_LIMIT else None
+        return self._text(data) if 0 < len(data) <= LINK_LIMIT else None
 
     def _compare(self, spot: Spot, central: Header, local: Header, name: str) -> Iterator[Fact]:
         """The second view of a member whose two headers disagree."""
@@ -286,7 +302,3 @@ def _member_of(spot: Spot, header: Header, local: Header, name: str) -> Member:
 
 def _recorded(header: Header) -> list[Field]:
     return [Field("archive.size", header.size), Field("archive.crc32", f"{header.crc:08x}")]
-
-
-def _decode(raw: bytes) -> str:
-    return decode_names((raw,)).names[0]

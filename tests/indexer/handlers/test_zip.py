@@ -109,7 +109,9 @@ def test_every_truncation_gives_a_beginning_of_each_member() -> None:
     for length in range(40, len(data), 3):
         for name, (body, _) in members(data[:length]).items():
             if not name.startswith("["):
-                assert whole[name][0].startswith(body), (length, name)
+                # a stored member of unknown length may end in a part of its own descriptor
+                truth = whole[name][0]
+                assert truth.startswith(body) or (body.startswith(truth) and len(body) - len(truth) < 16), length
 
 
 @pytest.mark.parametrize("method", sorted(make.PACKED))
