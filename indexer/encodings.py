@@ -25,7 +25,7 @@ from indexer import dprk, likelihood
 
 CHUNK = 1 << 20
 """Bytes decoded at a time from a big file."""
-_PROBE = 160
+_PROBE = 112
 """Bytes by which all codecs are compared; the likeliest go on to the whole sample."""
 _SAMPLE = 1024
 _HEAD = 64 * 1024
@@ -491,7 +491,9 @@ def _ask_chardet(data: bytes) -> str:
     if library is None:
         return ""
     answer = library.detect(data[:_HEAD], max_bytes=_CHARDET_BYTES)  # type: ignore[attr-defined]
-    return find_codec(answer["encoding"] or "")
+    codec = find_codec(answer["encoding"] or "")
+    # It has seen the start alone; the bytes that are not ASCII may all stand behind it.
+    return "" if codec == "ascii" else codec
 
 
 def _nats_by(words: bytes, codec: str) -> float:

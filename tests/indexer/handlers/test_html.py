@@ -122,3 +122,10 @@ def test_damaged_pages_are_never_a_crash(data: st.DataObject) -> None:
     items = crawl_bytes(bytes(sample[:cut]), "p.html")
     assert not [problem for item in items for problem in item.problems if problem.cause == "crash"]
     assert list(Html().read(Stream(io.BytesIO(bytes(sample[:cut])))))
+
+
+def test_a_foreign_byte_far_behind_the_start() -> None:
+    data = b"<html>" + b"<p>cut</p>" * 2000 + b"caf\xe9" + b"<p>cut</p>" * 10
+    items = crawl_bytes(data, "far.html")
+    assert "café" in items[0].texts[-1].body
+    assert items[0].status == "read"
