@@ -71,6 +71,18 @@ class Tree:
         """Direct members with bytes, slack left out."""
         return [row for row in self.below[parent["id"]] if row["sha256"] and row["fields"].get("file.kind") != "slack"]
 
+    def extracted(self, parent: Row) -> list[str]:
+        """What lies on disk after extraction: a later name overwrites an earlier one, a hard link is a copy."""
+        on_disk: dict[str, str] = {}
+        for row in self.below[parent["id"]]:
+            name = re.sub(r"#\d+$", "", row["hops"][-1])
+            kind = row["fields"].get("file.kind")
+            if kind == "hardlink" and row["fields"].get("file.link_target") in on_disk:
+                on_disk[name] = on_disk[str(row["fields"]["file.link_target"])]
+            elif row["sha256"] and kind != "slack":
+                on_disk[name] = row["sha256"]
+        return list(on_disk.values())
+
     def levels(self) -> Iterator[list[Row]]:
         """The members; and while there is only one, its members: other programs look through compression."""
         level = self.members(self.root)
@@ -79,6 +91,9 @@ class Tree:
             level = self.members(level[0])
             if level:
                 yield level
+
+    def container_of(self, level: list[Row]) -> Row:
+        return next(row for row in self.rows if row["id"] == level[0]["parent"])
 
     def text(self) -> str:
         return "\n".join(text["body"] for row in self.rows for text in row.get("texts", ()))
@@ -231,23 +246,29 @@ def digest_sets(row: Row) -> tuple[Counter[str], Counter[str]]:
     return mine, other
 
 
-def judge_archive(row: Row, tree: Tree) -> str:
+def is_all_text(data: bytes, tree: Tree) -> bool:
+    """Whether the file is plain ASCII text that was kept whole: no archive, so nothing to complain of."""
+    return data.isascii() and b"\0" not in data and fold(data.decode("ascii")) == fold(tree.text())
+
+
+def judge_archive(row: Row, tree: Tree, data: bytes) -> str:
     """An empty string where the verdict holds, else what is wrong."""
     verdict = row["verdict"]
     if verdict == "neither":
         silent = len(tree.rows) == 1 and not tree.root["problems"]
-        return "no problem told" if silent else ""
+        return "no problem told" if silent and not is_all_text(data, tree) else ""
     first, second = digest_sets(row)
     size = {entry[2]: entry[1] for program in ("bsdtar", "7zz") for entry in row[program]["files"] if len(entry) > 2}
     weight = lambda files: (files.total(), sum(int(size[each]) for each in files.elements()))  # noqa: E731
     wanted = {"only-bsdtar": first, "only-7zz": second}.get(verdict) or max(first, second, key=weight)
     best = ""
     for level in tree.levels():
-        ours = Counter(each["sha256"] for each in level)
-        missing, extra = (wanted - ours).total(), (ours - wanted).total()
-        if not missing and (not extra or verdict != "agree"):
-            return ""
-        best = best or f"{missing} of {wanted.total()} missing, {extra} more"
+        by_name = tree.extracted(tree.container_of(level)) if level else []
+        for ours in (Counter(each["sha256"] for each in level), Counter(by_name)):
+            missing, extra = (wanted - ours).total(), (ours - wanted).total()
+            if not missing and (not extra or verdict != "agree"):
+                return ""
+            best = best or f"{missing} of {wanted.total()} missing, {extra} more"
     return best or f"{wanted.total()} of {wanted.total()} missing"
 
 
@@ -260,7 +281,7 @@ def measure_archives(corpus: Path, trees: Trees, report: Report, match: str) -> 
         for part, kind in (("archives by verdict", row["verdict"]), ("archives by type", kind_of(path))):
             score = report.scores[part][kind]
             score.counts["files"] += 1
-            wrong = judge_archive(row, tree) if not tree.died else f"died: {tree.died}"
+            wrong = judge_archive(row, tree, (corpus / path).read_bytes()) if not tree.died else f"died: {tree.died}"
             score.counts["held"] += not wrong
             score.counts["not held, but a problem told"] += bool(wrong) and tree.causes() != "none"
             if wrong and part == "archives by type":
