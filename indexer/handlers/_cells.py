@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from indexer.model import Text
 
@@ -33,12 +34,15 @@ def column_name(index: int) -> str:
 def position(reference: str) -> tuple[int, int] | None:
     """Column from 0 and row from 1 of a reference such as B7, or None."""
     match = _REFERENCE.fullmatch(reference)
-    if not match:
-        return None
+    return (_column(match[1]), int(match[2])) if match else None
+
+
+@lru_cache(maxsize=4096)
+def _column(letters: str) -> int:
     column = 0
-    for letter in match[1].upper():
+    for letter in letters.upper():
         column = column * 26 + ord(letter) - 64
-    return column - 1, int(match[2])
+    return column - 1
 
 
 def row_texts(sheet: str, row: int, cells: list[tuple[int, str]]) -> Iterator[Text]:

@@ -12,7 +12,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, BinaryIO, cast
 from weakref import WeakKeyDictionary
@@ -55,6 +55,7 @@ class Parts:
         self._by_name = {_key(info.filename): info for info in self.infos}
         self._taken: set[int] = set()
         self._locked: set[int] = set()
+        self._opened: dict[int, Callable[[Iterator[bytes]], Iterator[bytes]]] = {}
 
     def names(self) -> list[str]:
         """Every part's key: lower case, forward slashes, numbers in their natural order."""
@@ -73,6 +74,20 @@ class Parts:
         if info := self._by_name.get(_key(name)):
             self._locked.add(id(info))
 
+    def unlock(self, name: str, opening: Callable[[Iterator[bytes]], Iterator[bytes]]) -> None:
+        """From now on the part's bytes are what `opening` makes of those in the archive."""
+        if info := self._by_name.get(_key(name)):
+            self._opened[id(info)] = opening
+
+    def stored(self, name: str) -> Iterator[bytes]:
+        """The bytes of a part as the archive holds them, whatever the document says of them.
+
+        Raises:
+            EvidenceError: after the last piece that could be had.
+        """
+        info = self._by_name.get(_key(name))
+        return _unpack(self.stream, info) if info else iter(())
+
     def size(self, name: str) -> int:
         """The unpacked size that the directory declares."""
         info = self._by_name.get(_key(name))
@@ -86,7 +101,7 @@ class Parts:
         """
         self.take(name)
         info = self._by_name.get(_key(name))
-        return _unpack(self.stream, info) if info else iter(())
+        return self._bytes_of(info) if info else iter(())
 
     def read(self, name: str, most: int = 16 * MIB) -> bytes:
         """The whole of a small part, cut at `most` bytes; trouble goes to `problems`."""
@@ -119,8 +134,16 @@ class Parts:
                 continue
             codec = "utf-8" if info.flag_bits & 0x800 else "cp437"
             raw = info.orig_filename.encode(codec, "surrogateescape")
-            opening = _refuse if id(info) in self._locked else partial(_open, self.stream, info)
+            opening = _refuse if id(info) in self._locked else partial(self._open, info)
             yield Child(info.filename, raw, opening, _times(info), _fields(info))
+
+    def _bytes_of(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        pieces = _unpack(self.stream, info)
+        opening = self._opened.get(id(info))
+        return opening(pieces) if opening else pieces
+
+    def _open(self, info: zipfile.ZipInfo) -> BinaryIO:
+        return cast(BinaryIO, _PartFile(self._bytes_of(info)))
 
     def encrypted(self) -> bool:
         """Whether any part carries the flag of zip encryption."""
@@ -182,7 +205,9 @@ class XmlReader:
     def start(self, tag: str, attributes: Any) -> None:
         """An element begins."""
         names = self._names
-        named = {names.get(key) or self._name(key): value for key, value in attributes.items()} if attributes else {}
+        named = attributes
+        if attributes and "}" in "".join(attributes):
+            named = {names.get(key) or self._name(key): value for key, value in attributes.items()}
         self._events.append((START, names.get(tag) or self._name(tag), named))
 
     def end(self, tag: str) -> None:
@@ -224,16 +249,12 @@ def _refuse() -> BinaryIO:
     raise EvidenceError("encrypted", "encrypted by the document")
 
 
-def _open(stream: Stream, info: zipfile.ZipInfo) -> BinaryIO:
-    return cast(BinaryIO, _PartFile(stream, info))
-
-
 class _PartFile(io.RawIOBase):
     """One part as a readable stream."""
 
-    def __init__(self, stream: Stream, info: zipfile.ZipInfo) -> None:
+    def __init__(self, pieces: Iterator[bytes]) -> None:
         super().__init__()
-        self._pieces = _unpack(stream, info)
+        self._pieces = pieces
         self._left = b""
 
     def readable(self) -> bool:

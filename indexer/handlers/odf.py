@@ -3,18 +3,22 @@
 Source: OASIS ODF 1.3 part 2 (packages, manifest, encryption), part 3 (schema); OpenOffice.org 1.0 XML format.
 Embedded objects are read with their document; their locators begin with the object's name.
 Limits: text hidden by a style counts as plain; numbers of lists are not worked out; more than 64 copies
-of one cell in a row are not written out; encrypted parts are not opened.
+of one cell in a row are not written out; parts encrypted with AES-GCM are not opened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import ClassVar
 
+from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._odf_lock import Lock
 from indexer.handlers._opendoc import PREFIXES, Walker
 from indexer.handlers._parts import DATA, END, START, Event, Parts, XmlReader, read_directory, unpack_entry
 from indexer.model import Fact, Field, Problem
+from indexer.passwords import Password
 from indexer.timestamps import from_iso
 
 _NEW, _OLD, _FLAT = b"application/vnd.oasis.opendocument.", b"application/vnd.sun.xml.", b"office:mimetype="
@@ -63,6 +67,7 @@ class Odf(Handler):
         "odf.printer": "printer the document was set up for",
         "odf.macros": "the document holds macros",
         "encryption.method": "how parts are encrypted",
+        "encryption.password": "which given password opened them",
         "archive.comment": "comment of the part in the archive",
     }
     reads = "text, sheets with their cells, slides, notes, comments, changes, embedded objects; properties, members"
@@ -103,9 +108,12 @@ class Odf(Handler):
             return
         parts = Parts(stream)
         encrypted = _read_manifest(parts)
-        if methods := dict.fromkeys(encrypted.values()):
-            for method in methods:
-                yield Field("encryption.method", method)
+        for method in dict.fromkeys(lock.method for lock in encrypted.values()):
+            yield Field("encryption.method", method)
+        if encrypted and (password := _unlock(parts, encrypted, stream)):
+            yield password.field()
+            encrypted = {}
+        elif encrypted:
             yield Problem("encrypted", f"encrypted parts: {len(encrypted)}", resolution="the rest was read")
         walkers = [walker]
         for name in ("meta.xml", "content.xml", "styles.xml"):
@@ -177,21 +185,41 @@ def _number(name: str, text: str) -> Field:
     return Field(name, int(text) if counted and text.isascii() and text.isdigit() and len(text) < 16 else text)
 
 
-def _read_manifest(parts: Parts) -> dict[str, str]:
-    """Encrypted parts by lower-case name, each with its cipher and key derivation."""
-    encrypted: dict[str, str] = {}
+def _read_manifest(parts: Parts) -> dict[str, Lock]:
+    """Encrypted parts by lower-case name."""
+    encrypted: dict[str, Lock] = {}
     name = ""
     for kind, tag, attributes in parts.events("META-INF/manifest.xml", PREFIXES):
         if kind != START:
             continue
         if tag == "manifest:file-entry":
             name = attributes.get("manifest:full-path", "").lower()
-        elif tag == "manifest:encryption-data":
-            encrypted[name] = ""
-        elif name in encrypted and tag in ("manifest:algorithm", "manifest:key-derivation"):
-            what = attributes.get("manifest:algorithm-name") or attributes.get("manifest:key-derivation-name", "")
-            encrypted[name] = f"{encrypted[name]} {what.rpartition('#')[2].rpartition(':')[2]}".strip()
+        elif tag == "manifest:encryption-data" and name:
+            encrypted[name] = Lock()
+        if name in encrypted:
+            encrypted[name].take(tag, attributes)
     return encrypted
+
+
+def _unlock(parts: Parts, encrypted: dict[str, Lock], stream: Stream) -> Password | None:
+    """The password that opens the smallest part, after which every part is read through its own key."""
+    tested = min((name for name in encrypted if name in parts), key=parts.size, default="")
+    if not tested or not all(lock.known for lock in encrypted.values()):
+        return None
+    for password in stream.passwords:
+        try:
+            right = encrypted[tested].opens(encrypted[tested].key(password.text), parts.stored(tested))
+        except EvidenceError:
+            return None
+        if right:
+            for name, lock in encrypted.items():
+                parts.unlock(name, partial(_opened, lock, password.text))
+            return password
+    return None
+
+
+def _opened(lock: Lock, password: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    return lock.unpacked(lock.key(password), pieces)
 
 
 def _read_printer(events: Iterator[Event]) -> Iterator[Field]:

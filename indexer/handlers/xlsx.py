@@ -74,7 +74,7 @@ class Xlsx(Handler):
         yield from package.parts.problems
 
 
-@dataclass
+@dataclass(slots=True)
 class _Cell:
     """The cell that is being read."""
 
