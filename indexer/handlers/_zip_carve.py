@@ -94,12 +94,17 @@ class Carver:
         """Notes every mark, and for every descriptor the place where its member's data would begin."""
         for position, mark in self._hits():
             if mark == DESCRIPTOR:
-                self._close(position, self._stream_words(position + 8))
+                self._close(position, (self._word(position + 8, 4), self._word(position + 8, 8)))
                 continue
-            if mark in (LOCAL, CENTRAL) and position - 12 >= self._start:
-                self._close(position - 12, (self._word(position - 8, 4),))
-                self._close(position - 20, (self._word(position - 16, 8),))
+            if mark in (LOCAL, CENTRAL):
+                self._close_before(position)
             self._marks.append(position)
+        self._close_before(self._end)
+
+    def _close_before(self, position: int) -> None:
+        """A descriptor may do without its mark; it then stands right before the next record, or the end."""
+        self._close(position - 12, (self._word(position - 8, 4),))
+        self._close(position - 20, (self._word(position - 16, 8),))
 
     def _hits(self) -> Iterator[tuple[int, bytes]]:
         at = self._start
@@ -109,9 +114,6 @@ class Carver:
                 if match.start() < _SPAN:
                     yield at + match.start(), match[0]
             at += _SPAN
-
-    def _stream_words(self, position: int) -> tuple[int, int]:
-        return self._word(position, 4), self._word(position, 8)
 
     def _word(self, position: int, length: int) -> int:
         return int.from_bytes(self._window.at(position, length), "little") if position >= 0 else -1

@@ -123,6 +123,8 @@ class Layout:
 
     def _is_stored(self, archive: Archive) -> bool:
         """Whether an archive begins exactly where a stored member's data do: then it is that member."""
+        if archive.base < SHORTEST:
+            return False
         before = max(0, archive.base - NAME_REACH)
         chunk = self._stream.at(before, archive.base - before)
         at = chunk.rfind(LOCAL)
@@ -269,33 +271,28 @@ class Layout:
     def _read_descriptor(self, spot: Spot, *, known: bool) -> None:
         """Takes in the descriptor after the data; without a directory, it alone knows checksum and size."""
         fixed = self._locals.at(spot.end, 24)
-        signed = 4 if fixed.startswith(DESCRIPTOR) else 0
+        at = 8 if fixed.startswith(DESCRIPTOR) else 4
+        crc = int.from_bytes(fixed[at - 4 : at], "little")
         packed = spot.end - spot.start
-        crc = int.from_bytes(fixed[signed : signed + 4], "little")
         for width in (4, 8):
-            at = signed + 4
-            whole = len(fixed) >= at + 2 * width
-            if whole and int.from_bytes(fixed[at : at + width], "little") == packed:
-                size = int.from_bytes(fixed[at + width : at + 2 * width], "little")
-                if not signed and known and crc != spot.crc:
-                    continue
-                if width == 4 and size != spot.size and known and not signed:
-                    continue
-                if width == 4 and self._is_wide(fixed, at, packed):
-                    continue
-                spot.after = spot.end + at + 2 * width
-                if not known:
-                    spot.crc, spot.size, spot.exact = crc, size, True
-                return
-        if known and signed and crc == spot.crc and spot.end + 16 <= self._stream.size:
+            if len(fixed) < at + 2 * width or int.from_bytes(fixed[at : at + width], "little") != packed:
+                continue
+            size = int.from_bytes(fixed[at + width : at + 2 * width], "little")
+            if known:
+                fits = size == spot.size and (at == 8 or crc == spot.crc)
+            else:
+                # read as four bytes, the upper half of a longer size looks like a size of nothing
+                fits = width == 8 or size > 0 or not packed or fixed[at + 8 : at + 10] in (b"PK", b"")
+            if not fits:
+                continue
+            spot.after = spot.end + at + 2 * width
+            if not known:
+                spot.crc, spot.size, spot.exact = crc, size, True
+            return
+        if known and at == 8 and crc == spot.crc and spot.end + 16 <= self._stream.size:
             spot.after = spot.end + 16  # its sizes lie
         if not known and not spot.exact:
             spot.crc = spot.size = None
-
-    @staticmethod
-    def _is_wide(fixed: bytes, at: int, packed: int) -> bool:
-        """Whether the sizes are of 8 bytes: read as 4, nothing would come out of something."""
-        return packed > 0 and len(fixed) >= at + 16 and int.from_bytes(fixed[at : at + 8], "little") == packed
 
 
 def _place(event: Event) -> tuple[int, bool]:

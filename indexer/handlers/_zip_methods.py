@@ -214,6 +214,8 @@ def unpack(
             given += len(out)
             yield out
     except recipe.errors as error:
+        if "memory" in str(error).lower():
+            raise EvidenceError("limit", f"dictionary: {method_name(method)} asks for too much memory") from error
         if fed * recipe.step <= REPLAY:
             yield from _replay(recipe, pieces, fed - 1, given)
         raise EvidenceError("corrupt", f"{method_name(method)}: {error}"[:200]) from error

@@ -182,6 +182,37 @@ def test_spellings_of_a_password() -> None:
     assert spellings("작화")[:2] == ["작화".encode(), "작화".encode("cp949")]
 
 
+@pytest.mark.parametrize(
+    ("method", "packed"),
+    [
+        (14, b"\x10\x02\x05\x00\x5d" + b"\xff" * 4 + bytes(30)),
+        (93, b"\x28\xb5\x2f\xfd\x00\xff" + bytes(30)),
+        (98, b"\xf5\x0f" + bytes(30)),
+    ],
+)
+def test_a_dictionary_beyond_the_limit_is_refused(method: int, packed: bytes) -> None:
+    with pytest.raises(EvidenceError) as caught:
+        list(unpack(method, lambda: iter([packed]), 100, 0, Limits(dictionary=1 << 20), print))
+    assert caught.value.cause == "limit"
+
+
+@pytest.mark.parametrize("form", ["signed", "bare", "signed wide", "bare wide"])
+@pytest.mark.parametrize(("body", "packed"), [(b"", b"\x03\0"), (b"", b""), (b"cut", make.deflated(b"cut"))])
+def test_descriptors_leave_no_gap_and_no_overlap(form: str, body: bytes, packed: bytes) -> None:
+    archive = make.Archive().add(b"a.txt", body, method=8 if packed else 0, packed=packed, descriptor=form)
+    archive.add(b"b.txt", b"after it").add(b"c.txt", body, method=8 if packed else 0, packed=packed, descriptor=form)
+    expected = {"a.txt": (body, ""), "b.txt": (b"after it", ""), "c.txt": (body, "")}
+    assert members(archive.end()) == expected
+    assert not [fact for fact, _, _ in read(archive.end()) if isinstance(fact, Problem)]
+    if packed:
+        assert members(archive.body) == expected
+
+
+def test_a_directory_that_counts_from_before_the_start() -> None:
+    data = make.folders()
+    assert members(data[50:])["show/hidden/"] == (b"bytes in a folder", "")
+
+
 def test_overlapping_members_are_not_read_again_and_again() -> None:
     kernel = zlib.compressobj(9, wbits=-15)
     packed = kernel.compress(b"a" * 1_000_000) + kernel.flush()
