@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from indexer.handler import Stream
 from indexer.handlers._parts import DATA, END, START, Event, Parts, read_directory, unpack_entry
-from indexer.model import Fact, Field, Timestamp
+from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso
 
 FIELDS: Mapping[str, str] = {
@@ -200,7 +200,10 @@ class Package:
             if relation.kind == "officedocument" and relation.target in self.parts:
                 return relation.target
         named = [name for part, _ in _MAIN_PARTS if (name := part.decode()) in self.parts]
-        return (self.of_kind("main") or named or [""])[0]
+        found = (self.of_kind("main") or named or [""])[0]
+        if not found and not self.parts.problems:
+            self.parts.problems.append(Problem("corrupt", "the main part is not there", resolution="the rest was read"))
+        return found
 
     def links(self) -> Iterator[Field]:
         """Every target outside the package, once."""

@@ -10,16 +10,19 @@ import re
 from typing import NamedTuple
 
 from indexer.handler import Stream
-from indexer.limits import MIB
+from indexer.limits import KIB, MIB
 
 PACKETS = 16
 """XMP packets read from one file."""
 PACKET_BYTES = 1 * MIB
 _STEP = 1 * MIB
-_MARK = re.compile(rb"%%EOF|<x:x[am]pmeta|/Standard\b")
+_MARK = re.compile(rb"%%EOF|<x:x[am]pmeta|/Standard\b|/JS\s{0,3}[(<]")
+SCRIPTS, SCRIPT_BYTES = 200, 64 * KIB
 _END = re.compile(rb"</x:x[am]pmeta>")
 _VERSION = re.compile(rb"/R\s+(\d)")
 _CIPHER = re.compile(rb"/CFM\s*/(\w{1,16})")
+_OCTAL = re.compile(rb"[0-7]{1,3}")
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b""}
 _OVERLAP = 16
 REBUILT = 64 * MIB
 """A larger file without an end is not rebuilt: that takes its bytes in memory, twice."""
@@ -29,17 +32,19 @@ _PAGES, _NUMBERS = 100_000, 4_000_000
 
 
 class Raw(NamedTuple):
-    """Savings counted by their end marks; XMP packets; cipher as the encryption dictionary names it."""
+    """Savings counted by their end marks; XMP packets; cipher; scripts that stand open in the file."""
 
     revisions: int
     packets: tuple[bytes, ...]
     encryption: str
+    scripts: tuple[str, ...]
 
 
 def scan(stream: Stream) -> Raw:
     """One pass over the file."""
     ends, encryption = 0, ""
     starts: list[int] = []
+    scripts: list[int] = []
     offset, carried = 0, b""
     stream.seek(0)
     while chunk := stream.read(_STEP):
@@ -52,6 +57,8 @@ def scan(stream: Stream) -> Raw:
                 ends += 1
             elif match[0].startswith(b"<x:"):
                 starts.append(at)
+            elif match[0].startswith(b"/JS"):
+                scripts.append(offset - len(carried) + match.end() - 1)
             elif not encryption:
                 around = data[max(0, match.start() - 1024) : match.end() + 1024]
                 encryption = _cipher(around)
@@ -59,7 +66,8 @@ def scan(stream: Stream) -> Raw:
         carried = data[-_OVERLAP:]
     linear = b"/Linearized" in stream.head[:1024] and ends > 1
     packets = (_packet(stream, start) for start in starts[:PACKETS])
-    return Raw(ends - linear, tuple(packet for packet in packets if packet), encryption)
+    texts = () if encryption else tuple(read_string(stream.at(at, SCRIPT_BYTES)) for at in scripts[:SCRIPTS])
+    return Raw(ends - linear, tuple(packet for packet in packets if packet), encryption, texts)
 
 
 def rebuilt(stream: Stream) -> bytes:
@@ -82,6 +90,45 @@ def rebuilt(stream: Stream) -> bytes:
     root = b"%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (number + 1, number)
     end = b"trailer\n<</Size %d/Root %d 0 R>>\nstartxref\n0\n%%%%EOF\n" % (number + 2, number + 1)
     return data + b"\nendstream\nendobj\n" + tree + root + end
+
+
+def read_string(data: bytes) -> str:
+    """The text of a string object that `data` begins with, as far as it goes: `(...)` or `<...>`."""
+    if data.startswith(b"<"):
+        digits = re.sub(rb"[^0-9A-Fa-f]", b"", data[1:].partition(b">")[0])
+        return _decoded(bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii")))
+    out = bytearray()
+    depth, at = 0, 0
+    while at < len(data):
+        char = data[at : at + 1]
+        at += 1
+        if char == b"\\":
+            octal = _OCTAL.match(data, at)
+            if octal:
+                out.append(int(octal[0], 8) & 255)
+                at = octal.end()
+                continue
+            out += _ESCAPES.get(data[at : at + 1], data[at : at + 1])
+            at += 1
+            continue
+        if char == b"(":
+            depth += 1
+            if depth == 1:
+                continue
+        elif char == b")":
+            depth -= 1
+            if not depth:
+                break
+        out += char
+    return _decoded(bytes(out))
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith(b"\xfe\xff"):
+        return data[2:].decode("utf-16-be", "replace")
+    if data.startswith(b"\xef\xbb\xbf"):
+        return data[3:].decode("utf-8", "replace")
+    return data.decode("latin-1")
 
 
 def _packet(stream: Stream, start: int) -> bytes:

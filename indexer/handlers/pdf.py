@@ -4,7 +4,7 @@ Source: ISO 32000-2: 7.5.6 (incremental updates), 7.6 (encryption), 7.9.4 (dates
 12.5 (annotations), 12.7 (forms), 14.3 (metadata); XMP (ISO 16684-1).
 Damaged files are read as far as PDFium can rebuild them.
 Limits: text in pictures needs OCR; pictures are not members; only XMP that stands uncompressed in the
-file is found; scripts of actions other than the document's own and those of forms are not read.
+file is found, and of the scripts of pages and actions only those that stand there as plain strings.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Pdf(Handler):
         "pdf.signatures": "digital signatures",
         "pdf.signature_reason": "reason given with a signature",
         "pdf.form": "kind of form: fields or XFA",
-        "pdf.scripts": "document scripts",
+        "pdf.scripts": "scripts of the document, or of its actions",
         "pdf.attachment_description": "what the document says of an embedded file",
         "encryption.method": "cipher of the encryption",
         "encryption.password": "which given password opened it",
@@ -149,7 +149,7 @@ def _read_document(pdfium: Any, document: Any, raw: Raw) -> Iterator[Fact]:
     with closing_with(pdfium.FPDFDOC_ExitFormFillEnvironment, handle) as form:
         yield from _Pages(pdfium, document, form).read()
     yield from _read_xfa(pdfium, document)
-    yield from _read_scripts(pdfium, document)
+    yield from _read_scripts(pdfium, document, raw)
     for index in range(pdfium.FPDFDoc_GetAttachmentCount(document)):
         if attachment := pdfium.FPDFDoc_GetAttachment(document, index):
             yield _child(pdfium, attachment)
@@ -300,7 +300,9 @@ def _read_xfa(pdfium: Any, document: Any) -> Iterator[Text]:
             yield Text("\n".join(word for word in words if word), f"XFA {name}")
 
 
-def _read_scripts(pdfium: Any, document: Any) -> Iterator[Fact]:
+def _read_scripts(pdfium: Any, document: Any, raw: Raw) -> Iterator[Fact]:
+    """The document's own scripts by name, then those of pages and actions that stand open in the file."""
+    seen: set[str] = set()
     count = pdfium.FPDFDoc_GetJavaScriptActionCount(document)
     if count > 0:
         yield Field("pdf.scripts", count)
@@ -309,7 +311,14 @@ def _read_scripts(pdfium: Any, document: Any) -> Iterator[Fact]:
         with closing_with(pdfium.FPDFDoc_CloseJavaScriptAction, handle) as action:
             if action:
                 name = wide_string(pdfium.FPDFJavaScriptAction_GetName, action)
-                yield Text(wide_string(pdfium.FPDFJavaScriptAction_GetScript, action), f"script {name}".strip())
+                script = wide_string(pdfium.FPDFJavaScriptAction_GetScript, action)
+                seen.add(script)
+                yield Text(script, f"script {name}".strip())
+    others = [script for script in dict.fromkeys(raw.scripts) if script.strip() and script not in seen]
+    if others and count <= 0:
+        yield Field("pdf.scripts", len(others))
+    for number, script in enumerate(others, 1):
+        yield Text(script, f"script {number} of an action")
 
 
 def _child(pdfium: Any, attachment: Any) -> Child:
