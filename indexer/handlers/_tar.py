@@ -240,7 +240,7 @@ def _member(
     )
     if records:
         _apply(member)
-        if b"size" in records:
+        if records.get(b"size"):
             size = int(records[b"size"]) if records[b"size"].isdigit() and len(records[b"size"]) < 20 else None
     if size is None or size < 0:
         member.problems.append(Problem("corrupt", "the size is not a number that can be", resolution="read as 0"))

@@ -49,7 +49,7 @@ SPOKEN_FOR = frozenset({b"path", b"linkpath", b"size", b"uid", b"gid", b"uname",
 
 class TarArchive(Handler):
     name = "tar"
-    media_types = ("application/x-tar", "application/x-gtar")
+    media_types = ("application/x-tar", "application/x-gtar", "application/x-ustar")
     suffixes = (".tar", ".gtar", ".ova", ".gem", ".pax", ".ustar")
     fields: ClassVar[Mapping[str, str]] = {
         "file.kind": "what a member is where it is not a plain file; slack: bytes of no member",
@@ -218,10 +218,12 @@ def _fields(member: Member, names: _Names) -> Iterator[Field]:
 
 def _times(member: Member) -> Iterator[Timestamp]:
     block, records = member.block, member.records
+    modified = False
     for key, kind in TIMES.items():
         if key in records and (stamp := _pax_time(kind, records[key], f"pax.{key.decode()}")):
+            modified = modified or kind == "M"
             yield stamp
-    if b"mtime" not in records:
+    if not modified:
         seconds = number(block[136:148])
         if seconds is not None and (stamp := from_unix("M", seconds, "tar.mtime")):
             yield stamp

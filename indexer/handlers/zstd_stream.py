@@ -28,7 +28,7 @@ class ZstdStream(Handler):
         **FIELDS,
     }
     reads = "the content; what stands behind the stream"
-    needs = ("compression.zstd", "backports.zstd")
+    needs = ("backports.zstd",)
     rank = 60
     uses_name = True
     container = True
