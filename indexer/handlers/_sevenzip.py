@@ -160,6 +160,11 @@ class Folder:
         """Whether py7zr decodes it."""
         return self.simple and READ_HERE.issuperset(self.methods)
 
+    @property
+    def tried_here(self) -> bool:
+        """Whether py7zr may try where 7-Zip failed; its PPMd asks for any memory on damaged data."""
+        return self.simple and "PPMD" not in self.methods
+
 
 @dataclass(slots=True)
 class Entry:

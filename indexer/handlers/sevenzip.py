@@ -278,7 +278,7 @@ class _Members:
             if self._tap is None:
                 self._tap = _Tap(stream_members(self._path, kind="7z", password=self._password or ""))
             return self._tap.take(self._offsets[id(entry)], entry.size)
-        if not self._folders or not self._folders[entry.folder].simple:
+        if not self._folders or not self._folders[entry.folder].tried_here:
             self._runs += 1
             if self._runs <= MOST_RUNS and self._names[entry.name] == 1:
                 self.close()
