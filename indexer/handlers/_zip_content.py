@@ -17,17 +17,21 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, cast
+from typing import IO, BinaryIO, NamedTuple, cast
 
-from indexer.errors import EvidenceError
+from indexer.errors import EvidenceError, StoreError
 from indexer.handler import Stream
 from indexer.handlers._ciphers import PkzipCipher, WinzipAes
 from indexer.handlers._zip_methods import unpack
 from indexer.handlers._zip_records import (
+    CENTRAL,
     CENTRAL_LAYOUT,
     DEFLATED,
+    DESCRIPTOR,
+    END,
     END_LAYOUT,
     FULL32,
+    LOCAL,
     LOCAL_LAYOUT,
     STORED,
     STREAMED,
@@ -228,6 +232,7 @@ def by_sevenzip(stream: Stream, member: Member, key: Key | None) -> Iterator[byt
 
     Raises:
         EvidenceError: missing-library; corrupt, where 7-Zip says so after its output.
+        StoreError: where the scratch folder cannot be written.
     """
     if member.end - member.start >= FULL32:
         raise EvidenceError("unsupported", f"{method_name(member.method)}: more than 4 GiB")
@@ -235,32 +240,30 @@ def by_sevenzip(stream: Stream, member: Member, key: Key | None) -> Iterator[byt
     sealed = _is_slow(member, key)
     password = key.spelled if key and sealed else b""
     with tempfile.TemporaryFile(dir=stream.scratch) as file:
-        # sizes stand in the headers; the flags say how implode packed, and which byte checks the password
-        flags = member.header.flags & (0x6 | STREAMED) | sealed
-        head = LOCAL_LAYOUT.size + 1
-        file.seek(head)
-        for piece in raw_pieces(stream, member.start, member.end) if sealed else packed_pieces(stream, member, key):
-            file.write(piece)
-        packed, size, crc = file.tell() - head, min(member.size or 0, FULL32 - 1), member.crc or 0
-        shared = (flags, member.method, member.header.time, 0x21, crc, packed, size, 1)
-        if flags & STREAMED:
-            file.write(struct.pack("<4s3L", b"PK\x07\x08", crc, packed, size))
-        central = file.tell()
-        file.write(CENTRAL_LAYOUT.pack(b"PK\x01\x02", 20, 20, *shared, 0, 0, 0, 0, 0, 0) + b"m")
-        file.write(END_LAYOUT.pack(b"PK\x05\x06", 0, 0, 1, 1, file.tell() - central, central, 0))
-        file.seek(0)
-        file.write(LOCAL_LAYOUT.pack(b"PK\x03\x04", 20, *shared, 0) + b"m")
-        file.flush()
+        _isolate(file, stream, member, key, sealed=sealed)
         number = file.fileno()
-        process = subprocess.Popen(  # noqa: S603 - an argument list of our own
-            [program, b"x", b"-so", b"-y", b"-tzip", b"-mmt1", b"-p" + password, b"--", b"/proc/self/fd/%d" % number],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[number],
-            start_new_session=True,
-            env={"LC_ALL": "C.UTF-8"},
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 - an argument list of our own
+                [
+                    program,
+                    b"x",
+                    b"-so",
+                    b"-y",
+                    b"-tzip",
+                    b"-mmt1",
+                    b"-p" + password,
+                    b"--",
+                    b"/proc/self/fd/%d" % number,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[number],
+                start_new_session=True,
+                env={"LC_ALL": "C.UTF-8"},
+            )
+        except OSError as error:
+            raise EvidenceError("missing-library", f"7-Zip cannot be started: {error.strerror}") from error
         try:
             if process.stdout:
                 while chunk := process.stdout.read(PIECE):
@@ -275,6 +278,33 @@ def by_sevenzip(stream: Stream, member: Member, key: Key | None) -> Iterator[byt
             if process.stdout:
                 process.stdout.close()
             process.wait()
+
+
+def _isolate(file: IO[bytes], stream: Stream, member: Member, key: Key | None, *, sealed: bool) -> None:
+    """Writes an archive of this one member, still under the old cipher where `sealed`."""
+    # sizes stand in the headers; the flags say how implode packed, and which byte checks the password
+    flags = member.header.flags & (0x6 | STREAMED) | sealed
+    head = LOCAL_LAYOUT.size + 1
+    file.seek(head)
+    for piece in raw_pieces(stream, member.start, member.end) if sealed else packed_pieces(stream, member, key):
+        _write(file, piece)
+    packed, size, crc = file.tell() - head, min(member.size or 0, FULL32 - 1), member.crc or 0
+    shared = (flags, member.method, member.header.time, 0x21, crc, packed, size, 1)
+    if flags & STREAMED:
+        _write(file, struct.pack("<4s3L", DESCRIPTOR, crc, packed, size))
+    directory = file.tell()
+    _write(file, CENTRAL_LAYOUT.pack(CENTRAL, 20, 20, *shared, 0, 0, 0, 0, 0, 0) + b"m")
+    _write(file, END_LAYOUT.pack(END, 0, 0, 1, 1, file.tell() - directory, directory, 0))
+    file.seek(0)
+    _write(file, LOCAL_LAYOUT.pack(LOCAL, 20, *shared, 0) + b"m")
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    try:
+        file.write(data)
+        file.flush()
+    except OSError as error:
+        raise StoreError(f"the scratch folder cannot be written: {error.strerror}") from error
 
 
 def _sevenzip(method: int) -> str:

@@ -75,4 +75,4 @@ class ZipArchive(Handler):
         return self.media_types[0]
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        return walk(stream)
+        yield from walk(stream)
