@@ -386,7 +386,7 @@ def _detect_eight_bit(data: bytes, declared: str) -> Detection:
         codec = _fit(data, ranked)
         confidence = _sobered(confidence_of(ranked), words, best.nats)
         return Detection(codec, confidence, alternatives_of(ranked, codec))
-    codec = _prefer(_ask_chardet(data), ranked, words)
+    codec = _prefer(_ask_chardet(data, words), ranked, words)
     agreed = decode_as(words, codec)[0] == best.text
     confidence = max(0.7, confidence_of(ranked)) if agreed else 0.6
     return Detection(codec, _sobered(confidence, words, best.nats), alternatives_of(ranked, codec))
@@ -485,15 +485,17 @@ def _chardet() -> object:
     return chardet
 
 
-def _ask_chardet(data: bytes) -> str:
+def _ask_chardet(data: bytes, words: bytes) -> str:
     """What chardet says, where Python can decode by it; else an empty string."""
     library = _chardet()
     if library is None:
         return ""
-    answer = library.detect(data[:_HEAD], max_bytes=_CHARDET_BYTES)  # type: ignore[attr-defined]
-    codec = find_codec(answer["encoding"] or "")
-    # It has seen the start alone; the bytes that are not ASCII may all stand behind it.
-    return "" if codec == "ascii" else codec
+    head = data[:_CHARDET_BYTES]
+    if head.isascii():
+        head = words
+    codec = find_codec(library.detect(head)["encoding"] or "")  # type: ignore[attr-defined]
+    # ASCII and the forms of Unicode were ruled out before.
+    return "" if codec == "ascii" or codec.startswith("utf") else codec
 
 
 def _nats_by(words: bytes, codec: str) -> float:

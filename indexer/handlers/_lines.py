@@ -25,6 +25,8 @@ FIELDS = {
 _BAD = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _TAIL = 4096
 _SHIFT_CODECS = ("iso2022_kr", "hz")
+_RARE = 2_000
+"""Bytes of text among which one stray control character is forgiven."""
 _SURE = 0.9
 _SENSE = -4.9
 """Nats a byte that words in a code page may cost; random bytes cost 5 and more by every codec."""
@@ -37,10 +39,10 @@ def _judge(head: bytes, cut: bool) -> str:
     if not wide and found.codec not in _SHIFT_CODECS:
         # An end-of-file mark of CP/M closes many old texts; anything more is no text.
         bad = len(_BAD.findall(head.rstrip(b"\x1a")))
-        if b"\0" in head or bad * 500 > len(head):
+        if b"\0" in head or bad * _RARE > len(head):
             return ""
     text = codecs.getincrementaldecoder(found.codec)("replace").decode(head, not cut)
-    if wide and sum(map(text.count, map(chr, range(9)))) * 500 > len(text):
+    if wide and sum(map(text.count, map(chr, range(9)))) * _RARE > len(text):
         return ""
     if not wide and found.codec not in ("ascii", "utf-8") and not _makes_sense(head, found.codec):
         return ""

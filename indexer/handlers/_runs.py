@@ -28,6 +28,9 @@ _PASSAGE = 16 * 1024
 _GAP = 64 * 1024
 """Bytes between two runs that no longer belong together."""
 
+_HOPELESS = -10.8
+"""Nats a character at which the first few are not worth a closer look."""
+
 
 class Run(NamedTuple):
     """A readable stretch of a buffer and the codec that reads it."""
@@ -71,7 +74,8 @@ _HIGH_RUNS = (
     (re.compile(rb"HHHH(?:0?0?H)*"), 6, ("hans", "ja", "hant")),
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd]")
-_PAIRS = re.compile(rb"(?:[\x81-\x83\x88-\x97\xa1-\xd7][\x40-\x7e\x80-\xfe][\x20-\x3f]{0,3}){4,4096}")
+_PAIR = rb"[\x81-\x83\x88-\x97\xa1-\xd7][\x40-\x7e\x80-\xfe][\x20-\x3f]{0,3}"
+_PAIRS = re.compile(_PAIR * 4 + rb"(?:" + _PAIR + rb"){0,4096}")
 _WORDLIKE = re.compile(rb"[A-Za-z0-9._\-]{6}|[A-Za-z]{4}|[0-9]{4}|[\xc2-\xef][\x80-\xbf]")
 _CODE_PAGES = (
     # A stricter form than the codec's own: the rows that text is made of, and no half-width kana.
@@ -165,11 +169,15 @@ def _best_order(data: bytes, high: int, count: int, languages: tuple[str, ...]) 
     """The likelier byte order of `count` units whose first high half stands at `high`."""
     best = _PLAUSIBLE
     run = None
+    scores = _merged(languages).score
     for start, codec in ((high - 1, "utf-16-le"), (high, "utf-16-be")):
         end = start + 2 * count
         if start < 0 or end > len(data):
             continue
         raw = data[start : min(end, start + 256)]
+        first = raw[:16].decode(codec, "replace")
+        if scores(first) < _HOPELESS * len(first):
+            continue
         nats = _judge(raw.decode(codec, "replace"), languages)
         if nats > best and not _reads_better_as_ascii(raw, nats):
             best, run = nats, Run(start, end, codec)

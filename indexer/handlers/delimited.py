@@ -2,8 +2,8 @@
 
 Source: RFC 4180; text/tab-separated-values of IANA. The delimiter is the one of comma, semicolon,
     tab and bar that splits the most rows of the first 16 KiB into the same number of cells.
-Limits: a quoted cell over 128 Ki characters ends the table: the rest is read as plain lines; types of
-    cells are not guessed, formulas are text.
+Limits: a quoted cell over 128 Ki characters or a row over 10 000 lines ends the table: the rest is
+    read as plain lines; types of cells are not guessed, formulas are text.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _TYPES = {",": "text/csv", ";": "text/csv", "|": "text/csv", "\t": "text/tab-sep
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _ROWS = 200
 """Rows of one passage at most."""
+_ROW_LINES = 10_000
+"""Lines of one row, by line ends inside quotes; a row that never ends would fill the memory."""
 _COLUMNS = 1_000
 """Columns whose names are kept."""
 
@@ -90,6 +92,8 @@ class _Lines:
         for line in self._lines:
             self.read.append(line)
             self._count += 1
+            if len(self.read) > _ROW_LINES:
+                raise csv.Error(f"a row of more than {_ROW_LINES} lines")
             yield line
 
     @property

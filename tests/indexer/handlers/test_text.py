@@ -16,7 +16,7 @@ from indexer.handler import Stream
 from indexer.handlers.delimited import Delimited
 from indexer.handlers.json_text import Json
 from indexer.handlers.text import PlainText
-from indexer.model import Field, Item, Text
+from indexer.model import Field, Item, Problem, Text
 
 HANDLERS = (PlainText(), Delimited(), Json())
 TABLE = "컷,작업자,상태\n12,미술부,수정\n13,원화부,완료\n14,동화부,대기\n"
@@ -158,6 +158,12 @@ def test_rows_keep_their_numbers() -> None:
     item = crawl_bytes(data.encode(), "a.csv")[0]
     for text in item.texts[1:]:
         assert text.body.startswith("cel\t" + text.locator.removeprefix("rows ").split("-")[0])
+
+
+def test_a_row_that_never_ends_is_read_as_lines() -> None:
+    facts = list(Delimited().read(Stream(io.BytesIO(b"a,b\n" + b'"x\n",' * 30_000))))
+    assert [fact.cause for fact in facts if isinstance(fact, Problem)] == ["corrupt"]
+    assert "".join(fact.body for fact in facts if isinstance(fact, Text)).count("x") == 30_000
 
 
 class Endless(io.RawIOBase):
