@@ -6,7 +6,8 @@ never run. Text of a wrong encoding is decoded column by column.
 
 Source: the SQLite database file format, sections 1.3 (header), 2.6 (schema); sqlite.org/security.html.
 Limits: the write-ahead log and the rollback journal are files of their own and not applied; deleted
-rows are not carved; values longer than 256 MiB stop their table.
+rows are not carved; values longer than 256 MiB stop their table; a table or column whose name is not UTF-8
+cannot be asked for, and only its schema is shown.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ MOST_STEPS = 200_000_000
 """Steps until the next row comes, or the query is stopped: seconds of work; one row takes a few dozen."""
 PROBES = 500
 """Keys tried behind a damaged page, further and further apart."""
+FAILURES = (sqlite3.Error, MemoryError, ValueError)
+"""What a damaged file makes the library raise: it asks the allocator for a damaged length before it is held
+against the file (MemoryError), and decodes names in its messages and callbacks strictly (ValueError)."""
 _ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _VIRTUAL_COLUMN = 2
 _FILES = (
@@ -141,8 +145,8 @@ def _opened(stream: Stream) -> Iterator[sqlite3.Connection]:
             for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "writable_schema=ON"):
                 # A schema with one broken entry is refused as a whole unless it counts as writable.
                 connection.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error as error:
-            raise EvidenceError("corrupt", f"the database cannot be opened: {error}") from error
+        except FAILURES as error:
+            raise EvidenceError("corrupt", f"the database cannot be opened: {_message(error)}") from error
         connection.set_authorizer(_authorize)
         yield connection
 
@@ -164,11 +168,17 @@ def _schema(connection: sqlite3.Connection, trouble: list[str]) -> list[tuple[st
     try:
         for kind, name, root, sql in connection.execute("SELECT type, name, rootpage, sql FROM sqlite_schema"):
             entries.append((_text(kind), _text(name), root if isinstance(root, int) else 0, _text(sql)))
-    except (sqlite3.Error, MemoryError) as error:
+    except FAILURES as error:
         if not entries:
-            raise EvidenceError("corrupt", f"the schema cannot be read: {error}") from error
-        trouble.append(str(error))
+            raise EvidenceError("corrupt", f"the schema cannot be read: {_message(error)}") from error
+        trouble.append(_message(error))
     return entries
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "a value of impossible length"
+    return str(error) if isinstance(error, sqlite3.Error) else "a name that is not UTF-8"
 
 
 def _text(value: object) -> str:
@@ -215,8 +225,8 @@ def _quote(name: str) -> str:
 def _read_table(connection: sqlite3.Connection, name: str, size: int) -> Iterator[Fact]:
     try:
         table = _describe(connection, name)
-    except (sqlite3.Error, MemoryError) as error:
-        yield Problem("corrupt", f"table {name}: {error}", resolution="not read")
+    except FAILURES as error:
+        yield Problem("corrupt", f"table {name}: {_message(error)}", resolution="not read")
         return
     done = 0
     trouble: list[str] = []
@@ -252,7 +262,7 @@ def _describe(connection: sqlite3.Connection, name: str) -> _Table:
     if key:
         try:
             connection.execute(_Table(name, columns, key).query("LIMIT 0"))
-        except sqlite3.OperationalError:
+        except FAILURES:
             # A table WITHOUT ROWID has no such column.
             key = ""
     return _Table(name, columns, key)
@@ -309,11 +319,8 @@ def _groups(
             if len(rows) >= ROWS or chars > GROUP_CHARS:
                 yield rows
                 rows, chars = [], 0
-    except sqlite3.Error as error:
-        trouble.append(str(error))
-    except MemoryError:
-        # A damaged length is asked of the allocator before it is held against the file.
-        trouble.append("a value longer than memory")
+    except FAILURES as error:
+        trouble.append(_message(error))
     if rows:
         yield rows
 

@@ -71,6 +71,14 @@ def test_nothing_of_the_evidence_is_run() -> None:
     assert not [locator for locator in found if locator.startswith("table v")]
 
 
+@pytest.mark.parametrize("name", [b"c\x89ts", b"c\x00ts"])
+def test_names_that_cannot_be_asked_for_are_told(name: bytes) -> None:
+    data = CUTS.replace(b"cuts", name)
+    facts = list(Sqlite().read(Stream(io.BytesIO(data))))
+    assert [fact.message for fact in facts if isinstance(fact, Problem)]
+    assert "박 감독" in {fact.locator: fact.body for fact in facts if isinstance(fact, Text)}["table people rows 1-1"]
+
+
 def test_the_authorizer_refuses_what_is_not_reading() -> None:
     with sqlite_db._opened(Stream(io.BytesIO(CUTS))) as connection:
         for statement in (
