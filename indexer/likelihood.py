@@ -77,7 +77,7 @@ _BLOCKS: tuple[tuple[int, float], ...] = (
 
 _BLOCK_ENDS = [end for end, _ in _BLOCKS]
 _BLOCK_NATS = [nats for _, nats in _BLOCKS]
-_REMEMBERED = 30_000
+_REMEMBERED = 66_000
 """Characters held by one table: the cost of unlisted ones is remembered, but not without end."""
 
 

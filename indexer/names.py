@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer.encodings import alternatives_of, confidence_of, find_codec, rank_names, unicode_nats
+from indexer.charsets import find_codec
+from indexer.encodings import alternatives_of, confidence_of, rank_names, unicode_nats
 from indexer.errors import UsageError
 from indexer.model import Field
 

@@ -70,8 +70,8 @@ _WIDE_LE = re.compile(rb"A0A0A0A0A0(?:A0)*")
 _WIDE_BE = re.compile(rb"0A0A0A0A0A(?:0A)*")
 _HIGH_RUNS = (
     # Literal beginnings make the search fast; a syllable is rarer by chance than a Han character.
-    (re.compile(rb"KK(?:0?0?[KH])*"), 5, ("ko",)),
-    (re.compile(rb"HHHH(?:0?0?H)*"), 6, ("hans", "ja", "hant")),
+    (re.compile(rb"KK(?:0?0?[KH]){3,}"), ("ko",)),
+    (re.compile(rb"HHHH(?:0?0?H){2,}"), ("hans", "ja", "hant")),
 )
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd]")
 _PAIR = rb"[\x81-\x83\x88-\x97\xa1-\xd7][\x40-\x7e\x80-\xfe][\x20-\x3f]{0,3}"
@@ -158,10 +158,10 @@ def _wide_eastern(data: bytes) -> Iterator[Run]:
     """Runs of Han, kana and syllables in UTF-16, found by their high halves, two bytes apart."""
     for parity in (0, 1):
         halves = data[parity::2].translate(_HIGH_HALVES)
-        for pattern, shortest, languages in _HIGH_RUNS:
+        for pattern, languages in _HIGH_RUNS:
             for match in pattern.finditer(halves):
                 count = min(match.end() - match.start(), LONGEST // 2)
-                if count >= shortest and (run := _best_order(data, match.start() * 2 + parity, count, languages)):
+                if run := _best_order(data, match.start() * 2 + parity, count, languages):
                     yield run
 
 
