@@ -166,7 +166,18 @@ Spans = list[tuple[int, int]]
 def join(parts: Sequence[Spans], slop: int) -> Spans:
     """Occurrences of all the parts in order, each 1 to `slop` positions after the end of the one before."""
     found = parts[0]
+    known: dict[int, dict[int, list[int]]] = {}  # by the identity of a part: words come again in long phrases
     for part in parts[1:]:
+        if not found:
+            break
+        if slop == 1:
+            ends = known.get(id(part))
+            if ends is None:
+                ends = known[id(part)] = {}
+                for start, end in part:
+                    ends.setdefault(start, []).append(end)
+            found = list(dict.fromkeys((first, end) for first, last in found for end in ends.get(last + 1, ())))
+            continue
         joined: set[tuple[int, int]] = set()
         starts = [start for start, _ in part]
         for first, last in found:
@@ -175,8 +186,6 @@ def join(parts: Sequence[Spans], slop: int) -> Spans:
                 joined.add((first, part[at][1]))
                 at += 1
         found = sorted(joined)
-        if not found:
-            break
     return found
 
 
@@ -195,7 +204,11 @@ def _row(parts: Sequence[Query], slop: int, segment: Segment, idf: Idf) -> Score
 def _spans(parts: Sequence[Query], slop: int, segment: Segment, within: Collection[int] | None) -> dict[int, Spans]:
     """The documents in which the parts stand in a row, and where."""
     places: list[dict[int, Spans]] = []
+    known: dict[Query, dict[int, Spans]] = {}
     for part in parts:
+        if isinstance(part, Term) and part in known:
+            places.append(known[part])
+            continue
         if isinstance(part, Phrase):
             found = _spans([Term(part.fieldname, word) for word in part.words], part.slop, segment, within)
         elif isinstance(part, Row):
@@ -210,5 +223,7 @@ def _spans(parts: Sequence[Query], slop: int, segment: Segment, within: Collecti
             return {}
         within = found
         places.append(found)
+        if isinstance(part, Term):
+            known[part] = found
     joined = {document: join([found[document] for found in places], slop) for document in places[-1]}
     return {document: spans for document, spans in joined.items() if spans}

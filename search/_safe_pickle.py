@@ -18,9 +18,11 @@ from typing import BinaryIO
 import whoosh.codec.plaintext
 import whoosh.codec.whoosh3
 import whoosh.columns
+import whoosh.filedb.filetables
 import whoosh.filedb.structfile
 import whoosh.formats
 import whoosh.index
+import whoosh.reading
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -71,3 +73,5 @@ def install() -> None:
     # index.py calls pickle.loads and pickle.dumps by way of the module.
     whoosh.index.pickle = SimpleNamespace(loads=loads, dumps=pickle.dumps, PicklingError=pickle.PicklingError)
     whoosh.index.toc_loaders = {}  # readers of indexes older than ours
+    for module in (whoosh.codec.whoosh3, whoosh.filedb.filetables, whoosh.columns, whoosh.reading):
+        module.Exception = whoosh.index.IndexError  # they raise Exception itself where a file is damaged

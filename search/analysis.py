@@ -4,11 +4,12 @@ The rules, in order. Another engine that follows them gets the same terms.
 
 1. **Pieces.** A *mark* joins the character before it into one piece: every character with a combining
    class, every other mark (category M) outside scripts written without spaces, Hangul vowels and
-   finals, and whatever decomposes to one of these first. All other characters are pieces of their own.
+   finals, the Burmese vowel II, and whatever decomposes to one of these first. All other characters
+   are pieces of their own.
 2. **Folding**, piece by piece: NFKC, case folding, NFKC, until nothing changes; a dotted i loses its
    dot; decimal digits of any script become 0 to 9; characters in `_DROPPED` (invisible ones, Arabic
    and Hebrew vowel points, the Arabic stretch mark) vanish; each Han character becomes its simplified
-   form (OpenCC, one character at a time, so that 乾 is 干 wherever it stands); what is neither a
+   form (OpenCC, one character at a time, so that 乾 is 干 wherever it stands; then `_VARIANTS`); what is neither a
    letter, a number, a mark nor of rule 3 becomes a space, except CR and LF; a mark that then stands
    first in its piece, or after a space, vanishes.
    So composed and decomposed, wide and narrow, traditional and simplified text give equal terms.
@@ -62,10 +63,18 @@ _DROPPED = (
     "\u0640\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed"  # Arabic
     "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"  # Hebrew
 )
+_VARIANTS = dict(
+    zip(
+        "着瞭覆藉锺馀讬谘钜迳衞敍麺缐甦伕枱粧糭簷痺颚甯鎗薰揹衹",
+        "著了复借钟余托咨巨径卫叙面线苏夫台妆粽檐痹腭宁枪熏背只",
+        strict=True,
+    )
+)
+"""Spellings that OpenCC changes only in certain words, or only for one region; each becomes the second."""
 _IS_RUN = re.compile(f"[{_RUN}]")
 _IS_DROPPED = re.compile(f"[{_DROPPED}]")
 _HAN = re.compile("[\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
-_VOWELS_AND_FINALS = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
+_COMPOSING = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\u102e]")  # Hangul vowels and finals, a Burmese vowel
 _UNITS = re.compile(rf"([{_RUN}]+)|[^ \r\n{_RUN}]+")
 _ASCII = str.maketrans({chr(code): chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
 _ASCII[10], _ASCII[13] = "\n", "\r"
@@ -75,12 +84,16 @@ _CAPITAL = re.compile(r"(?<=[a-zß-öø-ÿа-я])(?=[A-ZÀ-ÖØ-ÞА-Я])|(?<=[A
 
 
 class Token(NamedTuple):
-    """A term, its position, and the characters [start, end) of the original text it came from."""
+    """A term, its position, and the characters [start, end) of the original text it came from.
+
+    `first_end` is where the first character ends: what a query of one character marks of a bigram.
+    """
 
     term: str
     position: int
     start: int
     end: int
+    first_end: int
 
 
 class Element(NamedTuple):
@@ -119,7 +132,7 @@ def _simplified(char: str) -> str:
     seen = [char]
     while (char := _simplify()(char)) not in seen and len(char) == 1:
         seen.append(char)
-    return seen[-1]
+    return _VARIANTS.get(seen[-1], seen[-1])
 
 
 @lru_cache(maxsize=1 << 16)
@@ -147,7 +160,7 @@ def _fold_piece(piece: str) -> str:
 
 def _is_mark(char: str) -> bool:
     first = unicodedata.normalize("NFKD", char)[0]
-    if unicodedata.combining(first) or _VOWELS_AND_FINALS.match(first):
+    if unicodedata.combining(first) or _COMPOSING.match(first):
         return True
     return unicodedata.category(first)[0] == "M" and not _IS_RUN.match(first) and not _IS_DROPPED.match(first)
 
@@ -268,25 +281,27 @@ def count_positions(text: str, into: dict[str, list[int]], position: int = 0, *,
     return position + last + 1
 
 
-def tokens(text: str, *, split: bool = False) -> list[Token]:
-    """Every term of the text with its position and the characters it came from."""
+def tokens(text: str, *, split: bool = False, only: Callable[[str], bool] | None = None) -> list[Token]:
+    """Every term of the text, or those that `only` takes, with positions and offsets into the text."""
     folded = fold(text)
     found = _terms(text, folded, split=split)
+    if only is not None:
+        found = (entry for entry in found if only(entry[0]))
     if folded.starts is None or folded.ends is None:
-        return [Token(*entry) for entry in found]
+        return [Token(term, place, start, end, start + 1) for term, place, start, end in found]
     starts, ends = folded.starts, folded.ends
-    return [Token(term, place, starts[start], ends[end - 1]) for term, place, start, end in found]
+    return [Token(term, place, starts[start], ends[end - 1], ends[start]) for term, place, start, end in found]
 
 
 def _terms(text: str, folded: Folded, *, split: bool) -> Iterator[tuple[str, int, int, int]]:
     """Term, position, and [start, end) in the folded text, in order of position."""
     source = folded.text
     position = 0
-    run_end = -2
+    run_end = -1
     for match in _UNITS.finditer(source):
         start, end = match.span()
         if match[1] is not None:
-            if source[run_end:start] in ("\n", "\r\n"):
+            if run_end >= 0 and source[run_end:start] in ("\n", "\r\n"):
                 yield source[run_end - 1] + source[start], position - 1, run_end - 1, start + 1
             for at in range(start, end - 1):
                 yield source[at : at + 2], position, at, at + 2

@@ -277,7 +277,7 @@ class Index:
         if self._segments is None or generation != self._generation:
             self._forget()
             reader = self._engine.reader()
-            self._segments = [Segment(leaf) for leaf, _ in reader.leaf_readers()]
+            self._segments = [Segment(leaf) for leaf, _ in reader.leaf_readers() if leaf.doc_count_all()]
             self._generation = generation
         return self._segments
 

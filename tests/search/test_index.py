@@ -1,0 +1,458 @@
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import math
+import os
+import pickle
+import random
+import warnings
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from whoosh.filedb.filestore import FileStorage
+from whoosh.index import TOC
+from whoosh.query import Phrase, Term
+
+from indexer.errors import LockedError, StoreError
+from search import _evaluate, _safe_pickle, schema
+from search._whoosh import SCHEMA
+from search.index import Index
+from search.query import parse
+from search.schema import Document
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+DOCUMENTS = (
+    Document(
+        "a1",
+        ("动画制作进度 cut twelve", "第3话的内容"),
+        "S01E05_CutList.psd",
+        "day1:x.zip!/daily/S01E05_CutList.psd",
+        2048,
+        (("ext", "PSD"), ("source", "day1"), ("exif.model", "Canon EOS"), ("exif.model", "second one"),
+         ("gps.latitude", 37.6), ("exif.iso", 400), ("pdf.signed", True), ("office.pages", "12")),
+        (("M", at("2024-01-31T23:59:59.999999")), ("sent", at("2024-03-01")), ("printed", at("2022-02-02"))),
+    ),
+    Document("b2", ("hello world", "日本語テキスト"), "b.txt", "day1:b.txt", 10,
+             (("ext", "txt"), ("problem", "corrupt")), (("M", at("2023-01-05")),)),
+    Document("c3", ("hello", "world"), "cafe\u0301 list.txt", "day2:c.txt", None,
+             (("ext", "txt"), ("gps.latitude", -5))),
+    Document("d4", (), "[Team] Show - 01.mkv", "day2:[Team] Show - 01.mkv", 0, (), (("B", at("1965-05-05")),)),
+)  # fmt: skip
+
+
+def build(folder: Path, documents: Iterable[Document] = DOCUMENTS) -> Index:
+    index = Index.create(folder)
+    index.add(documents)
+    index.commit()
+    return index
+
+
+def find(index: Index, text: str) -> list[str]:
+    return sorted(index.ids(parse(text, index.fields())))
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Index]:
+    with build(tmp_path_factory.mktemp("case") / "index") as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("*", "a1 b2 c3 d4"),
+        ("画制", "a1"),
+        ("動畫", "a1"),
+        ("画", "a1"),
+        ("度", "a1"),
+        ("第3话", "a1"),
+        ("第?话", "a1"),
+        ("第*内容", "a1"),
+        ("语テキ", "b2"),
+        ("テト", ""),
+        ("hello world", "b2 c3"),
+        ('"hello world"', "b2"),
+        ('"world hello"', ""),
+        ('"world hello"~0', "b2"),
+        ('"进度 twelve"~1', "a1"),
+        ('"进度 twelve"~0', ""),
+        ("hello -日本", "c3"),
+        ("-hello", "a1 d4"),
+        ("helo~", "b2 c3"),
+        ("hlelo~", "b2 c3"),
+        ("heo~1", ""),
+        ("heo~2", "b2 c3"),
+        ("hel*", "b2 c3"),
+        ("h?llo", "b2 c3"),
+        ("*rld", "b2 c3"),
+        ("name:s01", "a1"),
+        ("name:05", "a1"),
+        ("name:cutlist", "a1"),
+        ("name:list", "a1 c3"),
+        ("name:café", "c3"),
+        ("name:*.PSD", "a1"),
+        ("name:[team]*", "d4"),
+        (r"name:[*-\ 01.mkv", "d4"),
+        ("name:cut*", "a1"),
+        ('name:="b.txt"', "b2"),
+        ("path:daily/S01E05", "a1"),
+        ("path:day2*", "c3 d4"),
+        ("ext:psd", "a1"),
+        ("ext:(psd OR txt)", "a1 b2 c3"),
+        ("ext:p*", "a1"),
+        ("source:day1", "a1"),
+        ("problem:corrupt", "b2"),
+        ("problem:*", "b2"),
+        ("id:a1", "a1"),
+        ("text:*", "a1 b2 c3"),
+        ("size:*", "a1 b2 d4"),
+        ("size:>10", "a1"),
+        ("size:>=10", "a1 b2"),
+        ("size:<10", "d4"),
+        ("size:2kb", "a1"),
+        ("size:0..10", "b2 d4"),
+        ("modified:2024-01", "a1"),
+        ("modified:2024-02", ""),
+        ("modified:>2024-01", ""),
+        ("modified:2023..2024", "a1 b2"),
+        ("born:<1970", "d4"),
+        ("sent:2024-03-01", "a1"),
+        ("printed:2022", "a1"),
+        ("date:2024", "a1"),
+        ("date:1965", "d4"),
+        ("exif.model:canon", "a1"),
+        ('exif.model:"canon eos"', "a1"),
+        ('exif.model:"eos second"', ""),
+        ("exif.model:c*n", "a1"),
+        ('exif.model:="canon eos"', "a1"),
+        ("exif.model:canone", ""),
+        ("exif.iso:400", "a1"),
+        ("exif.iso:<=400", "a1"),
+        ("exif.iso:>400", ""),
+        ("office.pages:>11", "a1"),
+        ("gps.latitude:37.6", "a1"),
+        ("gps.latitude:-10..40", "a1 c3"),
+        ("gps.latitude:<0", "c3"),
+        ("pdf.signed:true", "a1"),
+    ],
+)
+def test_what_is_found(index: Index, text: str, ids: str) -> None:
+    assert find(index, text) == ids.split()
+
+
+def test_dynamic_fields_are_named_with_their_types(index: Index) -> None:
+    assert index.fields() == {
+        "exif.iso": "name",
+        "exif.model": "name",
+        "gps.latitude": "name",
+        "office.pages": "name",
+        "pdf.signed": "name",
+        "printed": "date",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sort", "reverse", "ids"),
+    [
+        ("name", False, "d4 b2 c3 a1"),
+        ("name", True, "a1 c3 b2 d4"),
+        ("path", False, "b2 a1 d4 c3"),
+        ("size", False, "d4 b2 a1 c3"),
+        ("size", True, "a1 b2 d4 c3"),
+        ("date", False, "d4 b2 a1 c3"),
+        ("date", True, "a1 b2 d4 c3"),
+        ("score", False, "a1 b2 c3 d4"),
+    ],
+)
+def test_sorting(index: Index, sort: str, reverse: bool, ids: str) -> None:
+    assert list(index.ids(parse("*"), sort=sort, reverse=reverse)) == ids.split()
+
+
+def test_total_is_exact_and_pages_follow(index: Index) -> None:
+    total, first = index.search(parse("*"), limit=3)
+    assert total == 4
+    assert [name for name, _ in first] == ["a1", "b2", "c3"]
+    assert [name for name, _ in index.search(parse("*"), limit=3, offset=3)[1]] == ["d4"]
+
+
+WORDS = [f"w{number}" for number in range(12)] + ["动画", "分镜", "제작", "テスト"]
+QUERIES = ["w1", "w2 OR w3", "动", '"w1 w2"', "w*", "(w1 w2) OR 画分", "-w4", "name:w5", "w1~1", "size:>40"]
+
+
+def made_up(count: int, seed: int) -> list[Document]:
+    choose = random.Random(seed)
+    made = []
+    for number in range(count):
+        texts = tuple(" ".join(choose.choices(WORDS, k=choose.randint(1, 60))) for _ in range(choose.randint(0, 3)))
+        made.append(Document(f"{choose.getrandbits(64):016x}", texts, choose.choice(WORDS), f"s:{number}", number))
+    return made
+
+
+def answers(index: Index) -> list[tuple[int, list[tuple[str, float]]]]:
+    return [index.search(parse(text), limit=1000, sort=sort) for text in QUERIES for sort in schema.SORTS]
+
+
+def test_answers_depend_on_what_is_held_not_on_how_it_came(tmp_path: Path) -> None:
+    documents = made_up(120, 1)
+    with build(tmp_path / "plain", documents) as plain:
+        expected = answers(plain)
+    assert any(score for _, hits in expected for _, score in hits)
+    for number, batch in enumerate((7, 50)):
+        shuffled = documents[:]
+        random.Random(number).shuffle(shuffled)
+        strangers = made_up(30, 99)
+        with Index.create(tmp_path / f"other{number}") as other:
+            for chunk in itertools.batched(strangers, batch) if hasattr(itertools, "batched") else [strangers]:
+                other.add(chunk)
+                other.commit()
+            other.add(Document(document.id, ("old words w1 w2",)) for document in shuffled[:20])
+            other.commit()
+            for start in range(0, len(shuffled), batch):
+                other.add(shuffled[start : start + batch])
+                other.commit()
+            assert other.delete(document.id for document in strangers) == 30
+            other.commit()
+            assert len(other) == 120
+            assert answers(other) == expected
+        with Index.open(tmp_path / f"other{number}") as again:
+            assert answers(again) == expected
+
+
+def test_the_same_id_replaces_even_before_a_commit(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "i") as index:
+        index.add([Document("x", ("one",)), Document("x", ("two",)), Document("x", ("three",))])
+        index.commit()
+        assert (len(index), find(index, "one two three"), find(index, "three")) == (1, [], ["x"])
+        assert index.delete(["x", "x", "nobody"]) == 1
+        index.commit()
+        assert len(index) == 0
+        assert index.search(parse("three")) == (0, [])
+
+
+def test_nothing_shows_before_the_commit_and_nothing_after_a_cancel(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "i") as index, Index.open(tmp_path / "i") as reader:
+        index.add([Document("x", ("one",))])
+        assert find(reader, "one") == []
+        index.cancel()
+        index.commit()
+        assert find(reader, "one") == []
+        index.add([Document("x", ("one",))])
+        index.commit()
+        assert find(reader, "one") == ["x"]
+
+
+def test_an_index_is_never_made_over_something(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(StoreError, match="not empty"):
+        Index.create(tmp_path)
+
+
+def test_a_second_writer_is_told(tmp_path: Path) -> None:
+    with build(tmp_path / "i") as index, Index.open(tmp_path / "i") as other:
+        index.add([Document("x")])
+        with pytest.raises(LockedError):
+            other.add([Document("y")])
+        index.commit()
+        assert other.add([Document("y")]) == 1
+
+
+def test_a_full_disk_frees_the_lock_and_keeps_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from whoosh.writing import SegmentWriter
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with build(tmp_path / "i") as index:
+        for method in ("add_document", "_flush_segment", "_commit_toc"):
+            with monkeypatch.context() as patch:
+                patch.setattr(SegmentWriter, method, fail)
+                with pytest.raises(StoreError, match="No space"):
+                    index.add([Document("x", ("new",))])
+                    index.commit()
+            assert find(index, "hello") == ["b2", "c3"]
+        index.add([Document("x", ("new",))])
+        index.commit()
+        assert find(index, "new") == ["x"]
+
+
+def test_an_error_in_the_documents_themselves_frees_the_lock(tmp_path: Path) -> None:
+    def broken() -> Iterable[Document]:
+        yield Document("x", ("one",))
+        raise RuntimeError("the case could not be read")
+
+    with build(tmp_path / "i") as index:
+        with pytest.raises(RuntimeError):
+            index.add(broken())
+        index.cancel()
+        with Index.open(tmp_path / "i") as other:
+            other.add([Document("y")])
+
+
+def test_rebuild_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    with build(tmp_path / "i") as index:
+        assert index.rebuild([DOCUMENTS[1], Document("new", ("hello",))]) == 2
+        assert find(index, "hello") == ["b2", "new"]
+
+        def broken() -> Iterable[Document]:
+            yield Document("never", ("hello",))
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(StoreError, match="No space"):
+            index.rebuild(broken())
+        assert find(index, "hello") == ["b2", "new"]
+    with Index.open(tmp_path / "i") as again:
+        assert find(again, "hello") == ["b2", "new"]
+    assert sorted(path.name for path in (tmp_path / "i").iterdir()) == ["1", "index.json"]
+
+
+def test_an_index_of_other_rules_is_refused(tmp_path: Path) -> None:
+    build(tmp_path / "i").close()
+    stamp = tmp_path / "i" / "index.json"
+    told = json.loads(stamp.read_text())
+    stamp.write_text(json.dumps({**told, "analysis": "0"}))
+    with pytest.raises(StoreError, match="another version"):
+        Index.open(tmp_path / "i")
+    stamp.write_text(json.dumps({**told, "part": "../../elsewhere"}))
+    with pytest.raises(StoreError, match="another version"):
+        Index.open(tmp_path / "i")
+    stamp.write_text("[]")
+    with pytest.raises(StoreError, match="build the index again"):
+        Index.open(tmp_path / "i")
+    with pytest.raises(StoreError, match="build the index again"):
+        Index.open(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def left_open() -> Iterator[None]:
+    """Whoosh leaves files open where it fails to read them; they are closed, unheard, at the end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+class _Touch:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.usefixtures("left_open")
+def test_a_crafted_index_runs_nothing(tmp_path: Path) -> None:
+    build(tmp_path / "i").close()
+    payload = _Touch(tmp_path / "ran")
+    next((tmp_path / "i" / "0").glob("_MAIN_*.toc")).unlink()
+    TOC(SCHEMA, payload, 1).write(FileStorage(str(tmp_path / "i" / "0")), "MAIN")
+    with pytest.raises(StoreError, match="no index of ours"):
+        Index.open(tmp_path / "i")
+    assert not (tmp_path / "ran").exists()
+    # The proof that the payload is live: the plain reader runs it.
+    pickle.loads(pickle.dumps(payload))
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.",
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"ccollections\nnamedtuple\n.",
+        b"c__builtin__\ngetattr\n.",
+    ],
+)
+def test_pickles_name_nothing_but_ours(payload: bytes) -> None:
+    with pytest.raises(pickle.UnpicklingError):
+        _safe_pickle.loads(payload)
+
+
+@pytest.mark.usefixtures("left_open")
+def test_damaged_files_are_told(tmp_path: Path) -> None:
+    build(tmp_path / "i", made_up(30, 3)).close()
+    files = [path for path in (tmp_path / "i" / "0").iterdir() if path.stat().st_size]
+    choose = random.Random(5)
+    outcomes = set()
+    for _ in range(120):
+        path = choose.choice(files)
+        good = path.read_bytes()
+        bad = bytearray(good)
+        for _ in range(choose.randint(1, 8)):
+            bad[choose.randrange(len(bad))] = choose.randrange(256)
+        path.write_bytes(bad[: choose.randrange(len(bad))] if choose.random() < 0.3 else bad)
+        try:
+            with Index.open(tmp_path / "i") as index:
+                find(index, "w1 OR w* OR size:>3 OR *")
+            outcomes.add("read")
+        except StoreError:
+            outcomes.add("refused")
+        path.write_bytes(good)
+    assert "refused" in outcomes
+
+
+LETTERS = st.lists(st.sampled_from("abc"), min_size=1, max_size=9)
+
+
+class _Memory:
+    """One document, held in memory."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.places = {word: [at for at, other in enumerate(words) if other == word] for word in set(words)}
+
+    def live(self) -> list[int]:
+        return [0]
+
+    def postings(self, field: str, term: str) -> dict[int, list[int]]:
+        return {0: self.places[term]} if term in self.places else {}
+
+    def length(self, document: int) -> int:
+        return 9
+
+
+@given(LETTERS, st.lists(st.sampled_from("abc"), min_size=2, max_size=4), st.integers(1, 3))
+@settings(max_examples=300)
+def test_a_row_is_found_exactly_where_it_stands(words: list[str], asked: list[str], slop: int) -> None:
+    steps = itertools.product(range(1, slop + 1), repeat=len(asked) - 1)
+    expected = any(
+        all(0 <= place < len(words) and words[place] == word for place, word in zip(row, asked, strict=True))
+        for gaps in steps
+        for start in range(len(words))
+        for row in [list(itertools.accumulate(gaps, initial=start))]
+    )
+    memory = _Memory(words)
+    found = _evaluate.evaluate(Phrase("text", asked, slop=slop), memory, lambda field, term: 1.0)  # type: ignore[arg-type]
+    assert bool(found) is expected
+
+
+def test_a_term_scores_as_the_formula_says(tmp_path: Path) -> None:
+    with build(tmp_path / "i", [Document("x", ("a b a",)), Document("y", ("b",)), Document("z", ("c",))]) as index:
+        (_, score), = index.search(Term("text", "a"))[1]  # fmt: skip
+        idf, norm = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5)), 0.25 + 0.75 * 3 / 1000
+        assert score == round(idf * 2 * 2.2 / (2 + 1.2 * norm), 6)
+
+
+@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
+@settings(max_examples=300)
+def test_nearness_is_the_edit_distance(one: str, other: str) -> None:
+    def distance(a: str, b: str) -> int:
+        if not a or not b:
+            return len(a) + len(b)
+        best = min(distance(a[1:], b) + 1, distance(a, b[1:]) + 1, distance(a[1:], b[1:]) + (a[0] != b[0]))
+        if len(a) > 1 and len(b) > 1 and a[0] == b[1] and a[1] == b[0]:
+            best = min(best, distance(a[2:], b[2:]) + 1)
+        return best
+
+    one, other = one[:5], other[:5]
+    for most in (0, 1, 2):
+        assert _evaluate.is_near(one, other, most) is (distance(one, other) <= most)
