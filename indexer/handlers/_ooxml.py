@@ -93,6 +93,7 @@ MAIN_TYPES = {
     "vnd.ms-excel.sheet.macroenabled": "xlsx",
     "vnd.ms-excel.template.macroenabled": "xlsx",
     "vnd.ms-excel.addin.macroenabled": "xlsx",
+    "vnd.ms-excel.sheet.binary.macroenabled": "xlsb",
     "vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
     "vnd.openxmlformats-officedocument.presentationml.slideshow": "pptx",
     "vnd.openxmlformats-officedocument.presentationml.template": "pptx",
@@ -108,14 +109,14 @@ _MEDIA_CASE = {
     "vnd.ms-word.template.macroenabledtemplate": "vnd.ms-word.template.macroEnabled.12",
 }
 _CONTENT_TYPES = b"[Content_Types].xml"
-_MAIN = re.compile(rb"""ContentType\s*=\s*["']application/([\w.-]{1,100})\.main\+xml["']""", re.IGNORECASE)
+_MAIN = re.compile(rb"""ContentType\s*=\s*["']application/([\w.-]{1,100})\.main(?:\+xml)?["']""", re.IGNORECASE)
 _MAIN_PARTS = ((b"word/document.xml", "docx"), (b"xl/workbook.xml", "xlsx"), (b"ppt/presentation.xml", "pptx"))
 _DEFAULTS = {"docx": "wordprocessingml.document", "xlsx": "spreadsheetml.sheet", "pptx": "presentationml.presentation"}
 _seen: WeakKeyDictionary[Stream, tuple[str, str]] = WeakKeyDictionary()
 
 
 def media_types(handler: str) -> tuple[str, ...]:
-    """Every media type of one of our three handlers, the usual one first."""
+    """Every media type of one of our handlers, the usual one first."""
     return tuple(_media_type(main) for main, name in MAIN_TYPES.items() if name == handler)
 
 

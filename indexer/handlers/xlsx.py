@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._cells import format_kind, one_line, position, row_texts, show_date, show_number
+from indexer.handlers._cells import one_line, position
+from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import Flow
-from indexer.handlers._numberformat import BUILT_IN, show
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
 from indexer.limits import MIB
@@ -93,9 +93,8 @@ class _Book:
         self.package = package
         self.main = package.main()
         self.listed: list[tuple[str, str]] = []
-        self.from_1904 = False
         self.strings: list[str] = []
-        self.styles: list[tuple[str, str]] = []
+        self.styles = Styles()
         self.persons: dict[str, str] = {}
 
     def read_workbook(self) -> Iterator[Fact]:
@@ -114,7 +113,7 @@ class _Book:
                 if attributes.get("state", "visible") != "visible":
                     yield Field("xlsx.hidden_sheet", sheet)
             elif tag == "x:workbookPr":
-                self.from_1904 = attributes.get("date1904", "0") in ("1", "true", "on")
+                self.styles.from_1904 = attributes.get("date1904", "0") in ("1", "true", "on")
             elif tag == "x:definedName":
                 name, text = attributes.get("name", ""), []
             elif tag == "x:fileSharing" and (user := attributes.get("userName", "")):
@@ -155,18 +154,15 @@ class _Book:
 
     def read_styles(self) -> None:
         """Loads the cell styles: whether they show a date or a time, and by which format."""
-        codes: dict[int, str] = {}
         in_cells = False
         for part in self.package.of_kind("styles"):
             for kind, tag, attributes in self.package.events(part):
                 if tag == "x:cellXfs":
                     in_cells = kind == START
                 elif kind == START and tag == "x:numFmt":
-                    codes[_integer(attributes.get("numFmtId", ""))] = attributes.get("formatCode", "")
+                    self.styles.define(_integer(attributes.get("numFmtId", "")), attributes.get("formatCode", ""))
                 elif kind == START and tag == "x:xf" and in_cells:
-                    number = _integer(attributes.get("numFmtId", ""))
-                    code = codes.get(number, "")
-                    self.styles.append((format_kind(number, code), code or BUILT_IN.get(number, "")))
+                    self.styles.append(_integer(attributes.get("numFmtId", "")))
 
     def read_persons(self) -> None:
         """Loads the authors of threaded comments."""
@@ -188,10 +184,8 @@ class _Book:
     def read_sheet(self, sheet: str, part: str) -> Iterator[Fact]:
         """Rows, then what hangs on them: links, headers, comments, drawings."""
         relations = {relation.id: relation for relation in self.package.relations(part)}
-        row = 0
+        row = Row()
         cell = _Cell()
-        cells: list[tuple[int, str]] = []
-        shown: list[tuple[int, str]] = []
         text: list[str] | None = None
         for kind, tag, attributes in self.package.events(part):
             if kind == DATA:
@@ -199,8 +193,8 @@ class _Book:
                     text.append(tag)
             elif kind == START:
                 if tag == "x:row":
-                    row = max(_integer(attributes.get("r", "")), 0) or row + 1
-                    cell, cells, shown = _Cell(), [], []
+                    row.number = max(_integer(attributes.get("r", "")), 0) or row.number + 1
+                    cell = _Cell()
                 elif tag == "x:c":
                     place = position(attributes.get("r", ""))
                     column = place[0] if place else cell.column + 1
@@ -223,15 +217,12 @@ class _Book:
                     hint = attributes.get("tooltip", "")
                     yield Text(f"{target} {hint}".strip(), f"{sheet}!{attributes.get('ref', '')} link")
             elif tag == "x:c":
-                if value := self._value(cell):
-                    cells.append((cell.column, value))
-                    if (formatted := self._show(cell)) and formatted != value:
-                        shown.append((cell.column, formatted))
+                shown = self.styles.shown("".join(cell.value), cell.style) if cell.type == "n" else ""
+                row.add(cell.column, self._value(cell), shown)
                 if cell.formula:
                     yield Text("=" + "".join(cell.formula), f"{sheet}!{cell.reference} formula")
             elif tag == "x:row":
-                yield from _row(sheet, row, cells, shown)
-                cells, shown = [], []
+                yield from row.end(sheet)
             elif tag in ("x:v", "x:t", "x:f"):
                 text = None
             elif tag in _HEADERS and text is not None:
@@ -240,7 +231,7 @@ class _Book:
             elif tag in ("x:formula1", "x:formula2") and text is not None:
                 yield Text("".join(text), f"{sheet} validation")
                 text = None
-        yield from _row(sheet, row, cells, shown)
+        yield from row.end(sheet)
         for relation in relations.values():
             yield from self._read_attached(sheet, relation.kind, relation.target)
 
@@ -253,22 +244,7 @@ class _Book:
             return {"1": "TRUE", "0": "FALSE"}.get(value, value)
         if cell.type != "n":
             return one_line(value)
-        kind, _ = self.styles[cell.style] if 0 <= cell.style < len(self.styles) else ("", "")
-        if kind:
-            try:
-                return show_date(float(value), kind, from_1904=self.from_1904) or value
-            except ValueError:
-                return one_line(value)
-        return show_number(value.strip())
-
-    def _show(self, cell: _Cell) -> str:
-        """The number as its format shows it; empty for everything else."""
-        if cell.type != "n" or not 0 <= cell.style < len(self.styles) or not self.styles[cell.style][1]:
-            return ""
-        try:
-            return show(float("".join(cell.value)), self.styles[cell.style][1], from_1904=self.from_1904)
-        except ValueError:
-            return ""
+        return self.styles.value(value, cell.style)
 
     def _read_attached(self, sheet: str, kind: str, part: str) -> Iterator[Fact]:
         events = self.package.events(part)
@@ -293,14 +269,6 @@ class _Book:
                 yield from changed_at("commented", attributes.get("dT", ""), "office.comment")
             elif kind == END and tag == "text" and locator:
                 yield Text("".join(text), locator)
-
-
-def _row(sheet: str, row: int, cells: list[tuple[int, str]], shown: list[tuple[int, str]]) -> Iterator[Text]:
-    """The row's values, and apart from them the numbers that are shown in another form."""
-    cells.sort(key=lambda each: each[0])
-    yield from row_texts(sheet, row, cells)
-    for text in row_texts(sheet, row, sorted(shown, key=lambda each: each[0])):
-        yield Text(text.body, f"{text.locator} shown")
 
 
 def _read_comments(events: Iterator[Event], sheet: str) -> Iterator[Fact]:
