@@ -160,8 +160,13 @@ def _wide_eastern(data: bytes) -> Iterator[Run]:
         halves = data[parity::2].translate(_HIGH_HALVES)
         for pattern, languages in _HIGH_RUNS:
             for match in pattern.finditer(halves):
+                high = match.start() * 2 + parity
                 count = min(match.end() - match.start(), LONGEST // 2)
-                if run := _best_order(data, match.start() * 2 + parity, count, languages):
+                first = data[max(0, high - 1) : high + 15]
+                # Letters in pairs pass for Han; kana in pairs hold many zeros (0x30).
+                if first.isascii() and first.count(b"0") < 4:
+                    continue
+                if run := _best_order(data, high, count, languages):
                     yield run
 
 
