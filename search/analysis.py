@@ -114,9 +114,9 @@ class Folded(NamedTuple):
 
 def fingerprint() -> str:
     """What an index must have been built with to be asked by this analysis."""
-    from importlib.metadata import version
+    import opencc
 
-    return f"1; Unicode {unicodedata.unidata_version}; OpenCC {version('opencc')}"
+    return f"1; Unicode {unicodedata.unidata_version}; OpenCC {opencc.__version__}"
 
 
 @cache

@@ -110,15 +110,19 @@ class Index:
             StoreError: the disk is full or the index damaged; what was committed is safe.
         """
         count = 0
-        for document in documents:
-            if document.id in self._pending:
-                self.commit()
-            values = values_of(document)
-            with self._writing() as writer:
-                self._drop(writer, document.id)
-                writer.add_document(**values)
-            self._pending.add(document.id)
-            count += 1
+        try:
+            for document in documents:
+                if document.id in self._pending:
+                    self.commit()
+                values = values_of(document)
+                with self._writing() as writer:
+                    self._drop(writer, document.id)
+                    writer.add_document(**values)
+                self._pending.add(document.id)
+                count += 1
+        except BaseException:
+            self.cancel()  # also where the documents themselves could not be had
+            raise
         return count
 
     def delete(self, ids: Iterable[str]) -> int:
@@ -173,7 +177,9 @@ class Index:
             raise
         self._forget()
         self._engine = fresh._engine
-        shutil.rmtree(old, ignore_errors=True)
+        for path in self.folder.iterdir():
+            if path.name.isdecimal() and path.name != part:
+                shutil.rmtree(path, ignore_errors=True)
         return count
 
     def _drop(self, writer: Any, name: str) -> int:

@@ -67,6 +67,7 @@ DEFAULT_FIELDS = ("text", "name")
 BOOSTS: dict[str, float] = {"name": 2.0}
 """How much more a term counts in a field than elsewhere."""
 SORTS = ("score", "name", "path", "size", "date")
+"""What hits can be sorted by; the date is the modified time, or where there is none the earliest of all."""
 
 KINDS: dict[str, str] = {"M": "modified", "A": "accessed", "C": "changed", "B": "born"}
 """Kinds of times that have a field of another name."""

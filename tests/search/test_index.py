@@ -293,9 +293,17 @@ def test_an_error_in_the_documents_themselves_frees_the_lock(tmp_path: Path) -> 
     with build(tmp_path / "i") as index:
         with pytest.raises(RuntimeError):
             index.add(broken())
-        index.cancel()
         with Index.open(tmp_path / "i") as other:
             other.add([Document("y")])
+
+
+def test_a_thousand_field_names_are_few_fields(tmp_path: Path) -> None:
+    fields = tuple((f"made.field{number}", f"value {number}") for number in range(1000))
+    with build(tmp_path / "i", [Document("x", fields=fields)]) as index:
+        assert len(index.fields()) == 1000
+        assert find(index, 'made.field7:"value 7"') == ["x"]
+        assert find(index, "made.field7:8") == []
+    assert len(list((tmp_path / "i" / "0").iterdir())) < 12
 
 
 def test_rebuild_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
