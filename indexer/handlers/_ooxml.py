@@ -170,13 +170,14 @@ class Package:
                 self._types[attributes.get("PartName", "").lstrip("/").lower()] = attributes.get("ContentType", "")
             elif kind == START and tag == "Default":
                 self._defaults[attributes.get("Extension", "").lower()] = attributes.get("ContentType", "")
-        self._relations = {name: self._read_relations(name) for name in self.parts.names() if name.endswith(".rels")}
+        self._kinds = {name: self._kind(name) for name in self.parts.names}
+        self._relations = {name: self._read_relations(name) for name in self.parts.names if name.endswith(".rels")}
 
     def events(self, name: str) -> Iterator[Event]:
         """The XML events of a part."""
         return self.parts.events(name, PREFIXES)
 
-    def kind(self, name: str) -> str:
+    def _kind(self, name: str) -> str:
         """The last word of a part's content type, `main` for the main one; its bare name where it has none."""
         declared = self._types.get(name) or self._defaults.get(name.rpartition(".")[2], "")
         bare, plus, _ = declared.partition("+xml")
@@ -188,7 +189,12 @@ class Package:
 
     def of_kind(self, *kinds: str) -> list[str]:
         """The parts of these kinds, in the natural order of their names."""
-        return [name for name in self.parts.names() if self.kind(name) in kinds]
+        return [name for name in self.parts.names if self._kinds[name] in kinds]
+
+    @property
+    def has_macros(self) -> bool:
+        """Whether a macro project is among the parts."""
+        return any(name.endswith("vbaproject.bin") for name in self.parts.names)
 
     def relations(self, name: str) -> list[Relation]:
         """What a part refers to; targets inside the package are names of parts."""

@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, BinaryIO, cast
 from weakref import WeakKeyDictionary
 
@@ -35,7 +35,7 @@ _PIECE = 64 * KIB
 _DIRECTORY = 1 * MIB
 _directories: WeakKeyDictionary[Stream, bytes] = WeakKeyDictionary()
 _NO_DATE = (1980, 1, 1)
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"[0-9]+")
 _OPEN_ERRORS = (zipfile.BadZipFile, OSError, ValueError, OverflowError, struct.error, NotImplementedError)
 
 
@@ -57,9 +57,10 @@ class Parts:
         self._locked: set[int] = set()
         self._opened: dict[int, Callable[[Iterator[bytes]], Iterator[bytes]]] = {}
 
+    @cached_property
     def names(self) -> list[str]:
         """Every part's key: lower case, forward slashes, numbers in their natural order."""
-        return sorted(self._by_name, key=lambda name: [int(x) if x.isdigit() else x for x in _DIGITS.split(name)])
+        return sorted(self._by_name, key=lambda name: (_DIGITS.sub(lambda match: match[0].zfill(20), name), name))
 
     def __contains__(self, name: str) -> bool:
         return _key(name) in self._by_name
@@ -144,10 +145,6 @@ class Parts:
 
     def _open(self, info: zipfile.ZipInfo) -> BinaryIO:
         return cast(BinaryIO, _PartFile(self._bytes_of(info)))
-
-    def encrypted(self) -> bool:
-        """Whether any part carries the flag of zip encryption."""
-        return any(info.flag_bits & 1 for info in self.infos)
 
     def _note(self, cause: Cause, name: str, message: str) -> None:
         problem = Problem(cause, f"{name}: {message}", resolution="read up to there")

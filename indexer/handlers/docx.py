@@ -68,7 +68,7 @@ class Docx(Handler):
         yield from changes.facts()
         yield from package.links()
         yield from changes.links()
-        if package.of_kind("vbaproject") or any(name.endswith("vbaproject.bin") for name in package.parts.names()):
+        if package.has_macros:
             yield Field("office.macros", True)
         skip_kinds(package, _STYLING | SKIPPED)
         yield from package.parts.members()

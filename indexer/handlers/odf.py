@@ -121,7 +121,7 @@ class Odf(Handler):
                 yield from _read_document(parts.events(name, PREFIXES), walker)
         if "settings.xml" not in encrypted:
             yield from _read_printer(parts.events("settings.xml", PREFIXES))
-        for name in parts.names():
+        for name in parts.names:
             folder, _, base = name.rpartition("/")
             if folder and base == "content.xml" and name not in encrypted:
                 walkers.append(Walker(folder + " "))
@@ -131,7 +131,7 @@ class Odf(Handler):
             elif folder.startswith("configurations2") and not parts.size(name):
                 parts.take(name)
         yield from _gathered(walkers)
-        if any(name.startswith(("basic/", "scripts/")) and not name.endswith(_LISTS) for name in parts.names()):
+        if any(name.startswith(("basic/", "scripts/")) and not name.endswith(_LISTS) for name in parts.names):
             yield Field("odf.macros", True)
         for name in _STYLING:
             parts.take(name)

@@ -51,7 +51,7 @@ class Pptx(Handler):
                         yield text
         yield from read_graphics(package)
         yield from package.links()
-        if any(name.endswith("vbaproject.bin") for name in package.parts.names()):
+        if package.has_macros:
             yield Field("office.macros", True)
         skip_kinds(package, _STYLING | SKIPPED)
         yield from package.parts.members()

@@ -53,7 +53,7 @@ class Xlsb(Handler):
         yield from _Book(package).read()
         yield from read_graphics(package)
         yield from package.links()
-        if any(name.endswith("vbaproject.bin") for name in package.parts.names()):
+        if package.has_macros:
             yield Field("office.macros", True)
         skip_kinds(package, SKIPPED)
         yield from package.parts.members()

@@ -67,7 +67,7 @@ class Xlsx(Handler):
         yield from read_graphics(package)
         yield from _read_others(package)
         yield from package.links()
-        if any(name.endswith("vbaproject.bin") for name in package.parts.names()):
+        if package.has_macros:
             yield Field("office.macros", True)
         skip_kinds(package, _STYLING | SKIPPED)
         yield from package.parts.members()

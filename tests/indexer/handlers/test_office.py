@@ -100,6 +100,18 @@ def test_a_package_whose_types_are_unreadable_is_known_by_its_parts() -> None:
     assert claimed(Stream(io.BytesIO(data)), "docx")
 
 
+def test_names_of_any_digits_keep_their_order() -> None:
+    made = made_by("docx")
+    names = [f"word/header{number}.xml" for number in ("10", "9", "²", "٣", "7" * 6000)]
+    parts = {
+        **made.small(""),
+        **{name: made.document(made.paragraph(made.run(name[:14])), "hdr", "") for name in names},
+    }
+    item = read(made.package(parts))
+    assert not [problem for problem in item.problems if problem.cause == "crash"]
+    assert [text.locator for text in item.texts][:2] == ["header 9", "header 10"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=40)), max_size=30), st.binary(max_size=20))
 def test_records_of_any_kind_never_leave_the_crawl(records: list[tuple[int, bytes]], rest: bytes) -> None:
