@@ -321,7 +321,7 @@ class Ingest:
                 if not self._keep(said.found) or self._outgrown(said.found.provenance.root.id):
                     self._read_alone(pool, said.found.provenance.root.id)
             case frames.Ask():
-                frames.send(worker.channel, frames.Answer(self._ledger.known(said.key)))
+                worker.tell(frames.Answer(self._ledger.known(said.key)))
             case frames.Spilled():
                 self._spill(self._work[worker.jobs[0]], said)
             case frames.Done():

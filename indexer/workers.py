@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from indexer import frames
@@ -65,12 +66,17 @@ class Worker:
             )
         self.inbox = frames.Inbox(self.channel)
         self._ended: tuple[Cause, str] | None = None
-        frames.send(self.channel, hello)
+        self.tell(hello)
 
     def give(self, job: frames.Job) -> None:
         """Hands over a job; jobs are done in the order given."""
         self.jobs.append(job.number)
-        frames.send(self.channel, job)
+        self.tell(job)
+
+    def tell(self, frame: frames.ToWorker) -> None:
+        """Sends a frame; a worker that has just died does not hear it, and its death is heard later."""
+        with suppress(ConnectionError):
+            frames.send(self.channel, frame)
 
     def look(self, now: float, memory: int) -> None:
         """Ends the process where its time or its memory has run out; its death is heard later."""
@@ -202,7 +208,7 @@ def fetch(
     with tempfile.TemporaryDirectory() as scratch:
         worker = Worker(frames.Hello(limits or Limits(), passwords, (), scratch))
         try:
-            frames.send(worker.channel, frames.Fetch(provenance, source))
+            worker.tell(frames.Fetch(provenance, source))
             while True:
                 select.select([worker.channel], [], [])
                 for frame in worker.inbox.frames():
