@@ -225,5 +225,5 @@ def _spans(parts: Sequence[Query], slop: int, segment: Segment, within: Collecti
         places.append(found)
         if isinstance(part, Term):
             known[part] = found
-    joined = {document: join([found[document] for found in places], slop) for document in places[-1]}
+    joined = {document: join([found[document] for found in places], slop) for document in within or ()}
     return {document: spans for document, spans in joined.items() if spans}

@@ -9,21 +9,42 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from whoosh import columns, fields, formats
+from whoosh.index import IndexError as BrokenIndexError
 from whoosh.query import NumericRange
 from whoosh.reading import TermNotFound
 
+from indexer.errors import StoreError
 from search import analysis, schema
 from search.query import micros
 from search.schema import Document
 
 GAP = 256
 """Positions between two passages, or two values of a field: more than any phrase may reach over."""
+
+_DAMAGE = (
+    BrokenIndexError, TermNotFound, UnpicklingError, zlib.error, struct.error, EOFError, OSError,
+    AssertionError, AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError,
+)  # fmt: skip
+"""What whoosh was seen to raise on damaged files; all of it means the same."""
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is damage to the index in `folder`, and is told as such."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise StoreError(f"{folder} cannot be read ({error}); build the index again from the case") from error
 
 
 class _Places(formats.Positions):  # type: ignore[misc] # whoosh has no types
@@ -72,13 +93,15 @@ SCHEMA = fields.Schema(
 class Segment:
     """One segment of whoosh's, as `_evaluate` wants it."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, folder: Path, reader: Any) -> None:
+        self.folder = folder
         self.reader = reader
         self._kept: dict[tuple[str, str], dict[int, Sequence[int]]] = {}
         self._lengths: Any = None
 
     def live(self) -> Collection[int]:
-        return list(self.reader.all_doc_ids())
+        with reading(self.folder):
+            return list(self.reader.all_doc_ids())
 
     def holding(self, field: str) -> Collection[int]:
         return self._read("has", field)
@@ -103,9 +126,10 @@ class Segment:
         return found
 
     def length(self, document: int) -> int:
-        if self._lengths is None:
-            self._lengths = self.column("length")
-        return int(self._lengths[document])
+        with reading(self.folder):
+            if self._lengths is None:
+                self._lengths = self.column("length")
+            return int(self._lengths[document])
 
     def column(self, name: str) -> Any:
         return self.reader.column_reader(f"c_{name}", translate=False)
@@ -116,10 +140,11 @@ class Segment:
     def _from(self, name: str, prefix: str, start: str, *, keep: bool = False) -> Iterator[str]:
         """The terms with the prefix from `prefix + start` on, with or without it."""
         head = prefix.encode()
-        for field, term in self.reader.terms_from(name, (prefix + start).encode()):
-            if field != name or not term.startswith(head):
-                return
-            yield (term if keep else term[len(head) :]).decode()
+        with reading(self.folder):
+            for field, term in self.reader.terms_from(name, (prefix + start).encode()):
+                if field != name or not term.startswith(head):
+                    return
+                yield (term if keep else term[len(head) :]).decode()
 
     def find(self, name: str) -> list[int]:
         """The live documents with this id: one, or none."""
@@ -136,17 +161,17 @@ class Segment:
         return self._kept[key]
 
     def _fetch(self, name: str, term: str) -> dict[int, Sequence[int]]:
-        try:
+        with reading(self.folder):
+            if (name, term.encode()) not in self.reader:
+                return {}
             matcher = self.reader.postings(name, term.encode())
-        except TermNotFound:
-            return {}
-        if name not in _TEXTS:
-            return dict.fromkeys(matcher.all_ids(), ())
-        found: dict[int, Sequence[int]] = {}
-        while matcher.is_active():
-            found[matcher.id()] = matcher.value_as("positions")
-            matcher.next()
-        return found
+            if name not in _TEXTS:
+                return dict.fromkeys(matcher.all_ids(), ())
+            found: dict[int, Sequence[int]] = {}
+            while matcher.is_active():
+                found[matcher.id()] = matcher.value_as("positions")
+                matcher.next()
+            return found
 
 
 def _physical(field: str) -> tuple[str, str]:

@@ -17,12 +17,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from whoosh.filedb.filestore import FileStorage
@@ -32,17 +29,12 @@ from whoosh.query import Query
 
 from indexer.errors import LockedError, StoreError
 from search import _evaluate, _safe_pickle, analysis, schema
-from search._whoosh import COLUMNS, SCHEMA, Segment, values_of
+from search._whoosh import COLUMNS, SCHEMA, Segment, reading, values_of
 from search.schema import Document
 
 _safe_pickle.install()
 
 FORMAT = 1
-_DAMAGE = (
-    BrokenIndexError, UnpicklingError, zlib.error, struct.error, EOFError, OSError,
-    AssertionError, AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError,
-)  # fmt: skip
-"""What whoosh was seen to raise on damaged files; all of it means the same."""
 _WRITE_ERRORS = (OSError, BrokenIndexError)
 
 
@@ -82,7 +74,7 @@ class Index:
             StoreError: there is none, it is damaged, or its terms were made by other rules: rebuild it.
         """
         folder = Path(folder)
-        with _reading(folder):
+        with reading(folder):
             stamp = json.loads((folder / "index.json").read_text(encoding="utf-8"))
             part = str(stamp["part"])
             if stamp["format"] != FORMAT or stamp["analysis"] != analysis.fingerprint() or not part.isdecimal():
@@ -233,7 +225,7 @@ class Index:
     def fields(self) -> dict[str, schema.FieldType]:
         """The dynamic fields that the index holds, with their types; what `query.parse` wants to know."""
         found: dict[str, schema.FieldType] = {}
-        with _reading(self.folder):
+        with reading(self.folder):
             for segment in self._committed():
                 for term in segment.lexicon("has", ""):
                     name, _, kind = term.partition("\0")
@@ -242,34 +234,35 @@ class Index:
         return dict(sorted(found.items()))
 
     def __len__(self) -> int:
-        with _reading(self.folder):
+        with reading(self.folder):
             return sum(segment.reader.doc_count() for segment in self._committed())
 
     def _hits(self, tree: Query, sort: str, reverse: bool) -> list[tuple[str, float]]:
-        with _reading(self.folder):
+        with reading(self.folder):
             segments = self._committed()
             live = sum(segment.reader.doc_count() for segment in segments)
-            known: dict[tuple[str, str], float] = {}
+        known: dict[tuple[str, str], float] = {}
 
-            def idf(field: str, term: str) -> float:
-                key = field, term
-                if key not in known:
-                    holding = sum(len(segment.postings(field, term)) for segment in segments)
-                    known[key] = math.log(1 + (live - holding + 0.5) / (holding + 0.5))
-                return known[key]
+        def idf(field: str, term: str) -> float:
+            key = field, term
+            if key not in known:
+                holding = sum(len(segment.postings(field, term)) for segment in segments)
+                known[key] = math.log(1 + (live - holding + 0.5) / (holding + 0.5))
+            return known[key]
 
-            rows: list[tuple[Any, str, float]] = []
-            try:
-                for segment in segments:
-                    scores = _evaluate.evaluate(tree, segment, idf)
+        rows: list[tuple[Any, str, float]] = []
+        try:
+            for segment in segments:
+                scores = _evaluate.evaluate(tree, segment, idf)
+                with reading(self.folder):
                     names = segment.column("id")
                     keys = None if sort == "score" else segment.column(f"sort_{sort}")
                     for document, score in scores.items():
                         score = round(score, 6)
                         rows.append((keys[document] if keys else -score, names[document].decode(), score))
-            finally:
-                for segment in segments:
-                    segment.forget()
+        finally:
+            for segment in segments:
+                segment.forget()
         rows.sort(key=lambda row: row[1])
         missing = COLUMNS[f"sort_{sort}"].default_value() if sort in ("size", "date") else None
         rows.sort(key=lambda row: row[0], reverse=reverse)
@@ -283,7 +276,7 @@ class Index:
         if self._segments is None or generation != self._generation:
             self._forget()
             reader = self._engine.reader()
-            self._segments = [Segment(leaf) for leaf, _ in reader.leaf_readers() if leaf.doc_count_all()]
+            self._segments = [Segment(self.folder, leaf) for leaf, _ in reader.leaf_readers() if leaf.doc_count_all()]
             self._generation = generation
         return self._segments
 
@@ -305,11 +298,3 @@ def _stamp(folder: Path, part: str) -> None:
     fresh = folder / "index.json.new"
     fresh.write_text(json.dumps({"format": FORMAT, "analysis": analysis.fingerprint(), "part": part}) + "\n")
     fresh.replace(folder / "index.json")
-
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGE as error:
-        raise StoreError(f"{folder} cannot be read ({error}); build the index again from the case") from error
