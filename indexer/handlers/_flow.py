@@ -11,6 +11,16 @@ PIECE = 64 * KIB
 """Characters after which a run of text is given out; a phrase is never cut inside a paragraph."""
 
 
+LABEL = 200
+"""Characters of a name that stand in a locator: every text has one, and a name can be as long as the file."""
+
+
+def label(name: str, *, bracketed: bool = False) -> str:
+    """A name cut to what a locator needs; bracketed, with a space before it, where it is not empty."""
+    short = name if len(name) <= LABEL else name[:LABEL] + "…"
+    return f" ({short})" if bracketed and short else "" if bracketed else short
+
+
 class Flow:
     """Paragraphs by locator; cells of a row are parted by tabs, rows and paragraphs by line ends."""
 

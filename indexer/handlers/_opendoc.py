@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from indexer.handlers._cells import column_name, one_line, position, row_texts
-from indexer.handlers._flow import Flow
+from indexer.handlers._flow import Flow, label
 from indexer.handlers._parts import DATA, START, Event
 from indexer.model import Fact, Field, Text
 from indexer.timestamps import from_iso
@@ -187,9 +187,10 @@ class Walker:
             self._tables += 1
             if self._tables == 1 and self._body == "office:spreadsheet":
                 self._sheet = _Sheet()
-                self._sheet.name = attributes.get("table:name", "")
+                name = attributes.get("table:name", "")
+                self._sheet.name = label(name)
                 if not self._prefix:
-                    yield Field("odf.sheet", self._sheet.name)
+                    yield Field("odf.sheet", name)
         elif self._sheet and self._tables == 1:
             if tag == "table:table-row":
                 self._sheet.begin_row(attributes)
@@ -203,7 +204,7 @@ class Walker:
             if self._sheet and cell:
                 at = f"{self._sheet.name}!{column_name(cell.column)}{self._sheet.row}"
                 return f"{at} comment"
-            slide = self._places[-1] + " " if self._places[-1].startswith("slide") else ""
+            slide = self._places[-1].partition(" comment")[0] + " " if self._places[-1].startswith("slide") else ""
             return f"{slide}comment {self._next('comment')}"
         if tag == "text:note":
             kind = "endnote" if attributes.get("text:note-class") == "endnote" else "footnote"
@@ -216,7 +217,7 @@ class Walker:
         if tag == "draw:page":
             return f"{'page' if self._body == 'office:drawing' else 'slide'} {self._next('slide')}"
         if tag == "presentation:notes":
-            return f"{self._places[-1]} notes"
+            return self._places[-1].removesuffix(" notes") + " notes"
         if tag == "style:master-page":
             return f"master {self._next('master')}"
         if tag.startswith(("style:header", "style:footer")) and self._places[-1].startswith(
@@ -286,7 +287,8 @@ class Walker:
         place = self._places[-1]
         if tag == "dc:creator":
             if text and any(word in place for word in _BY_NAME):
-                self._places[-1] = f"{place} ({text})"
+                if not place.endswith(")"):
+                    self._places[-1] = place + label(text, bracketed=True)
                 if "comment" not in place:
                     self.revisers[text] = None
         elif tag == "dc:date":

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._drawingml import SKIPPED, Alternates, read_graphics, skip_kinds
-from indexer.handlers._flow import Flow
+from indexer.handlers._flow import Flow, label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, START, Event
 from indexer.model import Fact, Field, Text, Timestamp
@@ -123,7 +123,7 @@ class _Story:
             return "field code"
         if self.deleted or tag == "w:delText":
             author = next((name for name in reversed(self.deleted) if name), "")
-            return f"deleted text ({author})" if author else "deleted text"
+            return "deleted text" + label(author, bracketed=True)
         if self.guide:
             return "phonetic guide"
         return "hidden text" if self.hidden else self.locator
@@ -169,8 +169,7 @@ def _read_story(events: Iterator[Event], locator: str, changes: _Changes) -> Ite
                 story = _Story(f"{locator} text box {boxes}" if locator != "body" else f"text box {boxes}")
             elif tag in _NOTES and attributes.get("w:type", "normal") == "normal":
                 notes += 1
-                author = attributes.get("w:author", "")
-                story.locator = f"{_NOTES[tag]} {notes}" + f" ({author})" * bool(author)
+                story.locator = f"{_NOTES[tag]} {notes}" + label(attributes.get("w:author", ""), bracketed=True)
             elif tag in ("wp:docPr", "pic:cNvPr", "v:shape", "v:imagedata"):
                 yield from _alternative(flow, attributes, pictures)
         elif tag in _TEXT:
@@ -221,7 +220,7 @@ def _read_settings(events: Iterator[Event]) -> Iterator[Fact]:
         if kind != START:
             continue
         if tag == "w:docVar":
-            yield Text(attributes.get("w:val", ""), f"document variable {attributes.get('w:name', '')}")
+            yield Text(attributes.get("w:val", ""), f"document variable {label(attributes.get('w:name', ''))}")
         elif tag in ("w:query", "w:connectString"):
             yield Text(attributes.get("w:val", ""), "mail merge")
 

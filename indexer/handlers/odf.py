@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._flow import label
 from indexer.handlers._odf_lock import Lock
 from indexer.handlers._opendoc import PREFIXES, Walker
 from indexer.handlers._parts import DATA, END, START, Event, Parts, XmlReader, read_directory, unpack_entry
@@ -124,7 +125,7 @@ class Odf(Handler):
         for name in parts.names:
             folder, _, base = name.rpartition("/")
             if folder and base == "content.xml" and name not in encrypted:
-                walkers.append(Walker(folder + " "))
+                walkers.append(Walker(label(folder) + " "))
                 yield from walkers[-1].read(parts.events(name, PREFIXES))
                 parts.take(folder + "/styles.xml")
                 parts.take(folder + "/settings.xml")

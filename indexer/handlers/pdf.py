@@ -18,6 +18,7 @@ from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
+from indexer.handlers._flow import label
 from indexer.handlers._parts import DATA, XmlReader
 from indexer.handlers._pdf_raw import Raw, rebuilt, scan
 from indexer.handlers._pdfium import (
@@ -266,17 +267,17 @@ class _Pages:
             if text := value(key):
                 yield Text(
                     text.replace("\r\n", "\n").replace("\r", "\n"),
-                    f"page {number} annotation" + f" ({author})" * bool(author),
+                    f"page {number} annotation{label(author, bracketed=True)}",
                 )
         if when := value(b"CreationDate") or value(b"M"):
             yield from _time("commented", when, "pdf.annotation")
 
     def _read_field(self, note: Any) -> Iterator[Text]:
         pdfium = self.pdfium
-        name = wide_string(pdfium.FPDFAnnot_GetFormFieldName, self.form, note)
-        label = wide_string(pdfium.FPDFAnnot_GetFormFieldAlternateName, self.form, note)
+        name = label(wide_string(pdfium.FPDFAnnot_GetFormFieldName, self.form, note))
+        described = wide_string(pdfium.FPDFAnnot_GetFormFieldAlternateName, self.form, note)
         value = wide_string(pdfium.FPDFAnnot_GetFormFieldValue, self.form, note)
-        for body, locator in ((value, f"form field {name}"), (label, f"form field {name} label")):
+        for body, locator in ((value, f"form field {name}"), (described, f"form field {name} label")):
             if body and (locator, body) not in self._values:
                 self._values.add((locator, body))
                 yield Text(body.replace("\r\n", "\n").replace("\r", "\n"), locator)
@@ -310,7 +311,7 @@ def _read_scripts(pdfium: Any, document: Any, raw: Raw) -> Iterator[Fact]:
         handle = pdfium.FPDFDoc_GetJavaScriptAction(document, index)
         with closing_with(pdfium.FPDFDoc_CloseJavaScriptAction, handle) as action:
             if action:
-                name = wide_string(pdfium.FPDFJavaScriptAction_GetName, action)
+                name = label(wide_string(pdfium.FPDFJavaScriptAction_GetName, action))
                 script = wide_string(pdfium.FPDFJavaScriptAction_GetScript, action)
                 seen.add(script)
                 yield Text(script, f"script {name}".strip())

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
+from indexer.handlers._flow import label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START
 from indexer.model import Fact, Field, Text
@@ -116,7 +117,7 @@ def _read_comments(package: Package, part: str, number: int, authors: dict[str, 
             if tag in _COMMENTS:
                 count += 1
                 author = authors.get(attributes.get("authorId", ""), "")
-                open_ones.append((f"slide {number} comment {count}" + f" ({author})" * bool(author), []))
+                open_ones.append((f"slide {number} comment {count}{label(author, bracketed=True)}", []))
                 when = attributes.get("dt", attributes.get("created", ""))
                 yield from changed_at("commented", when, "office.comment")
         elif kind == END:

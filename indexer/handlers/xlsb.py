@@ -16,6 +16,7 @@ from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cells import column_name, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
+from indexer.handlers._flow import label
 from indexer.handlers._ooxml import FIELDS, Package, claimed, media_types, read_properties
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
@@ -126,6 +127,7 @@ class _Book:
             yield Text(text, "shared string")
 
     def _read_sheet(self, sheet: str, part: str) -> Iterator[Fact]:
+        sheet = label(sheet)
         relations = {relation.id: relation for relation in self.package.relations(part)}
         row = Row()
         for kind, data in self._records(part):
@@ -176,7 +178,7 @@ class _Book:
                 authors.append(_string(data, 0)[0])
             elif kind == _COMMENT:
                 author, first, _, column, _ = _unpack("<IIIII", data, 0)
-                by = f" ({authors[author]})" if author < len(authors) else ""
+                by = label(authors[author], bracketed=True) if author < len(authors) else ""
                 locator = f"{sheet}!{column_name(column)}{first + 1} comment{by}"
             elif kind == _COMMENT_TEXT:
                 yield Text(_string(data, 1)[0], locator)

@@ -20,7 +20,7 @@ from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cells import one_line, position
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
-from indexer.handlers._flow import Flow
+from indexer.handlers._flow import Flow, label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
 from indexer.limits import MIB
@@ -105,7 +105,7 @@ class _Book:
                 text.append(tag)
             elif kind == END:
                 if tag == "x:definedName" and name:
-                    yield Text("".join(text), f"name {name}")
+                    yield Text("".join(text), f"name {label(name)}")
             elif tag == "x:sheet":
                 sheet = attributes.get("name", "")
                 self.listed.append((sheet, attributes.get("r:id", "")))
@@ -183,6 +183,7 @@ class _Book:
 
     def read_sheet(self, sheet: str, part: str) -> Iterator[Fact]:
         """Rows, then what hangs on them: links, headers, comments, drawings."""
+        sheet = label(sheet)
         relations = {relation.id: relation for relation in self.package.relations(part)}
         row = Row()
         cell = _Cell()
@@ -210,17 +211,17 @@ class _Book:
                     text = []
                 elif tag == "x:dataValidation":
                     for key in ("promptTitle", "prompt", "errorTitle", "error"):
-                        yield Text(attributes.get(key, ""), f"{sheet}!{attributes.get('sqref', '')} validation")
+                        yield Text(attributes.get(key, ""), f"{sheet}!{label(attributes.get('sqref', ''))} validation")
                 elif tag == "x:hyperlink":
                     relation = relations.get(attributes.get("r:id", ""))
                     target = relation.target if relation else attributes.get("location", "")
                     hint = attributes.get("tooltip", "")
-                    yield Text(f"{target} {hint}".strip(), f"{sheet}!{attributes.get('ref', '')} link")
+                    yield Text(f"{target} {hint}".strip(), f"{sheet}!{label(attributes.get('ref', ''))} link")
             elif tag == "x:c":
                 shown = self.styles.shown("".join(cell.value), cell.style) if cell.type == "n" else ""
                 row.add(cell.column, self._value(cell), shown)
                 if cell.formula:
-                    yield Text("=" + "".join(cell.formula), f"{sheet}!{cell.reference} formula")
+                    yield Text("=" + "".join(cell.formula), f"{sheet}!{label(cell.reference)} formula")
             elif tag == "x:row":
                 yield from row.end(sheet)
             elif tag in ("x:v", "x:t", "x:f"):
@@ -264,7 +265,7 @@ class _Book:
                 text.append(tag)
             elif kind == START and tag == "threadedComment":
                 author = self.persons.get(attributes.get("personId", ""), "")
-                locator = f"{sheet}!{attributes.get('ref', '')} comment" + f" ({author})" * bool(author)
+                locator = f"{sheet}!{label(attributes.get('ref', ''))} comment{label(author, bracketed=True)}"
                 text = []
                 yield from changed_at("commented", attributes.get("dT", ""), "office.comment")
             elif kind == END and tag == "text" and locator:
@@ -287,7 +288,7 @@ def _read_comments(events: Iterator[Event], sheet: str) -> Iterator[Fact]:
             elif tag == "x:comment":
                 index = _integer(attributes.get("authorId", ""))
                 author = authors[index] if 0 <= index < len(authors) else ""
-                locator = f"{sheet}!{attributes.get('ref', '')} comment" + f" ({author})" * bool(author)
+                locator = f"{sheet}!{label(attributes.get('ref', ''))} comment{label(author, bracketed=True)}"
                 text = []
         elif tag == "x:author":
             authors.append("".join(text))

@@ -100,6 +100,15 @@ def test_a_package_whose_types_are_unreadable_is_known_by_its_parts() -> None:
     assert claimed(Stream(io.BytesIO(data)), "docx")
 
 
+def test_a_name_as_long_as_the_file_does_not_swell_the_locators() -> None:
+    made = made_by("xlsx")
+    parts = made.small('<row><c t="str"><v>x</v></c></row>' * 50)
+    parts["xl/workbook.xml"] = str(parts["xl/workbook.xml"]).replace("Plan", "Plan" * 50_000)
+    item = read(made.package(parts))
+    assert len(item.texts) == 50
+    assert max(len(text.locator) for text in item.texts) < 300
+
+
 def test_names_of_any_digits_keep_their_order() -> None:
     made = made_by("docx")
     names = [f"word/header{number}.xml" for number in ("10", "9", "²", "٣", "7" * 6000)]
