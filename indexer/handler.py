@@ -93,8 +93,8 @@ class Stream(io.BufferedIOBase):
     def path(self) -> Iterator[str]:
         """A file-system path with exactly these bytes, for libraries and programs that want one.
 
-        The path is never the evidence's own, but a copy's, where the item lies in a source. Open it read-only. Programs started with
-        `subprocess` need `pass_fds=[int(path.rsplit("/", 1)[1])]`.
+        Where the item lies in a source, the path is a copy's, never the evidence's own. Open it
+        read-only. Programs started with `subprocess` need `pass_fds=[int(path.rsplit("/", 1)[1])]`.
         """
         try:
             descriptor = self.file.fileno()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexer.charsets import find_codec
-from indexer.encodings import alternatives_of, confidence_of, rank_names, unicode_nats
+from indexer.detection import alternatives_of, confidence_of, rank_names, unicode_nats
 from indexer.errors import UsageError
 from indexer.model import Field
 

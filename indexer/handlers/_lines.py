@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from indexer.encodings import TextReader, detect, plausibility
+from indexer.decoding import TextReader
+from indexer.detection import detect, plausibility
 from indexer.handler import Stream
 from indexer.model import Fact, Field, Problem, Text
 

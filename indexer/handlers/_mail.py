@@ -15,7 +15,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from indexer.encodings import decode
+from indexer.decoding import decode
 from indexer.model import Fact, Field, Text, Timestamp
 from indexer.timestamps import from_rfc5322
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from indexer.encodings import decode, decode_as
+from indexer.decoding import decode, decode_as
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.limits import MIB

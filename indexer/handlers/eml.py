@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import BinaryIO, ClassVar
 
-from indexer.encodings import decode, detect
+from indexer.decoding import decode
+from indexer.detection import detect
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers._html import Page, read_page

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, ClassVar, cast
 
-from indexer.encodings import TextReader
+from indexer.decoding import TextReader
 from indexer.handler import Handler, Stream
 from indexer.handlers._html import Page, read_page
 from indexer.model import Fact, Field, Problem, Text

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ClassVar, NamedTuple
 
-from indexer.encodings import decode
+from indexer.decoding import decode
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._mime import Part, open_part
 from indexer.model import Child, Fact, Field, Timestamp

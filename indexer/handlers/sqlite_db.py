@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import BinaryIO, ClassVar, NamedTuple, TypeGuard
 
-from indexer.encodings import decode, decode_as, detect
+from indexer.decoding import decode, decode_as
+from indexer.detection import detect
 from indexer.errors import EvidenceError, StoreError
 from indexer.handler import Handler, Signature, Stream
 from indexer.model import Cause, Child, Fact, Field, Problem, Text

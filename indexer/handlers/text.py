@@ -1,6 +1,6 @@
 """Plain text and source code in every encoding, in passages by line numbers.
 
-Source: none; `encodings.py` says how bytes become text.
+Source: none; `detection.py` says how bytes become text.
 Limits: of a file that begins as text and ends in binary data (a script with an archive behind it) only
     readable strings are taken; a line over 128 Ki characters is cut.
 """

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import BinaryIO, ClassVar, cast
 
-from indexer.encodings import TextReader
+from indexer.decoding import TextReader
 from indexer.handler import Handler, Stream
 from indexer.handlers._markup import CLOSE, COMMENT, DECLARATION, OPEN, TEXT, attributes, plain, tokens
 from indexer.model import Fact, Field, Problem, Text

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from indexer.encodings import decode  # noqa: E402
+from indexer.decoding import decode  # noqa: E402
 
 CUT = 200
 CODECS = ("cp949", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "utf-16-le", "utf-16-be")

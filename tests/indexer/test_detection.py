@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from indexer import dprk
 from indexer.charsets import find_codec
-from indexer.encodings import TextReader, decode, decode_as, detect
+from indexer.decoding import TextReader, decode, decode_as
+from indexer.detection import detect
 
 KOREAN = "컷 12번의 배경이 너무 어둡다. 밤하늘을 조금 더 밝게 칠해 주세요. 담당은 미술부입니다."
 CHINESE = "第十二个镜头的背景太暗了,请把夜空画得亮一些,星期五以前交回来。"

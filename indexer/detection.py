@@ -1,4 +1,4 @@
-"""Bytes -> text: which encoding, how sure, what else it could be, and how much was lost.
+"""Bytes -> codec: which encoding, how sure, and what else it could be.
 
 Order: a byte order mark; ASCII and valid UTF-8 (microseconds); UTF-16 and UTF-32 without a mark;
 7-bit escapes (ISO-2022, HZ); then every 8-bit codec decodes a sample and the likeliest text wins
@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import codecs
 import re
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import exp
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from indexer import dprk, likelihood
 from indexer.charsets import EAST, EASTERN_CODECS, EVERY_LANGUAGE, LIKE, WEST, WIDER, Candidate, find_codec
 
-CHUNK = 1 << 20
-"""Bytes decoded at a time from a big file."""
+_PIECE = 1 << 20
+"""Bytes decoded at a time to see whether a codec fits."""
 _PROBE = 112
 """Bytes by which all codecs are compared; the likeliest go on to the whole sample."""
 _SAMPLE = 1024
@@ -48,17 +46,6 @@ class Detection:
     codec: str
     confidence: float
     alternatives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Text and how it was come by; `lossy` counts bytes that stand as U+FFFD."""
-
-    text: str
-    codec: str
-    confidence: float
-    alternatives: tuple[str, ...]
-    lossy: int
 
 
 _MARKS = (
@@ -261,7 +248,7 @@ def _detect_eight_bit(data: bytes, declared: str) -> Detection:
         confidence = _sobered(confidence_of(ranked), words, best.nats)
         return Detection(codec, confidence, alternatives_of(ranked, codec))
     codec = _prefer(_ask_chardet(data, words), ranked, words)
-    agreed = decode_as(words, codec)[0] == best.text
+    agreed = words.decode(codec, "replace") == best.text
     confidence = max(0.7, confidence_of(ranked)) if agreed else 0.6
     return Detection(codec, _sobered(confidence, words, best.nats), alternatives_of(ranked, codec))
 
@@ -305,8 +292,8 @@ def _follow(data: bytes, words: bytes, codec: str, best: Ranked) -> str:
 def _fits(data: bytes, codec: str) -> bool:
     decoder = codecs.getincrementaldecoder(codec)()
     try:
-        for start in range(0, len(data), CHUNK):
-            decoder.decode(data[start : start + CHUNK])
+        for start in range(0, len(data), _PIECE):
+            decoder.decode(data[start : start + _PIECE])
     except UnicodeDecodeError:
         return False
     return True
@@ -385,83 +372,3 @@ def plausibility(data: bytes, codec: str) -> float:
     if not words:
         return 0.0
     return _nats_by(words, codec) / len(words)
-
-
-# -- decoding ----------------------------------------------------------------------------------
-
-_lost = threading.local()
-
-
-def _count_lost(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    _lost.bytes = getattr(_lost, "bytes", 0) + error.end - error.start
-    return "\ufffd", error.end
-
-
-_ERRORS = "archivore-count"
-codecs.register_error(_ERRORS, _count_lost)
-
-
-def decode(data: bytes, declared: str = "") -> Decoded:
-    """All of `data` as text, its byte order mark taken off; never raises on any bytes."""
-    found = detect(data, declared)
-    text, lossy = decode_as(data, found.codec)
-    return Decoded(text, found.codec, found.confidence, found.alternatives, lossy)
-
-
-def decode_as(data: bytes, codec: str) -> tuple[str, int]:
-    """The text by a given codec, and how many bytes of it stand as U+FFFD.
-
-    Raises:
-        LookupError: if there is no such codec.
-    """
-    _lost.bytes = 0
-    text = data.decode(codec, _ERRORS)
-    return text.removeprefix("\ufeff"), _lost.bytes
-
-
-class TextReader:
-    """Iterates over the text of a big file in pieces, holding no more than one chunk.
-
-    Detection waits for the first chunk that is not ASCII, so that a log whose only foreign word
-    stands in its last line is still read rightly.
-
-    Args:
-        file: read from where it stands to its end.
-        declared: a charset that the container or the protocol names.
-    """
-
-    def __init__(self, file: BinaryIO, declared: str = "", *, chunk: int = CHUNK) -> None:
-        self.detection = Detection("ascii", 1.0)
-        self.lossy = 0
-        self._file = file
-        self._declared = declared
-        self._chunk = chunk
-
-    def __iter__(self) -> Iterator[str]:
-        decoder: codecs.IncrementalDecoder | None = None
-        first = True
-        while data := self._file.read(self._chunk):
-            if decoder is None:
-                found = detect(data, self._declared)
-                if found.codec == "ascii":
-                    yield data.decode("ascii")
-                    first = False
-                    continue
-                self.detection = found
-                decoder = codecs.getincrementaldecoder(found.codec)(_ERRORS)
-            text = self._decode(decoder, data)
-            if first and text:
-                text = text.removeprefix("\ufeff")
-                first = False
-            if text:
-                yield text
-        if decoder is not None and (rest := self._decode(decoder, b"", final=True)):
-            yield rest
-
-    def _decode(self, decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool = False) -> str:
-        _lost.bytes = 0
-        text = decoder.decode(data, final)
-        self.lossy += _lost.bytes
-        return text
