@@ -15,6 +15,9 @@ TEXT_BATCH = 256 * 1024
 TEXT_PIECE = 4 * 1024 * 1024
 """A longer run of text is cut, at white space, into pieces with the same locator."""
 LANGUAGE_SAMPLE = 20_000
+LOCATOR_CHARS = 500
+FIELD_CHARS = 64 * 1024
+"""A longer field value is cut, with a mark that says so: metadata is no place to hide a book."""
 
 
 class Facts:
@@ -89,7 +92,7 @@ class Facts:
         if len(self.sample) < LANGUAGE_SAMPLE:
             self.sample += body[: LANGUAGE_SAMPLE - len(self.sample)] + "\n"
         for piece in _pieces(body):
-            self._waiting.append(Text(piece, clean(text.locator)))
+            self._waiting.append(Text(piece, clean(text.locator[:LOCATOR_CHARS])))
             self._waiting_chars += len(piece)
             if self._waiting_chars >= TEXT_BATCH:
                 self.flush(send)
@@ -112,14 +115,16 @@ def clean(text: str) -> str:
 
 def clean_field(entry: Field) -> Field:
     """A field that every store and encoder takes: clean text, 64-bit numbers, no NaN."""
-    value = entry.value
+    value, name = entry.value, clean(entry.name[:LOCATOR_CHARS])
     if isinstance(value, str):
-        return Field(entry.name, clean(value))
+        value = clean(value)
+        over = len(value) - FIELD_CHARS
+        return Field(name, f"{value[:FIELD_CHARS]} [cut: {over} more characters]" if over > 0 else value)
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-        return Field(entry.name, str(value))
+        return Field(name, str(value))
     if isinstance(value, float) and not isfinite(value):
-        return Field(entry.name, str(value))
-    return entry
+        return Field(name, str(value))
+    return Field(name, value)
 
 
 def _pieces(body: str) -> Iterator[str]:

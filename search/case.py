@@ -229,27 +229,27 @@ class Case:
 
     def root_state(self, root: str) -> str:
         """`open`, `done`, or nothing, for the id of a file in a source."""
-        return self.catalog.root_state(root)
+        return self.catalog.journal.root_state(root)
 
     def open_root(self, root: str, source: str) -> None:
         """From here until `close_root`, the root is not whole."""
-        self.catalog.open_root(root, source)
+        self.catalog.journal.open_root(root, source)
 
     def close_root(self, root: str) -> None:
         """Everything below the root is kept."""
-        self.catalog.close_root(root)
+        self.catalog.journal.close_root(root)
 
     def pend(self, place: Provenance) -> None:
         """A member is in the spool; it and its containers are not whole."""
-        self.catalog.pend(place)
+        self.catalog.journal.pend(place)
 
     def unpend(self, place: Provenance) -> None:
         """The member is read."""
-        self.catalog.unpend(place)
+        self.catalog.journal.unpend(place)
 
     def spent(self, root: str, *, resumed: bool) -> dict[str, Spent]:
         """What is kept below a root; with `resumed`, without the containers of pending members."""
-        return self.catalog.spent(root, resumed=resumed)
+        return self.catalog.journal.spent(root, resumed=resumed)
 
     def forget(self, root: str) -> None:
         """Drops everything below a root, and the root itself."""

@@ -102,7 +102,7 @@ def said(name: str, value: str, locator: str) -> Iterator[Field | Text]:
         yield Text(value, locator)
 
 
-def common_codec(parts: Iterable[bytes]) -> str:
+def shared_codec(parts: Iterable[bytes]) -> str:
     """The codec that fits these texts best, judged together; empty where all are UTF-8."""
     strange = b"\n".join(part for part in parts if not _is_utf8(part))
     if not strange:
@@ -118,7 +118,7 @@ def read_text(data: bytes, codec: str = "") -> str:
         codec: what texts beside it were found to be in; UTF-8 goes before it.
     """
     data = data.strip(b"\0")
-    text = data.decode() if _is_utf8(data) else decode_as(data, codec or common_codec([data]))[0]
+    text = data.decode() if _is_utf8(data) else decode_as(data, codec or shared_codec([data]))[0]
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

@@ -60,7 +60,7 @@ class SevenZip(Handler):
     name = "7z"
     media_types = ("application/x-7z-compressed",)
     signatures = (Signature(MAGIC), Signature(b"MZ"), Signature(b"\x7fELF"))
-    suffixes = (".7z", ".cb7")
+    suffixes = (".7z", ".cb7", ".exe")
     fields: ClassVar[Mapping[str, str]] = {
         "7z.method": "compression methods, of the archive and of each member",
         "7z.solid": "several members are packed as one block",

@@ -1,0 +1,173 @@
+"""What the catalog holds, looked up: items with their readings, sources, runs, counts. Never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from indexer.model import (
+    Digests,
+    Field,
+    Found,
+    Hop,
+    Item,
+    Problem,
+    Provenance,
+    Reading,
+    Run,
+    Source,
+    Timestamp,
+)
+from search.database import Database, Row
+
+ITEM = "id, source, hops, name, size, media_type, md5, sha1, sha256, own, reading"
+_Facts = tuple[tuple[Field, ...], tuple[Timestamp, ...], tuple[Problem, ...]]
+encode = msgspec.msgpack.Encoder().encode
+decode_facts = msgspec.msgpack.Decoder(_Facts).decode
+decode_hops = msgspec.msgpack.Decoder(tuple[Hop, ...]).decode
+_decode_source = msgspec.msgpack.Decoder(Source).decode
+_decode_run = msgspec.msgpack.Decoder(Run).decode
+
+
+class Lookup:
+    """The reading half of the catalog."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._field_names = {name for (name,) in database.rows("SELECT name FROM fields")}
+
+    def sources(self) -> dict[str, Source]:
+        """Every source by its name, in order of names."""
+        rows = self._database.rows("SELECT name, body FROM sources ORDER BY name")
+        return {name: _decode_source(body) for name, body in rows}
+
+    def runs(self) -> list[Run]:
+        """All runs, the oldest first."""
+        return [_decode_run(body) for (body,) in self._database.rows("SELECT body FROM runs ORDER BY id")]
+
+    def item(self, identity: str) -> Item | None:
+        """One item without its texts."""
+        row = self._database.row(f"SELECT {ITEM} FROM items WHERE id = ?", (bytes.fromhex(identity),))  # noqa: S608
+        return self._join(row)[0] if row else None
+
+    def with_reading(self, identity: str) -> tuple[Item, Reading | None] | None:
+        """One item without its texts, and the reading under which they are kept."""
+        row = self._database.row(f"SELECT {ITEM} FROM items WHERE id = ?", (bytes.fromhex(identity),))  # noqa: S608
+        return self._join(row) if row else None
+
+    def items(self) -> Iterator[tuple[Item, Reading | None]]:
+        """Every item, sorted by provenance path."""
+        for row in self._database.rows(f"SELECT {ITEM} FROM items ORDER BY path, id"):  # noqa: S608
+            yield self._join(row)
+
+    def children(self, identity: str | None) -> Iterator[Item]:
+        """The members of an item, or the roots of all sources, sorted by path."""
+        if identity is None:
+            rows = self._database.rows(f"SELECT {ITEM} FROM items WHERE parent IS NULL ORDER BY path, id")  # noqa: S608
+        else:
+            rows = self._database.rows(
+                f"SELECT {ITEM} FROM items WHERE parent = ? ORDER BY path, id",  # noqa: S608
+                (bytes.fromhex(identity),),
+            )
+        for row in rows:
+            yield self._join(row)[0]
+
+    def same_bytes(self, sha256: str) -> list[str]:
+        """Ids of all items with these bytes, sorted by path."""
+        rows = self._database.rows("SELECT id FROM items WHERE sha256 = ? ORDER BY path, id", (bytes.fromhex(sha256),))
+        return [identity.hex() for (identity,) in rows]
+
+    def ids_beginning(self, prefix: str, most: int = 10) -> list[str]:
+        """Ids that begin with these hex digits."""
+        low = bytes.fromhex(prefix.ljust(32, "0"))
+        high = bytes.fromhex(prefix.ljust(32, "f"))
+        rows = self._database.rows("SELECT id FROM items WHERE id BETWEEN ? AND ? LIMIT ?", (low, high, most))
+        return [identity.hex() for (identity,) in rows]
+
+    def ids_at(self, path: str, most: int = 10) -> list[str]:
+        """Ids of the items at a printed provenance path."""
+        rows = self._database.rows("SELECT id FROM items WHERE path = ? LIMIT ?", (path, most))
+        return [identity.hex() for (identity,) in rows]
+
+    def with_problem(self, cause: str = "", handler: str = "") -> Iterator[Item]:
+        """Items that have a problem, by cause and by the handler that met it, sorted by path."""
+        condition, values = "1", []
+        for column, value in (("cause", cause), ("handler", handler)):
+            if value:
+                condition += f" AND {column} = ?"
+                values.append(value)
+        columns = ", ".join(f"items.{column}" for column in ITEM.split(", "))
+        rows = self._database.rows(
+            f"SELECT {columns} FROM items WHERE id IN (SELECT id FROM problems WHERE {condition}) "  # noqa: S608
+            "ORDER BY path, id",
+            values,
+        )
+        for row in rows:
+            yield self._join(row)[0]
+
+    def read_by_older(self, versions: dict[str, int]) -> Iterator[Item]:
+        """Items whose handler has a newer version now, sorted by path."""
+        for row in self._database.rows(f"SELECT {ITEM} FROM items WHERE reading IS NOT NULL ORDER BY path, id"):  # noqa: S608
+            item, reading = self._join(row)
+            if reading and reading.version < versions.get(reading.handler, 0):
+                yield item
+
+    def field_names(self) -> list[str]:
+        """Every field name that an item of this case carries, sorted."""
+        return sorted(self._field_names)
+
+    def counts(self, column: str) -> dict[str, int]:
+        """Items by `status`, `source` or `media_type`; problems by `cause`."""
+        statements = {
+            "status": "SELECT status, count(*) FROM items GROUP BY 1 ORDER BY 2 DESC, 1",
+            "source": "SELECT source, count(*) FROM items GROUP BY 1 ORDER BY 1",
+            "media_type": "SELECT media_type, count(*) FROM items GROUP BY 1 ORDER BY 2 DESC, 1",
+            "cause": "SELECT cause, count(DISTINCT id) FROM problems GROUP BY 1 ORDER BY 2 DESC, 1",
+        }
+        return dict(self._database.rows(statements[column]))
+
+    def totals(self) -> tuple[int, int]:
+        """Number of items, and the sum of their sizes in bytes."""
+        row = self._database.row("SELECT count(*), coalesce(sum(size), 0) FROM items")
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def _join(self, row: Row) -> tuple[Item, Reading | None]:
+        found, key = found_in(row)
+        held = self._reading(key) if key else None
+        reading = held[0] if held else None
+        return found.join(reading), reading
+
+    def _reading(self, key: bytes) -> tuple[Reading, bytes] | None:
+        row = self._database.row(
+            "SELECT handler, version, language, has_content, members, chunks, chars, facts, item "
+            "FROM readings WHERE key = ?",
+            (key,),
+        )
+        if row is None:
+            return None
+        fields, timestamps, problems = decode_facts(row[7])
+        handler, version, language, has_content, members, chunks, chars = row[:7]
+        reading = Reading(
+            key.hex(),
+            handler,
+            version,
+            language,
+            bool(has_content),
+            members,
+            chunks,
+            chars,
+            fields,
+            timestamps,
+            problems,
+        )
+        return reading, row[8]
+
+
+def found_in(row: Row) -> tuple[Found, bytes | None]:
+    """An item at its place, and the key of its reading."""
+    _, source, hops, name, size, media_type, md5, sha1, sha256, own, reading = row
+    fields, timestamps, problems = decode_facts(own)
+    digests = Digests(md5.hex(), sha1.hex(), sha256.hex()) if sha256 else None
+    provenance = Provenance(source, decode_hops(hops))
+    return Found(provenance, name, size, media_type, digests, fields, timestamps, problems), reading
