@@ -223,6 +223,11 @@ def fold(text: str) -> Folded:
     return Folded("".join(out), starts, ends)
 
 
+def fold_alone(char: str) -> str | None:
+    """What a character becomes that stands alone; None for a mark, which never does."""
+    return None if _is_mark(char) else _fold_piece(char)
+
+
 def plain(value: str) -> str:
     """A value folded like text, but with its punctuation and spaces."""
     text = unicodedata.normalize("NFKC", value)
