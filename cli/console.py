@@ -47,11 +47,16 @@ def say_error(message: str) -> None:
 
 
 def say_caret(message: str, query: str, column: int) -> None:
-    """Prints a query with a caret under the column at which it stopped making sense."""
+    """Prints the part of a query with a caret under the column at which it stopped making sense."""
     say_error(message)
-    shown = visible(query)
-    indent = width(visible(query[:column]))
-    sys.stderr.write(f"  {shown}\n  {' ' * indent}^\n")
+    sys.stderr.write(caret(query, column) + "\n")
+
+
+def caret(query: str, column: int) -> str:
+    """The part of a query around a column, and under it a caret that points there."""
+    start = max(0, column - 60)
+    indent = width(visible(query[start:column]))
+    return f"  {visible(query[start : start + 76])}\n  {' ' * indent}^"
 
 
 def say_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: frozenset[int] = frozenset()) -> None:

@@ -19,10 +19,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
-from whoosh.query import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Term, Wildcard
-from whoosh.query import Sequence as Row
-
 from search import analysis, schema
+from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Term, Wildcard
+from search.tree import Sequence as Row
 
 K1 = 1.2
 B = 0.75

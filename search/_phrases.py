@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from whoosh.query import Phrase, Prefix, Query, Sequence, Term, Wildcard
-
 from search import analysis
+from search.tree import Phrase, Prefix, Query, Sequence, Term, Wildcard
 
 STAR, ANY = "\0", "\1"
 """Unescaped wildcards, between reading a query and building its tree."""

@@ -25,8 +25,8 @@ from whoosh.reading import TermNotFound
 
 from indexer.errors import StoreError
 from search import analysis, schema
-from search.query import micros
 from search.schema import Document
+from search.units import micros
 
 GAP = 256
 """Positions between two passages, or two values of a field: more than any phrase may reach over."""

@@ -12,11 +12,10 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
-from whoosh.query import FuzzyTerm, Not, Phrase, Prefix, Query, Term, Wildcard
-from whoosh.query import Sequence as Row
-
 from indexer.model import Field, Highlight, Hit, Item, Text
 from search import _evaluate, analysis, schema
+from search.tree import FuzzyTerm, Not, Phrase, Prefix, Query, Term, Wildcard
+from search.tree import Sequence as Row
 
 WIDTH = 160
 """About how many characters of text a highlight shows."""

@@ -39,17 +39,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from itertools import permutations
 from typing import NoReturn
-from unicodedata import east_asian_width
-
-from whoosh.query import And, Every, FuzzyTerm, Not, NumericRange, Or, Query, Term, Wildcard
 
 from indexer.errors import QueryError
 from search import _phrases, analysis, schema
 from search._phrases import ANY, STAR
+from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Query, Term, Wildcard
+from search.units import date_span, number_of
 
 LONGEST_QUERY = 64 * 1024
 DEEPEST = 100
@@ -62,15 +60,8 @@ WHOLE = "="
 _ESCAPABLE = '*?"():~\\'
 _QUOTES = {'"': '"', "“": "”"}
 _FIELD = re.compile(r"([^\W\d][\w.\-]+):(?![/\\])")
-_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(b|kb|mb|gb|tb)?", re.IGNORECASE)
-_POWERS = {"": 0, "b": 0, "kb": 1, "mb": 2, "gb": 3, "tb": 4}
-_DATE = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?)?)?",
-    re.IGNORECASE,
-)
 _TILDE = re.compile(r"~\d{0,4}(?=[\s)]|$)")  # elsewhere it is a plain character
 _DISTANCE = re.compile(r"~(\d{0,4})")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse(text: str, fields: Mapping[str, schema.FieldType] | None = None) -> Query:
@@ -85,20 +76,6 @@ def parse(text: str, fields: Mapping[str, schema.FieldType] | None = None) -> Qu
         QueryError: it means nothing; the error holds the column.
     """
     return _Parser(text, fields).parse()
-
-
-def caret(error: QueryError) -> str:
-    """The part of the query around the error, and under it a caret that points at the column."""
-    start = max(0, error.column - 60)
-    shown = "".join(char if char.isprintable() else " " for char in error.query[start : start + 76])
-    # Wide characters take two cells of a terminal.
-    cells = sum(2 if east_asian_width(char) in "WF" else 1 for char in error.query[start : error.column])
-    return f"{shown}\n{' ' * cells}^"
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since 1970, as dates are compared."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 class _Parser:
@@ -366,7 +343,7 @@ class _Parser:
     def or_number(self, field: str, word: str, found: Query, column: int) -> Query:
         """A dynamic field's value as text, or as the number or the range that it reads as."""
         ends = word.split("..") if ".." in word else [word]
-        if len(ends) > 2 or not any(ends) or not all(_NUMBER.fullmatch(end) for end in ends if end):
+        if len(ends) > 2 or not any(ends) or any(number_of(end) is None for end in ends if end):
             return found
         numeric = self.count(self.range(field, "number", word, "", column))
         return numeric if ".." in word else Or([numeric, found])
@@ -406,13 +383,11 @@ class _Parser:
     def bounds(self, kind: str, word: str, column: int) -> tuple[tuple[float, bool], tuple[float, bool]]:
         """First and last value that the word covers, each with whether it is itself left out."""
         if kind == "number":
-            match = _NUMBER.fullmatch(word.strip())
-            if not match:
+            number = number_of(word.strip())
+            if number is None:
                 self.fail("a number is needed here, like 100, 1.5mb or 10kb..2mb", column)
-            value = float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()]
-            number = int(value) if value.is_integer() else value
             return (number, False), (number, False)
-        span = _date_span(word.strip())
+        span = date_span(word.strip())
         if span is None:
             self.fail("a date is needed here, like 2024, 2024-01, 2024-01-05 or 2024-01-05T10:30", column)
         return (span[0], False), (span[1], True)
@@ -424,34 +399,3 @@ def _join(kind: type[Query], parts: list[Query]) -> Query:
     for part in parts:
         flat.extend(part.subqueries if type(part) is kind else [part])
     return flat[0] if len(flat) == 1 else kind(flat)
-
-
-def _date_span(word: str) -> tuple[int, int] | None:
-    """First microsecond of the year, month, day, minute or second, and the first after it."""
-    match = _DATE.fullmatch(word)
-    if not match:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        start = datetime(
-            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
-        )
-        if zone and zone not in "zZ":
-            sign = -1 if zone[0] == "-" else 1
-            start -= sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
-    except (ValueError, OverflowError):
-        return None
-    begin = micros(start)
-    if month is None:
-        days = 366 if int(year) % 4 == 0 and (int(year) % 100 != 0 or int(year) % 400 == 0) else 365
-        return begin, begin + days * 86_400_000_000
-    if day is None:
-        following = (int(year) * 12 + int(month)) % 12 + 1
-        next_year = int(year) + (following == 1)
-        last = (datetime(next_year, following, 1, tzinfo=UTC) - start).days if next_year < 10_000 else 31
-        return begin, begin + last * 86_400_000_000
-    if fraction:
-        begin += int(fraction[1:].ljust(6, "0"))
-        return begin, begin + 10 ** (7 - len(fraction))
-    unit = 1 if second else 60 if minute else 3600 if hour else 86_400
-    return begin, begin + unit * 1_000_000

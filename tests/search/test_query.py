@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whoosh.query import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Sequence, Term, Wildcard
 
+from cli.console import caret
 from indexer.errors import QueryError
-from search import query
 from search.query import parse
 
 KNOWN = {"exif.model": "name", "exif.iso": "name", "gps.latitude": "name", "printed": "date"}
@@ -153,13 +153,13 @@ def test_errors_point_at_the_column(text: str, column: int, words: str) -> None:
         parse(text, KNOWN)  # type: ignore[arg-type]
     assert caught.value.column == column
     assert caught.value.query == text
-    shown, pointer = query.caret(caught.value).split("\n")
+    shown, pointer = caret(caught.value.query, caught.value.column).split("\n")
     assert pointer.endswith("^")
-    assert len(shown) <= 76
+    assert len(shown) <= 78
 
 
 def test_the_caret_counts_wide_characters_twice() -> None:
-    assert query.caret(QueryError("x", "动画 nmae:x", 3)) == "动画 nmae:x\n     ^"
+    assert caret("动画 nmae:x", 3) == "  动画 nmae:x\n       ^"
 
 
 def test_limits() -> None:
@@ -189,4 +189,4 @@ def test_any_text_is_a_tree_or_a_query_error(text: str) -> None:
         assert isinstance(parse(text, KNOWN), Query)  # type: ignore[arg-type]
     except QueryError as error:
         assert 0 <= error.column <= len(text)
-        query.caret(error)
+        caret(error.query, error.column)
