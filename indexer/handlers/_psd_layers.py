@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
+from indexer.handlers._layertree import Leaf
 from indexer.handlers._picture import read_text, shared_codec
 from indexer.handlers._psd_values import Cursor, as_lines, read_descriptor, read_engine
 from indexer.limits import MIB
@@ -59,7 +60,7 @@ class Block(NamedTuple):
 
 @dataclass(slots=True)
 class Layer:
-    """What one layer record says; `depth` and `path` come with the tree."""
+    """What one layer record says; `groups` come with the tree."""
 
     name: str = ""
     raw_name: bytes = b""
@@ -75,24 +76,20 @@ class Layer:
     fonts: tuple[str, ...] = ()
     smart_id: str = ""
     edited: Timestamp | None = None
-    depth: int = 0
-    path: str = ""
+    groups: tuple[str, ...] = ()
 
     @property
-    def line(self) -> str:
-        """The layer as a line of the tree."""
+    def leaf(self) -> Leaf:
+        """The layer as every program's layers are shown."""
         marks = (
             self.kind,
-            "hidden" * self.hidden,
-            "locked" * self.locked,
             "clipped" * self.clipped,
             self.blend,
             f"opacity {round(self.opacity / 2.55)} %" * (self.opacity != 255),
             f"label {self.label}" * bool(self.label),
             f"edited {self.edited.at:%Y-%m-%dT%H:%M:%SZ}" if self.edited else "",
         )
-        told = ", ".join(filter(None, marks))
-        return "  " * self.depth + self.name.replace("\n", " ") + f" ({told})" * bool(told)
+        return Leaf(self.name, self.groups, marks, self.hidden, self.locked, self.text)
 
 
 @dataclass(slots=True)
@@ -155,7 +152,7 @@ def read_layers(stream: Stream, start: int, end: int, *, big: bool) -> Layers:
 
 
 def _as_tree(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers without dividers, each with its depth and path; given from the topmost down."""
+    """The layers without dividers, each with its groups; given from the topmost down."""
     groups: list[str] = []
     shown: list[Layer] = []
     for layer in layers:
@@ -163,8 +160,7 @@ def _as_tree(layers: Sequence[Layer]) -> list[Layer]:
             if groups:
                 groups.pop()
             continue
-        layer.depth = len(groups)
-        layer.path = "/".join((*groups[-64:], layer.name))
+        layer.groups = tuple(groups)
         shown.append(layer)
         if layer.section in (_OPEN, _CLOSED):
             layer.kind = layer.kind or "group"

@@ -17,7 +17,7 @@ from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _iptc, _picture, _xmp
+from indexer.handlers import _exif, _iptc, _layertree, _picture, _xmp
 from indexer.handlers._picture import FIELD_CHARS
 from indexer.handlers._psd_layers import Layer, Layers, blocks, read_layers
 from indexer.handlers._psd_links import LINKED_KEYS, read_links, read_notes
@@ -54,10 +54,7 @@ class Psd(Handler):
         **_xmp.FIELDS,
         **_iptc.FIELDS,
         "psd.big": "whether it is a large document (PSB)",
-        "psd.layers": "layers and groups in the document",
-        "psd.layer": "a layer by its groups and name: CUT012/line/hair",
-        "psd.layer_hidden": "a layer that is not shown",
-        "psd.layer_locked": "a layer that is locked",
+        **_layertree.declared("psd"),
         "psd.font": "a font that a text layer uses",
         "psd.channel": "name of a channel beside the colours",
         "psd.comp": "name of a layer comp",
@@ -121,7 +118,7 @@ def _layers(stream: Stream, start: int, end: int, big: bool) -> Iterator[Fact]:
     users: dict[str, list[str]] = defaultdict(list)
     for layer in layers.found:
         if layer.smart_id:
-            users[layer.smart_id].append(layer.path)
+            users[layer.smart_id].append(layer.leaf.path)
     for block in rest:
         if block.key in LINKED_KEYS:
             yield from read_links(stream, block, users)
@@ -133,18 +130,7 @@ def _layers(stream: Stream, start: int, end: int, big: bool) -> Iterator[Fact]:
 
 
 def _tree(layers: list[Layer]) -> Iterator[Fact]:
-    if layers:
-        yield Field("psd.layers", len(layers))
-        yield Text("\n".join(layer.line for layer in layers), "layers")
-    for layer in layers:
-        path = layer.path[:FIELD_CHARS]
-        yield Field("psd.layer", path)
-        if layer.hidden:
-            yield Field("psd.layer_hidden", path)
-        if layer.locked:
-            yield Field("psd.layer_locked", path)
-        if layer.text:
-            yield Text(layer.text, f'layer "{layer.name}"')
+    yield from _layertree.tree_facts("psd", [layer.leaf for layer in layers])
     yield from (Field("psd.font", font) for font in dict.fromkeys(font for layer in layers for font in layer.fonts))
     yield from dict.fromkeys(layer.edited for layer in layers if layer.edited)
 
