@@ -1,0 +1,281 @@
+"""RAR 1.5 to 7: members with names, times and owners, solid and encrypted ones, single volumes.
+
+The blocks are read here, so that raw names, both forms of a name and damaged archives give what they
+hold; packed bytes go through 7-Zip, in one process for all members, and are cut by their sizes. Members
+that are stored as they are need no program.
+
+Source: RAR technote of unRAR 3; "RAR 5.0 archive format" (rarlab.com).
+Limits: volumes are read one by one, not joined; RAR 1.3 (before 1994) is not read; of a directory that
+is encrypted the 8-bit names are not had; packed comments are not read; recovery records are not used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._archive import FILE, FOLDER, LINK, SYMLINK, Names, kind_of_mode
+from indexer.handlers._p7z import list_members
+from indexer.handlers._p7z_members import (
+    FIELDS,
+    STREAM,
+    Entry,
+    Members,
+    find_password,
+    list_entries,
+    list_with_password,
+)
+from indexer.handlers._rar import (
+    END,
+    HOSTS,
+    MAIN,
+    MEMBER,
+    NEW,
+    OLD,
+    SERVICE,
+    UNIX,
+    Block,
+    Damage,
+    find_start,
+    walk,
+)
+from indexer.handlers._sevenzip import Window
+from indexer.handlers._streams import slack
+from indexer.model import Fact, Field, Problem
+
+KINDS_5 = {"Rar5": True, "Rar": False}
+METHODS = ("store", "fastest", "fast", "normal", "good", "best")
+NEW_LINKS = {1: SYMLINK, 2: SYMLINK, 3: SYMLINK, 4: LINK, 5: "copy"}
+WINDOWS_LETTERS = ((0x1, "R"), (0x2, "H"), (0x4, "S"), (0x10, "D"), (0x20, "A"))
+MOST_COMMENT = 64 * 1024
+MOST_BLOCKS = 2_000_000
+PART = re.compile(r"(.*\.part)(\d+)(\.[^.]+)", re.IGNORECASE)
+
+
+class RarArchive(Handler):
+    name = "rar"
+    media_types = ("application/vnd.rar", "application/x-rar", "application/x-rar-compressed")
+    signatures = (Signature(OLD), Signature(NEW), Signature(b"MZ"), Signature(b"\x7fELF"))
+    suffixes = (".rar", ".cbr", ".r00", ".rev")
+    fields: ClassVar[Mapping[str, str]] = {
+        **FIELDS,
+        "rar.format": "4 for the blocks of RAR 1.5 to 4, 5 for those of RAR 5 to 7",
+        "rar.offset": "where the archive begins in a self-extracting program",
+        "rar.version": "number of a kept earlier version of a member",
+        "rar.size_unknown": "the size was not known when the member was packed",
+        "rar.blake2sp": "BLAKE2sp digest as recorded",
+        "rar.user": "owner's name",
+        "rar.group": "group's name",
+        "rar.uid": "owner's number",
+        "rar.gid": "group's number",
+        "rar.next_volume": "name of the volume that follows this one",
+    }
+    reads = "members with times, attributes, owners and links; solid and encrypted ones; what a single volume holds"
+    needs = ("p7z",)
+    rank = 46
+    uses_name = True
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        return self.media_types[0] if find_start(stream) else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        offset, new = find_start(stream) or (0, False)
+        if offset:
+            yield Field("rar.offset", offset)
+            stream = Stream(
+                Window(stream, offset),  # type: ignore[arg-type]
+                name=stream.name,
+                limits=stream.limits,
+                passwords=stream.passwords,
+                scratch=stream.scratch,
+            )
+        yield Field("rar.format", 5 if new else 4)
+        blocks: list[Block | Damage] = []
+        for block in walk(stream, 0, new):
+            blocks.append(block)
+            if len(blocks) >= MOST_BLOCKS:
+                yield Problem("limit", f"more than {MOST_BLOCKS} blocks", resolution="stopped there")
+                break
+        yield from _labels(stream, blocks, new)
+        with stream.path() as path:
+            yield from _read(stream, path, blocks, "Rar5" if new else "Rar")
+
+
+def _labels(stream: Stream, blocks: list[Block | Damage], new: bool) -> Iterator[Fact]:
+    main = next((block for block in blocks if isinstance(block, Block) and block.type == MAIN), None)
+    flags = (main.attributes if new else main.flags) if main else 0
+    if flags & (4 if new else 8):
+        yield Field("archive.solid", True)
+    comment = next((block for block in blocks if isinstance(block, Block) and block.service == b"CMT"), None)
+    if comment and not comment.method and not comment.encrypted:
+        text = stream.at(comment.start, min(comment.packed, MOST_COMMENT)).rstrip(b"\0")
+        yield Field("archive.comment", Names((text,)).decode(text))
+    yield from _volume(stream, blocks, main, flags, new)
+    for block in blocks:
+        if isinstance(block, Damage):
+            yield block.problem
+            if block.end > block.at:
+                yield slack(stream, block.at, block.end - block.at, f"[damaged at {block.at}]")
+    last = blocks[-1] if blocks else None
+    if isinstance(last, Block) and last.end > stream.size:
+        yield Problem("truncated", f"{last.end - stream.size} bytes are missing at the end", resolution="kept so far")
+    elif new and isinstance(last, Block) and last.type != END and not last.locked:
+        yield Problem("truncated", "the archive ends without its last block", resolution="kept so far")
+    elif isinstance(last, Block) and last.type == END and last.end < stream.size:
+        size = stream.size - last.end
+        yield Problem("corrupt", f"{size} bytes behind the end, at {last.end}", resolution="kept as a member")
+        yield slack(stream, last.end, size, "[after the archive]")
+
+
+def _volume(stream: Stream, blocks: list[Block | Damage], main: Block | None, flags: int, new: bool) -> Iterator[Fact]:
+    """The number of a volume, and which one is missing where a member goes on in it."""
+    if not flags & 1:
+        return
+    ends = [block for block in blocks if isinstance(block, Block) and block.type == END]
+    number = main.volume if main and new else next((block.volume for block in ends), None)
+    if number is None and (new or flags & 0x100):
+        number = 0
+    if number is not None:
+        yield Field("archive.volume", number + 1)
+    called = f"volume {number + 1}" if number is not None else "this volume"
+    members = [block for block in blocks if isinstance(block, Block) and block.type == MEMBER]
+    if members and members[0].before:
+        yield Problem("truncated", f"{called}: its first member begins in the volume before, which is not here")
+    goes_on = any((end.attributes if new else end.flags) & 1 for end in ends) or any(each.after for each in members)
+    if goes_on:
+        following = _next_name(stream.name)
+        if following:
+            yield Field("rar.next_volume", following)
+        yield Problem("truncated", f"{called}: the set goes on in {following or 'the next volume'}, which is not here")
+
+
+def _next_name(name: str) -> str:
+    """What the volume after this one is called: `cels.part2.rar` gives `cels.part3.rar`, `.rar` gives `.r00`."""
+    if match := PART.fullmatch(name):
+        return f"{match[1]}{int(match[2]) + 1:0{len(match[2])}}{match[3]}" if len(match[2]) < 10 else ""
+    if name.lower().endswith(".rar"):
+        return f"{name[:-2]}00"
+    if match := re.fullmatch(r"(.*\.[rs])(\d\d)", name, re.IGNORECASE):
+        return f"{match[1]}{int(match[2]) + 1:02}" if match[2] != "99" else ""
+    return ""
+
+
+def _read(stream: Stream, path: str, blocks: list[Block | Damage], kind: str) -> Iterator[Fact]:
+    passwords = iter(stream.passwords)
+    new = kind == "Rar5"
+    method = "AES-256" if new else "AES-128"
+    if any(isinstance(block, Block) and block.locked for block in blocks):
+        yield Field("encryption.method", method)
+        yield Field("encryption.names", True)
+        records, password = list_with_password(path, kind, passwords)
+        yield password.field()
+        _, listed, _ = list_entries(iter(records), "rar", zone_known=new)
+        yield from Members(stream, path, kind, listed, password, method).facts()
+        return
+    found = [block for block in blocks if isinstance(block, Block) and _is_member(block)]
+    names = Names(block.raw for block in found if block.name is None)
+    yield from names.fields()
+    entries: list[Entry] = []
+    for block in found:
+        entry = _entry(stream, block, names)
+        if block.type == SERVICE and entries:
+            entry.name, entry.raw = entries[-1].name + entry.name, entries[-1].raw + entry.raw
+        entries.append(entry)
+    if any(not entry.stored or entry.needs_password for entry in entries if entry.size):
+        yield from _ask(path, kind, entries)
+    found_password = None
+    if any(entry.needs_password for entry in entries):
+        found_password = find_password(path, kind, entries, passwords)
+        if found_password:
+            yield found_password.field()
+    yield from Members(stream, path, kind, entries, found_password, method).facts()
+
+
+def _cipher(block: Block) -> str:
+    if block.new:
+        return "AES-256"
+    return "AES-128" if block.version >= 29 else "RAR 2"
+
+
+def _is_member(block: Block) -> bool:
+    """Files and folders; and the alternate streams of Windows, which are kept as services."""
+    return block.type == MEMBER or (block.type == SERVICE and block.service == b"STM")
+
+
+def _ask(path: str, kind: str, entries: list[Entry]) -> Iterator[Problem]:
+    """Gives the entries the names that 7-Zip has for them, in the order in which both list them."""
+    try:
+        _, listed, trouble = list_entries(list_members(path, kind=kind), "rar", zone_known=False)
+    except EvidenceError as error:
+        yield error.problem("", "only what is stored unpacked is kept")
+        return
+    if trouble and trouble.cause != "encrypted":
+        yield trouble.problem("", "members read as far as 7-Zip got")
+    waiting = iter(listed)
+    record = next(waiting, None)
+    path = ""
+    for entry in entries:
+        if entry.kind == STREAM:
+            entry.path = path  # not listed, but it comes out behind its file
+        elif record and record.size == entry.size and (record.kind == FOLDER) == (entry.kind == FOLDER):
+            entry.path = path = record.path
+            record = next(waiting, None)
+
+
+def _entry(stream: Stream, block: Block, names: Names) -> Entry:
+    kind = FOLDER if block.folder else FILE
+    fields = list(block.fields)
+    if block.host == UNIX:
+        if not block.folder:
+            kind = kind_of_mode(block.attributes)
+        fields.insert(0, Field("file.mode", f"{block.attributes & 0o7777:04o}"))
+    else:
+        letters = "".join(letter for bit, letter in WINDOWS_LETTERS if block.attributes & bit)
+        if letters:
+            fields.append(Field("archive.attributes", letters))
+    link = ""
+    if block.link:
+        kind = NEW_LINKS.get(block.link[0], SYMLINK)
+        link = Names((block.link[1],)).decode(block.link[1])
+    name = block.name if block.name is not None else names.decode(block.raw)
+    if block.type == SERVICE:
+        kind = STREAM
+    if block.host < len(HOSTS):
+        fields.append(Field("archive.host", HOSTS[block.host]))
+    if not block.folder and block.method < len(METHODS):
+        fields.append(Field("archive.method", METHODS[block.method]))
+    if block.crc is not None:
+        fields.append(Field("archive.crc", f"{block.crc:08x}"))
+    if block.solid:
+        fields.append(Field("archive.solid", True))
+    if block.encrypted:
+        fields.append(Field("encryption.method", _cipher(block)))
+    problems: list[Problem] = []
+    if block.before:
+        problems.append(Problem("truncated", "begins in the volume before"))
+    if block.after:
+        problems.append(Problem("truncated", "goes on in the next volume"))
+    limit = stream.limits.dictionary
+    stored = (block.start, block.packed) if not block.method else None
+    refused = ""
+    if block.method and block.window > limit:
+        refused = f"dictionary: {block.window} bytes asked for, {limit} allowed"
+    return Entry(
+        "",
+        name,
+        block.raw,
+        kind,
+        block.size,
+        None if block.encrypted or block.before else block.crc,
+        stored,
+        block.encrypted,
+        link,
+        tuple(block.times),
+        tuple(fields),
+        tuple(problems),
+        refused,
+    )
