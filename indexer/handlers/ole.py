@@ -1,0 +1,56 @@
+"""Compound files that no other handler knows: summary, and every stream as a member.
+
+Source: [MS-CFB]; [MS-OLEPS].
+Limits: what the streams mean is not known; those of installers, thumbnails and drawings are members as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._cfb import MAGIC, compound
+from indexer.handlers._ole import FIELDS, kind_of, members, read_properties
+from indexer.model import Fact
+
+_TYPES = {
+    "visiodocument": "application/vnd.visio",
+    "quill": "application/x-mspublisher",
+    "catalog": "application/vnd.ms-thumbnails",
+    "mm": "application/vnd.ms-works",
+    "matost": "application/vnd.ms-works",
+}
+
+
+class Ole(Handler):
+    name = "ole"
+    media_types = (
+        "application/x-ole-storage",
+        "application/CDFV2",
+        "application/vnd.visio",
+        "application/x-mspublisher",
+        "application/vnd.ms-works",
+        "application/vnd.ms-thumbnails",
+    )
+    signatures = (Signature(MAGIC),)
+    suffixes = (".ole", ".vsd", ".pub", ".wps", ".msi", ".mpp", ".db")
+    fields: ClassVar[Mapping[str, str]] = FIELDS
+    reads = "summary properties; every stream as a member, packaged files and objects as files of their own"
+    rank = 45
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        if not kind_of(stream):
+            return None
+        held = compound(stream)
+        return next((kind for key, kind in _TYPES.items() if key in held.entries), self.media_types[0])
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        held = compound(stream)
+        if held.fault:
+            raise EvidenceError("corrupt", held.fault)
+        yield from read_properties(held)
+        yield from members(held, lambda key: False)
+        yield from held.problems
