@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from indexer.model import Item
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-KINDS = ("psd", "clip-studio", "krita", "openraster")
+KINDS = ("psd", "clip-studio", "krita", "openraster", "gif", "bmp", "icon", "tga")
 SAMPLES = sorted(path for kind in KINDS for path in FIXTURES.glob(f"{kind}/*/input.*") if path.stat().st_size < 20_000)
 
 
