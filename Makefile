@@ -2,7 +2,7 @@
 #
 #   make demo     install, then ingest and search the small server in fixtures/tour
 #   make test     style, types, import order, tests
-#   make golden   write the expected outputs of the fixtures anew; read the diff
+#   make golden   write what the fixtures and the README expect anew; read the diff
 #   make bench    measure speed and memory
 #   make format   let ruff mend and format the source
 #   make clean    remove what the above made
@@ -28,8 +28,8 @@ test: $(VENV)/developing
 
 golden: $(VENV)/developing
 	@$(BIN)/python fixtures/build.py
-	@ARCHIVORE_GOLDEN=write $(BIN)/pytest -n auto tests/test_fixtures.py
-	@git --no-pager diff --stat -- fixtures
+	@ARCHIVORE_GOLDEN=write $(BIN)/pytest -n auto tests/test_fixtures.py tests/test_readme.py
+	@git --no-pager diff --stat -- fixtures README.md
 
 bench: $(VENV)/developing
 	@for file in tests/benchmarks/[a-z]*.py; do $(BIN)/python "$$file" || exit 1; done

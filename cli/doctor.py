@@ -40,12 +40,17 @@ def _checks() -> list[tuple[str, str, str]]:
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         rows.append(("address space", f"{soft >> 20} MiB", "ulimit -v unlimited: workers bound themselves"))
+    needed: dict[str, list[str]] = {}
     for handler in all_handlers():
         for need in handler.needs:
-            kind, _, name = need.rpartition(":")
-            present = shutil.which(name) if kind == "program" else _module(name)
+            needed.setdefault(need, []).append(handler.name)
+    for need, types in sorted(needed.items()):
+        kind, _, name = need.rpartition(":")
+        if shutil.which(name) if kind == "program" else _module(name):
+            rows.append((name, "present", ""))
+        else:
             how = f"apt install {name}" if kind == "program" else f"pip install {name.split('.')[0]}"
-            rows.append((f"{handler.name} needs {name}", "present" if present else "missing", "" if present else how))
+            rows.append((name, "missing", f"{how}, to read {', '.join(types)}"))
     return rows
 
 

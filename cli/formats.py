@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from cli.console import say_json, say_table
+from typing import Annotated
+
+import typer
+
+from cli.console import say, say_json, say_table
 from cli.options import JsonOption
 
 
-def formats(as_json: JsonOption = False) -> None:
+def formats(
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the table of the README.")] = False,
+) -> None:
     """List the file types that are read, printed from their declarations.
 
     Example: archivore formats --json
@@ -28,6 +35,11 @@ def formats(as_json: JsonOption = False) -> None:
                     "fields": dict(handler.fields),
                 }
             )
+        return
+    if markdown:
+        say("| type | suffixes | what is read |\n|---|---|---|")
+        for handler in handlers:
+            say(f"| {handler.name} | {' '.join(handler.suffixes)} | {handler.reads} |")
         return
     rows = [(handler.name, " ".join(handler.suffixes[:6]), handler.reads) for handler in handlers]
     say_table(("type", "suffixes", "what is read"), rows)

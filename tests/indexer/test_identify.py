@@ -1,0 +1,61 @@
+"""Bytes decide what a thing is; a suffix that says otherwise is told; no input makes it raise."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+from crawling import crawl_bytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.handler import Stream
+from indexer.identify import Identifier
+from indexer.registry import all_handlers
+
+IDENTIFIER = Identifier(all_handlers())
+MARKS = sorted({mark.magic for handler in all_handlers() for mark in handler.signatures})
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (b"PK\x05\x06" + bytes(18), "application/zip"),
+        (b"\x1f\x8b\x08" + bytes(20), "application/gzip"),
+        (b"plain words, nothing else\n", "text/plain"),
+        (b"", "inode/x-empty"),
+        (bytes(100), "application/octet-stream"),
+        ("한글 문서입니다. 원화를 수정합니다.".encode("cp949"), "text/plain"),
+    ],
+)
+def test_bytes_decide(data: bytes, media_type: str) -> None:
+    for name in ("x", "x.jpg", "x.zip", "x.txt"):
+        assert IDENTIFIER.identify(Stream(io.BytesIO(data), name=name)).media_type == media_type
+
+
+@given(st.sampled_from(MARKS), st.binary(max_size=400), st.sampled_from(["", "a.csv", "b.json", "c.eml", "d.exe"]))
+@settings(max_examples=400, deadline=None)
+def test_no_bytes_make_it_raise(mark: bytes, rest: bytes, name: str) -> None:
+    stream = Stream(io.BytesIO(mark + rest), name=name)
+    assert "/" in IDENTIFIER.identify(stream).media_type
+    assert stream.tell() == 0
+
+
+def test_a_lying_suffix_is_a_field() -> None:
+    (item,) = crawl_bytes(b"\xff\xd8\xff\xe0" + bytes(40), "holiday.docx")
+    assert ("file.suffix_mismatch", ".docx") in {(field.name, field.value) for field in item.fields}
+    (item,) = crawl_bytes(b"words and more words\n", "notes.txt")
+    assert "file.suffix_mismatch" not in {field.name for field in item.fields}
+
+
+def test_without_a_libmagic_the_built_in_rules_answer() -> None:
+    code = (
+        "import sys; sys.modules['magic'] = None\n"
+        "from indexer.identify import libmagic, magic_version\n"
+        "print(magic_version()); print(libmagic()(open(sys.executable, 'rb').read(16384)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith("pure-magic-rs")
+    assert "application/x-" in answer.stdout

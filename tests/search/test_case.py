@@ -1,0 +1,133 @@
+"""The case folder: made once, versioned, one writer; a full disk and damage stop it and lose nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.runs import ingest_sources, limits_of
+from indexer.errors import StoreError, UsageError
+from indexer.model import Source
+from search.case import Case, find_case
+
+
+def fill(path: Path, folder: Path, *, jobs: int = 1) -> None:
+    opened = Case(path, write=True) if path.exists() else Case.create(path)
+    with opened as case:
+        source = Source("s", str(folder))
+        ingest_sources(case, [source], limits=limits_of(case), passwords=(), jobs=jobs, tell=lambda _: None)
+
+
+def rows(path: Path) -> list[object]:
+    with Case(path) as case:
+        found = [item.to_json(with_text=True) for item in case.items(with_text=True)]
+    for row in found:
+        row["timestamps"] = [stamp for stamp in row["timestamps"] if stamp["origin"] != "fs.atime"]  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Path:
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number:02}.txt").write_text(f"words of file {number} " + os.urandom(3000).hex())
+    return folder
+
+
+def test_a_case_is_made_only_in_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("x")
+    with pytest.raises(UsageError, match="empty"):
+        Case.create(tmp_path / "full")
+    Case.create(tmp_path / "case").close()
+    with pytest.raises(UsageError, match="empty"):
+        Case.create(tmp_path / "case")
+
+
+def test_a_case_is_found_upwards(tmp_path: Path) -> None:
+    Case.create(tmp_path / "case").close()
+    assert find_case(tmp_path / "case" / "index") == tmp_path / "case"
+    with pytest.raises(UsageError, match="archivore new"):
+        find_case(tmp_path)
+
+
+def test_a_newer_format_is_refused_in_words(tmp_path: Path) -> None:
+    Case.create(tmp_path / "case").close()
+    settings = tmp_path / "case" / "case.toml"
+    settings.write_text(settings.read_text().replace("format = 1", "format = 99"))
+    with pytest.raises(StoreError, match="newer"):
+        Case(tmp_path / "case")
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "texts.sqlite"])
+def test_damage_is_a_store_error_that_names_the_file(tmp_path: Path, evidence: Path, name: str) -> None:
+    fill(tmp_path / "case", evidence)
+    path = tmp_path / "case" / name
+    path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreError, match=name), Case(tmp_path / "case") as case:
+        list(case.items(with_text=True))
+
+
+def test_a_flipped_bit_in_a_text_is_found(tmp_path: Path, evidence: Path) -> None:
+    fill(tmp_path / "case", evidence)
+    path = tmp_path / "case" / "texts.sqlite"
+    body = bytearray(path.read_bytes())
+    middle = body.rindex(b"\x28\xb5\x2f\xfd") + 600
+    body[middle] ^= 0xFF
+    path.write_bytes(bytes(body))
+    with pytest.raises(StoreError), Case(tmp_path / "case") as case:
+        list(case.items(with_text=True))
+
+
+def test_a_full_disk_stops_with_code_3_and_the_same_command_goes_on(tmp_path: Path, evidence: Path) -> None:
+    fill(tmp_path / "whole", evidence)
+    path = tmp_path / "case"
+    Case.create(path).close()
+    code = "from cli.main import run; run()"
+    command = [sys.executable, "-c", code, "ingest", str(evidence), "--label", "s", "--case", str(path)]
+    most = 100 * 1024
+
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    answer = subprocess.run(command, capture_output=True, text=True, preexec_fn=bound, check=False, timeout=100)
+    assert answer.returncode == 3, answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert str(path) in answer.stderr
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert answer.returncode == 0, answer.stderr
+    assert rows(path) == rows(tmp_path / "whole")
+
+
+def test_a_run_is_recorded_with_versions_options_limits_and_counts(tmp_path: Path, evidence: Path) -> None:
+    fill(tmp_path / "case", evidence)
+    with Case(tmp_path / "case") as case:
+        (run,) = case.catalog.runs()
+    assert run.ended
+    assert run.ended >= run.started
+    assert run.versions["text"]
+    assert run.limits["members"]
+    assert run.counts["items"] == 40
+    log = [json.loads(line) for line in (tmp_path / "case" / "log.jsonl").read_text().splitlines()]
+    assert [row["event"] for row in log] == ["started", "ended"]
+
+
+def test_a_label_is_taken_once(tmp_path: Path, evidence: Path) -> None:
+    fill(tmp_path / "case", evidence)
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(UsageError, match="--label"):
+        fill(tmp_path / "case", other)
+
+
+def test_readers_see_the_case_while_it_is_written(tmp_path: Path, evidence: Path) -> None:
+    fill(tmp_path / "case", evidence)
+    with Case(tmp_path / "case", write=True), Case(tmp_path / "case") as reader:
+        assert len(list(reader.items())) == 40
