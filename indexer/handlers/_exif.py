@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from indexer.errors import EvidenceError
 from indexer.handlers._ifd import RATIOS, SIZES, Directory, Ifds, decode_numbers
-from indexer.handlers._picture import FIELD_CHARS, common_codec, held_member, read_text
+from indexer.handlers._picture import FIELD_CHARS, shared_codec, held_member, read_text
 from indexer.model import Fact, Field, Problem, Scalar, Text, Timestamp
 from indexer.timestamps import from_exif
 
@@ -168,7 +168,7 @@ def read_exif(ifds: Ifds) -> Iterator[Fact]:
         EvidenceError: missing-library.
     """
     tags, problems = _tags(ifds)
-    codec = common_codec(tag.raw.rstrip(b"\0") for tag in tags if tag.kind in _WRITTEN)
+    codec = shared_codec(tag.raw.rstrip(b"\0") for tag in tags if tag.kind in _WRITTEN)
     if codec:
         yield Field("exif.charset", codec)
     texts: list[str] = []

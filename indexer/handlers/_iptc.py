@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from indexer.handlers._picture import FIELD_CHARS, common_codec, held_member, read_text
+from indexer.handlers._picture import FIELD_CHARS, shared_codec, held_member, read_text
 from indexer.model import Fact, Field, Problem, Text
 from indexer.timestamps import from_exif, from_iso
 
@@ -63,7 +63,7 @@ _NAMES: Final = {
 def read_iptc(data: bytes) -> Iterator[Fact]:
     """The facts of a run of IPTC datasets; where the text is not UTF-8, all of it together tells the codec."""
     values, cut = _datasets(data)
-    codec = common_codec(value for _, value in values)
+    codec = shared_codec(value for _, value in values)
     if codec:
         yield Field("iptc.charset", codec)
     texts: list[str] = []
