@@ -53,6 +53,7 @@ def ingest(
                 passwords=read_passwords(passwords),
                 jobs=jobs,
                 tell=reporter.tell,
+                indexed=reporter.indexed,
             )
         by_status = case.catalog.counts("status")
         items, total = case.catalog.totals()

@@ -47,6 +47,13 @@ class Reporter:
 
             self._live.update(Text(_drawn(event)))
 
+    def indexed(self, count: int) -> None:
+        """Shows how many items the index has taken in."""
+        if self._as_json:
+            note(json.dumps({"event": "indexed", "items": count}))
+        elif self._live:
+            self._live.update(f"{count:,} items indexed")
+
     def _say(self, line: str) -> None:
         if self._live:
             self._live.console.print(line, markup=False, highlight=False)

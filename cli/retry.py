@@ -53,6 +53,7 @@ def retry(
                 passwords=read_passwords(passwords),
                 jobs=jobs,
                 tell=reporter.tell,
+                indexed=reporter.indexed,
             )
         held = [case.catalog.item(identity) for identity in before]
         mended = sum(1 for item in held if item and item.status == "read")

@@ -60,6 +60,7 @@ def ingest_sources(
     passwords: tuple[Password, ...],
     jobs: int,
     tell: Callable[[Event], None],
+    indexed: Callable[[int], None] = lambda count: None,
 ) -> dict[str, int]:
     """Walks sources into the case, indexes what is new, and returns the counts of the run.
 
@@ -72,7 +73,7 @@ def ingest_sources(
         check_source(source)
         case.keep_source(source)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords)}
-    with _recorded(case, "ingest", limits, options, [source.name for source in sources]) as counts:
+    with _recorded(case, "ingest", limits, options, [source.name for source in sources], indexed) as counts:
         run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
         counts |= run.run(sources)
     return counts
@@ -86,6 +87,7 @@ def read_again(
     passwords: tuple[Password, ...],
     jobs: int,
     tell: Callable[[Event], None],
+    indexed: Callable[[int], None] = lambda count: None,
 ) -> dict[str, int]:
     """Reads items anew from the evidence, with every other item that holds the same bytes.
 
@@ -104,7 +106,8 @@ def read_again(
         whole.append(item)
     wanted = case.catalog.outermost(whole)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "items": len(wanted)}
-    with _recorded(case, "retry", limits, options, sorted({item.provenance.source for item in wanted})) as counts:
+    names = sorted({item.provenance.source for item in wanted})
+    with _recorded(case, "retry", limits, options, names, indexed) as counts:
         places = []
         for item in wanted:
             reading = (case.catalog.with_reading(item.id) or (item, None))[1]
@@ -128,7 +131,12 @@ def _place(sources: dict[str, Source], item: Item) -> Place:
 
 @contextmanager
 def _recorded(
-    case: Case, command: str, limits: Limits, options: dict[str, Scalar], sources: list[str]
+    case: Case,
+    command: str,
+    limits: Limits,
+    options: dict[str, Scalar],
+    sources: list[str],
+    indexed: Callable[[int], None],
 ) -> Iterator[dict[str, int]]:
     counts: dict[str, int] = {}
     runs = case.catalog.runs()
@@ -146,11 +154,13 @@ def _recorded(
     case.catalog.keep_run(run)
     case.commit()
     case.log("started", run=run.id, command=command, sources=sources, **options)
+    complete = False
     try:
         yield counts
-        case.update_index()
+        case.update_index(indexed)
+        complete = True
     finally:
-        case.log("ended", run=run.id, counts=counts)
+        case.log("ended", run=run.id, complete=complete, counts=counts)
     case.catalog.keep_run(replace(run, ended=datetime.now(UTC), counts=dict(counts)))
     case.commit()
 
