@@ -59,7 +59,7 @@ class Entry:
     Attributes:
         path: its name as 7-Zip writes it, of an alternate stream that of its file; empty where not listed.
         crc: of the unpacked bytes; None where it proves nothing.
-        stored: where its bytes lie as they are, offset and size.
+        here: gives its bytes without 7-Zip: stored as they are, or unpacked by a decoder of ours.
         needs_password: it is encrypted.
         refused: the limit that keeps it from being unpacked.
     """
@@ -70,7 +70,7 @@ class Entry:
     kind: str
     size: int
     crc: int | None = None
-    stored: tuple[int, int] | None = None
+    here: Callable[[], Iterator[bytes]] | None = None
     needs_password: bool = False
     link: str = ""
     times: tuple[Timestamp, ...] = ()
@@ -187,11 +187,21 @@ def list_with_password(path: str, kind: str, candidates: Iterator[Password]) -> 
     raise EvidenceError("encrypted", "the names are encrypted too: no password fits")
 
 
+def stored(stream: Stream, start: int, size: int) -> Callable[[], Iterator[bytes]]:
+    """What gives bytes that lie in the archive as they are."""
+    return partial(_slice, stream, start, size)
+
+
+def _slice(stream: Stream, start: int, size: int) -> Iterator[bytes]:
+    piece = Slice(stream, start, size)
+    while chunk := piece.read(PIECE):
+        yield chunk
+
+
 class Members:
     """Children out of entries, whose bytes come from as few processes as can be.
 
     Args:
-        stream: for what is stored as it is.
         path: as `Stream.path` gives it.
         kind: the 7-Zip name of the format.
         method: what to say of an encrypted member.
@@ -199,14 +209,12 @@ class Members:
 
     def __init__(
         self,
-        stream: Stream,
         path: str,
         kind: str,
         entries: Sequence[Entry],
         password: Password | None = None,
         method: str = "encrypted",
     ) -> None:
-        self._stream = stream
         self._path = path
         self._kind = kind
         self._entries = entries
@@ -281,10 +289,8 @@ class Members:
             raise EvidenceError("corrupt", "the CRC-32 does not fit the content")
 
     def _take(self, entry: Entry) -> Iterator[bytes]:
-        if entry.stored and not entry.needs_password:
-            piece = Slice(self._stream, *entry.stored)
-            while chunk := piece.read(PIECE):
-                yield chunk
+        if entry.here and not entry.needs_password:
+            yield from entry.here()
             return
         if entry.needs_password and self._password is None:
             raise EvidenceError("encrypted", f"{self._method}: no password fits")

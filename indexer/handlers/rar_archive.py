@@ -27,6 +27,7 @@ from indexer.handlers._p7z_members import (
     find_password,
     list_entries,
     list_with_password,
+    stored,
 )
 from indexer.handlers._rar import (
     END,
@@ -174,7 +175,7 @@ def _read(stream: Stream, path: str, blocks: list[Block | Damage], kind: str) ->
         records, password = list_with_password(path, kind, passwords)
         yield password.field()
         _, listed, _ = list_entries(iter(records), "rar", zone_known=new)
-        yield from Members(stream, path, kind, listed, password, method).facts()
+        yield from Members(path, kind, listed, password, method).facts()
         return
     found = [block for block in blocks if isinstance(block, Block) and _is_member(block)]
     names = Names(block.raw for block in found if block.name is None)
@@ -185,14 +186,14 @@ def _read(stream: Stream, path: str, blocks: list[Block | Damage], kind: str) ->
         if block.type == SERVICE and entries:
             entry.name, entry.raw = entries[-1].name + entry.name, entries[-1].raw + entry.raw
         entries.append(entry)
-    if any(not entry.stored or entry.needs_password for entry in entries if entry.size):
+    if any(not entry.here or entry.needs_password for entry in entries if entry.size):
         yield from _ask(path, kind, entries)
     found_password = None
     if any(entry.needs_password for entry in entries):
         found_password = find_password(path, kind, entries, passwords)
         if found_password:
             yield found_password.field()
-    yield from Members(stream, path, kind, entries, found_password, method).facts()
+    yield from Members(path, kind, entries, found_password, method).facts()
 
 
 def _cipher(block: Block) -> str:
@@ -260,7 +261,7 @@ def _entry(stream: Stream, block: Block, names: Names) -> Entry:
     if block.after:
         problems.append(Problem("truncated", "goes on in the next volume"))
     limit = stream.limits.dictionary
-    stored = (block.start, block.packed) if not block.method else None
+    here = stored(stream, block.start, block.packed) if not block.method else None
     refused = ""
     if block.method and block.window > limit:
         refused = f"dictionary: {block.window} bytes asked for, {limit} allowed"
@@ -271,7 +272,7 @@ def _entry(stream: Stream, block: Block, names: Names) -> Entry:
         kind,
         block.size,
         None if block.encrypted or block.before else block.crc,
-        stored,
+        here,
         block.encrypted,
         link,
         tuple(block.times),
