@@ -1,0 +1,206 @@
+"""ISO 9660 images: files by Rock Ridge, Joliet or plain names, links, boot images, UDF.
+
+Where a disc holds several trees, the one with the best names is given, and of the others only what it
+does not hold. UDF goes through 7-Zip.
+
+Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF, by 7-Zip).
+Limits: sessions before the last are not looked for; images of raw sectors (2,352 bytes) are not read;
+what lies in no file is not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import BinaryIO, ClassVar
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Stream
+from indexer.handlers._archive import FILE, FOLDER, SYMLINK, Names, kind_of_mode
+from indexer.handlers._iso import (
+    FIRST,
+    Record,
+    Volume,
+    boot_images,
+    long_time,
+    read_extents,
+    read_volumes,
+    unpack_zisofs,
+    walk,
+)
+from indexer.handlers._p7z import list_members
+from indexer.handlers._p7z_members import FIELDS, Members, list_entries
+from indexer.handlers._streams import open_chunks
+from indexer.model import Child, Fact, Field, Problem
+
+UDF_MARKS = (b"NSR02", b"NSR03")
+LABELS = {
+    "iso.system": (8, 40),
+    "iso.volume": (40, 72),
+    "iso.volume_set": (190, 318),
+    "iso.publisher": (318, 446),
+    "iso.preparer": (446, 574),
+    "iso.application": (574, 702),
+}
+TIMES = (("B", "created", 813), ("M", "modified", 830))
+
+
+class IsoImage(Handler):
+    name = "iso"
+    media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
+    suffixes = (".iso", ".udf", ".cdr")
+    fields: ClassVar[Mapping[str, str]] = {
+        **FIELDS,
+        "iso.volume": "name of the volume",
+        "iso.volume_set": "name of the set of volumes",
+        "iso.system": "system that is to use it",
+        "iso.publisher": "who published it",
+        "iso.preparer": "who or what prepared it",
+        "iso.application": "program that wrote it",
+        "iso.tree": "whose names the members have: rock-ridge, joliet, plain, udf",
+        "iso.hidden": "the directory hides the file",
+        "iso.uid": "owner's number",
+        "iso.gid": "group's number",
+        "iso.device": "major and minor number of a device",
+        "iso.packed_size": "bytes in the image, of a file that zisofs packed",
+    }
+    reads = "files and folders by their best names, with times and owners; links; boot images; UDF"
+    needs = ("p7z",)
+    rank = 58
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        if stream.size < FIRST + 2048:
+            return None
+        mark = stream.at(FIRST, 6)[1:]
+        return self.media_types[0] if mark == b"CD001" or (mark == b"BEA01" and _has_udf(stream)) else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        volumes, catalogue = read_volumes(stream)
+        if volumes:
+            yield from _labels(volumes)
+        held: set[tuple[str, int]] = set()
+        if _has_udf(stream):
+            yield from _read_udf(stream, held, bool(volumes))
+        seen: set[int] = set()
+        for tree, volume in _by_names(stream, volumes):
+            yield from _read_tree(stream, tree, volume, seen, held)
+        for number, (start, size) in enumerate(boot_images(stream, catalogue) if catalogue else [], 1):
+            if start not in seen:
+                name = f"[boot image {number}]"
+                opening = partial(_open, stream, 2048, Record((), 0, [(start, size)], []))
+                yield Child(name, name.encode(), opening, fields=(Field("file.kind", "boot-image"),))
+
+
+def _has_udf(stream: Stream) -> bool:
+    return any(stream.at(FIRST + number * 2048, 6)[1:] in UDF_MARKS for number in range(16))
+
+
+def _labels(volumes: list[Volume]) -> Iterator[Fact]:
+    best = next((volume for volume in volumes if volume.joliet), volumes[0])
+    for name, (start, end) in LABELS.items():
+        raw = best.text(start, end)
+        text = raw.decode("utf-16-be", "replace").rstrip(" \0") if best.joliet else Names((raw,)).decode(raw)
+        if text.strip():
+            yield Field(name, text)
+    for kind, origin, at in TIMES:
+        if stamp := long_time(kind, best.data[at : at + 17], f"iso.{origin}"):
+            yield stamp
+
+
+def _by_names(stream: Stream, volumes: list[Volume]) -> list[tuple[str, Volume]]:
+    """The trees, the one with the best names first."""
+    trees = []
+    for volume in volumes:
+        first = next((record for record in walk(stream, volume) if isinstance(record, Record)), None)
+        rock = first is not None and first.rock
+        trees.append(("rock-ridge" if rock else "joliet" if volume.joliet else "plain", volume))
+    order = ("rock-ridge", "joliet", "plain")
+    return sorted(trees, key=lambda tree: order.index(tree[0]))
+
+
+def _read_udf(stream: Stream, held: set[tuple[str, int]], has_others: bool) -> Iterator[Fact]:
+    """What 7-Zip reads of UDF; `held` is told which names and sizes that was."""
+    with stream.path() as path:
+        try:
+            _, entries, trouble = list_entries(list_members(path, kind="Udf"), "udf", zone_known=True)
+        except EvidenceError as error:
+            yield error.problem("", "the other trees of the disc are read" if has_others else "")
+            return
+        if trouble:
+            yield trouble.problem("", "members read as far as 7-Zip got")
+        yield Field("iso.tree", "udf")
+        held.update((entry.name.rpartition("/")[2].casefold(), entry.size) for entry in entries)
+        yield from Members(path, "Udf", entries).facts()
+
+
+def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: set[tuple[str, int]]) -> Iterator[Fact]:
+    """One tree; what was given before, at the same extent or by UDF, is left out."""
+    first = not seen and not held
+    if first:
+        yield Field("iso.tree", tree)
+    names = Names(
+        (b"/".join(part.path) for part in walk(stream, volume) if isinstance(part, Record)) if not volume.joliet else ()
+    )
+    if first:
+        yield from names.fields()
+    reached = 0
+    for part in walk(stream, volume):
+        if isinstance(part, EvidenceError):
+            if first:
+                yield part.problem("", "the rest is read")
+            continue
+        reached = max(reached, *(start * volume.block + size for start, size in part.extents))
+        raw, name = _name(part, volume, names)
+        if not first and (part.folder or part.link is not None or _is_known(part, name, seen, held)):
+            continue
+        yield _child(stream, volume, part, raw, name, names)
+        if first:
+            seen.update(start for start, size in part.extents if size)
+    seen.add(-1)
+    if first and reached > stream.size:
+        message = f"files reach to {reached}, the image ends at {stream.size}"
+        yield Problem("truncated", message, resolution="kept so far")
+
+
+def _is_known(record: Record, name: str, seen: set[int], held: set[tuple[str, int]]) -> bool:
+    return not record.size or record.extents[0][0] in seen or (name.rpartition("/")[2].casefold(), record.size) in held
+
+
+def _name(record: Record, volume: Volume, names: Names) -> tuple[bytes, str]:
+    if volume.joliet:
+        raw = b"\0/".join(record.path)
+        return raw, "/".join(part.decode("utf-16-be", "replace") for part in record.path).removesuffix(";1")
+    raw = b"/".join(record.path)
+    name = names.decode(raw)
+    return raw, name if record.rock or record.folder else name.removesuffix(";1").removesuffix(".")
+
+
+def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str, names: Names) -> Child:
+    kind = FOLDER if record.folder else FILE
+    if record.mode is not None and not record.folder:
+        kind = kind_of_mode(record.mode)
+    if record.link is not None:
+        kind = SYMLINK
+    fields = [Field("file.kind", kind)] if kind != FILE else []
+    if record.link is not None:
+        fields.append(Field("file.link_target", names.decode(record.link.replace(b"\0", b""))))
+    if record.mode is not None:
+        fields.append(Field("file.mode", f"{record.mode & 0o7777:04o}"))
+        fields += [Field("iso.uid", record.owner[0]), Field("iso.gid", record.owner[1])]
+    if record.device:
+        fields.append(Field("iso.device", ", ".join(map(str, record.device))))
+    if record.flags & 1:
+        fields.append(Field("iso.hidden", True))
+    if record.unpacked is not None:
+        fields.append(Field("iso.packed_size", record.size))
+    opening: Callable[[], BinaryIO] | None = None
+    if kind == FILE:
+        opening = partial(_open, stream, volume.block, record)
+    return Child(name, raw, opening, timestamps=tuple(record.times), fields=tuple(fields))
+
+
+def _open(stream: Stream, block: int, record: Record) -> BinaryIO:
+    if record.unpacked is not None:
+        return open_chunks(unpack_zisofs(stream, block, record))
+    return open_chunks(read_extents(stream, block, record.extents))
