@@ -1,4 +1,4 @@
-"""Compound files that no other handler knows: summary, and every stream as a member.
+"""Compound files that no other handler knows: summary, macros, and every stream as a member.
 
 Source: [MS-CFB]; [MS-OLEPS].
 Limits: what the streams mean is not known; those of installers, thumbnails and drawings are members as they are.
@@ -13,6 +13,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cfb import MAGIC, compound
 from indexer.handlers._ole import FIELDS, kind_of, members, read_properties
+from indexer.handlers._vba import read_macros
 from indexer.model import Fact
 
 _TYPES = {
@@ -37,7 +38,7 @@ class Ole(Handler):
     signatures = (Signature(MAGIC),)
     suffixes = (".ole", ".vsd", ".pub", ".wps", ".msi", ".mpp", ".db")
     fields: ClassVar[Mapping[str, str]] = FIELDS
-    reads = "summary properties; every stream as a member, packaged files and objects as files of their own"
+    reads = "summary; source of macros; every stream as a member, packaged files and objects as files of their own"
     rank = 45
     container = True
 
@@ -52,5 +53,7 @@ class Ole(Handler):
         if held.fault:
             raise EvidenceError("corrupt", held.fault)
         yield from read_properties(held)
-        yield from members(held, lambda key: False)
+        taken: set[str] = set()
+        yield from read_macros(held, taken)
+        yield from members(held, lambda key: key in taken)
         yield from held.problems
