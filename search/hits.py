@@ -13,7 +13,8 @@ from functools import cache
 from typing import NamedTuple
 
 from indexer.model import Field, Highlight, Hit, Item, Text
-from search import _evaluate, analysis, schema
+from search import analysis, schema
+from search.near import is_near, join
 from search.tree import FuzzyTerm, Not, Phrase, Prefix, Query, Term, Wildcard
 from search.tree import Sequence as Row
 
@@ -127,7 +128,7 @@ def _test_of(node: Query) -> Callable[[str], bool]:
         pattern = analysis.glob(node.text)
         return lambda term: bool(pattern.match(term))
     if isinstance(node, FuzzyTerm):
-        return lambda term: term[:1] == node.text[:1] and _evaluate.is_near(term, node.text, node.maxdist)
+        return lambda term: term[:1] == node.text[:1] and is_near(term, node.text, node.maxdist)
     return lambda term: term == node.text
 
 
@@ -168,7 +169,7 @@ def _occurrences(
         # Words come again in long phrases; whoosh calls rows equal that differ in their slop.
         known = {part: _occurrences(part, by_term) for part in parts if isinstance(part, Term)}
         each = [known[part] if isinstance(part, Term) else _occurrences(part, by_term) for part in parts]
-        return each[0][0], each[-1][1], _evaluate.join([spans for _, _, spans in each], node.slop)
+        return each[0][0], each[-1][1], join([spans for _, _, spans in each], node.slop)
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     # One character of a run is asked for as the beginning of bigrams: only it is marked.

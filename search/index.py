@@ -1,12 +1,10 @@
 """The index of a case: the only door to the engine.
 
-An index is a folder. `index.json` names the folder that holds the engine's files and the rules of
-analysis that its terms were made with; `rebuild` fills a new folder and then changes that one name.
-Everything in an index comes from the case and can be built again from it: damage is told as a
-StoreError that says so, and nothing here is repaired.
-
-Engine: whoosh 2.7.4, of which only the storage of postings is used (`_whoosh.py`), with its unpickling
-fenced (`_safe_pickle.py`); what a query means and how hits are ranked stands in `_evaluate.py`.
+An index is a folder of segments (engine/format.py, engine/store.py) and is at the same time one of Whoosh's:
+`Index` is a `whoosh.index.Index`, its `reader()` a `whoosh.reading.IndexReader`, queries are Whoosh's own.
+Everything in it comes from the case and can be built again from it: damage is told as a StoreError that says so.
+Where only the newest generation is damaged, the one before answers, `fallen` says so, and nothing is written
+until the index is built again.
 
 Order: score rounded to six decimals, highest first, then id; or a field, then id. It depends on what
 the index holds, not on the order, the batches or the number of commits in which it came.
@@ -14,40 +12,40 @@ the index holds, not on the order, the batches or the number of commits in which
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from whoosh.filedb.filestore import FileStorage
-from whoosh.index import FileIndex, LockError
-from whoosh.index import IndexError as BrokenIndexError
-from whoosh.query import Query
+from whoosh.index import Index as WhooshIndex
+from whoosh.reading import IndexReader
 
-from indexer.errors import LockedError, StoreError
-from search import _evaluate, _safe_pickle, analysis, schema
-from search._whoosh import COLUMNS, SCHEMA, Segment, reading, values_of
+from indexer.errors import QueryError, StoreError
+from search import analysis, schema
+from search.engine import matchers, store
+from search.engine.evaluate import Found, evaluate
+from search.engine.question import Limits, Question, View, check_depth
+from search.engine.rank import Page, count_values, page
+from search.engine.store import Generation
+from search.engine.write import Changes
 from search.schema import Document
-
-_safe_pickle.install()
-
-FORMAT = 1
-_WRITE_ERRORS = (OSError, BrokenIndexError)
+from search.tree import Query
 
 
-class Index:
-    """An open index. One may write; any number may read, and see what was committed when they asked."""
+class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
+    """An open index. One may write; any number may read, and see what was committed when they asked.
 
-    def __init__(self, folder: Path, engine: FileIndex) -> None:
+    Attributes:
+        limits: what a question may cost.
+        notes: what the last answer leaves out, in words; empty where it is whole.
+    """
+
+    def __init__(self, folder: Path, generation: Generation) -> None:
         self.folder = folder
-        self._engine = engine
-        self._writer: Any = None
-        self._pending: set[str] = set()
-        self._segments: list[Segment] | None = None
-        self._generation = -1
+        self.limits = Limits()
+        self.notes: tuple[str, ...] = ()
+        self.schema = matchers.Schema()
+        self._generation = generation
+        self._changes: Changes | None = None
 
     @classmethod
     def create(cls, folder: Path | str) -> Index:
@@ -57,14 +55,11 @@ class Index:
             StoreError: something is there already, or it cannot be written.
         """
         folder = Path(folder)
-        try:
+        with _storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise StoreError(f"{folder} is not empty: an index is never made over something else")
-            engine = _new_engine(folder, "0")
-        except OSError as error:
-            raise StoreError(f"{folder}: {error.strerror or error}") from error
-        return cls(folder, engine)
+            return cls(folder, Changes(folder, analysis.fingerprint(), (), anew=True).commit())
 
     @classmethod
     def open(cls, folder: Path | str) -> Index:
@@ -74,17 +69,11 @@ class Index:
             StoreError: there is none, it is damaged, or its terms were made by other rules: rebuild it.
         """
         folder = Path(folder)
-        with reading(folder):
-            stamp = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-            part = str(stamp["part"])
-            if stamp["format"] != FORMAT or stamp["analysis"] != analysis.fingerprint() or not part.isdecimal():
-                raise StoreError(f"{folder} was built by another version; build the index again from the case")
-            return cls(folder, FileIndex(FileStorage(str(folder / part)), schema=SCHEMA))
+        return cls(folder, store.load(folder, analysis.fingerprint()))
 
     def close(self) -> None:
         """Give up what was not committed and close the files."""
         self.cancel()
-        self._forget()
 
     def __enter__(self) -> Index:
         return self
@@ -102,48 +91,30 @@ class Index:
             StoreError: the disk is full or the index damaged; what was committed is safe.
         """
         count = 0
-        try:
+        with self._writing() as changes:
             for document in documents:
-                if document.id in self._pending:
-                    self.commit()
-                values = values_of(document)
-                with self._writing() as writer:
-                    self._drop(writer, document.id)
-                    writer.add_document(**values)
-                self._pending.add(document.id)
+                changes.add(document)
                 count += 1
-        except BaseException:
-            self.cancel()  # also where the documents themselves could not be had
-            raise
         return count
 
     def delete(self, ids: Iterable[str]) -> int:
         """The number of documents deleted; ids that are not there are passed over. Raises: see `add`."""
-        count = 0
-        for name in ids:
-            if name in self._pending:
-                self.commit()
-            with self._writing() as writer:
-                count += self._drop(writer, name)
-        return count
+        names = list(ids)
+        with self._writing() as changes:
+            return changes.delete(names)
 
     def commit(self) -> None:
         """Make what was added and deleted visible. Raises: see `add`."""
-        if self._writer is not None:
-            with self._writing() as writer:
-                writer.commit()
-            self._writer = None
-            self._pending.clear()
+        if self._changes is not None:
+            with self._writing() as changes:
+                self._generation = changes.commit()
+            self._changes = None
 
     def cancel(self) -> None:
         """Give up what was added and deleted since the last commit."""
-        writer, self._writer = self._writer, None
-        self._pending.clear()
-        if writer is not None and not writer.is_closed:
-            try:
-                writer.cancel()
-            except _WRITE_ERRORS:
-                writer.writelock.release()  # a full disk must not leave the index locked
+        changes, self._changes = self._changes, None
+        if changes is not None:
+            changes.cancel()
 
     def rebuild(self, documents: Iterable[Document]) -> int:
         """The number of documents in an index built anew, which then takes the place of this one.
@@ -152,53 +123,24 @@ class Index:
             StoreError: it could not be built; the old one stays.
         """
         self.cancel()
-        old = Path(self._engine.storage.folder)
-        part = str(int(old.name) + 1)
-        target = self.folder / part
-        try:
-            shutil.rmtree(target, ignore_errors=True)
-            fresh = Index(self.folder, _new_engine(self.folder, part, stamp=False))
-            with fresh:
-                count = fresh.add(documents)
-                fresh.commit()
-            _stamp(self.folder, part)
-        except BaseException as error:
-            shutil.rmtree(target, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise StoreError(f"{target}: {error.strerror or error}") from error
-            raise
-        self._forget()
-        self._engine = fresh._engine
-        for path in self.folder.iterdir():
-            if path.name.isdecimal() and path.name != part:
-                shutil.rmtree(path, ignore_errors=True)
+        with _storing(self.folder):
+            self._changes = Changes(self.folder, analysis.fingerprint(), (), anew=True)
+        count = self.add(documents)
+        self.commit()
         return count
 
-    def _drop(self, writer: Any, name: str) -> int:
-        found = 0
-        base = 0
-        for segment in self._committed():
-            for document in segment.find(name):
-                if not writer.is_deleted(base + document):
-                    writer.delete_document(base + document)
-                    found += 1
-            base += segment.reader.doc_count_all()
-        return found
-
     @contextmanager
-    def _writing(self) -> Iterator[Any]:
-        """The writer; whatever goes wrong, it is cancelled, so that the lock is free again."""
-        try:
-            if self._writer is None:
-                self._writer = self._engine.writer(limitmb=256, compound=False)
-            yield self._writer
-        except LockError as error:
-            raise LockedError(f"{self.folder}: another process writes to this index") from error
-        except BaseException as error:
-            self.cancel()
-            if isinstance(error, _WRITE_ERRORS):
-                raise StoreError(f"{self.folder}: {getattr(error, 'strerror', None) or error}") from error
-            raise
+    def _writing(self) -> Iterator[Changes]:
+        """The changes; whatever goes wrong, they are given up, so that the lock is free again."""
+        with _storing(self.folder):
+            if self._changes is None:
+                known = [part.view.segment for part in self._generation.parts]
+                self._changes = Changes(self.folder, analysis.fingerprint(), known)
+            try:
+                yield self._changes
+            except BaseException:
+                self.cancel()
+                raise
 
     # -- reading
 
@@ -208,93 +150,121 @@ class Index:
         """The exact number of hits, and ids with scores from `offset`, at most `limit`.
 
         Args:
-            tree: from `query.parse`.
-            sort: one of `schema.SORTS`; items without a size or a date come last.
+            tree: from `query.parse`, or any of Whoosh's.
+            sort: `score`, or any field with whole values, numbers or dates; items without one come last.
             reverse: the sort's order turned round; ids still ascend among equals.
 
         Raises:
+            QueryError: the query is too deep, or takes too long.
             StoreError: the index is damaged.
         """
-        hits = self._hits(tree, sort, reverse)
-        return len(hits), hits[offset : offset + limit]
+        found = self.page(tree, limit=limit, sort=sort, reverse=reverse, offset=offset)
+        return found.total, found.hits
+
+    def page(
+        self,
+        tree: Query,
+        *,
+        limit: int = 10,
+        sort: str = "score",
+        reverse: bool = False,
+        offset: int = 0,
+        after: str = "",
+    ) -> Page:
+        """The same, with what gives the page after this one: pages stay in step whatever is added meanwhile.
+
+        Args:
+            after: as a former page's `after` gave it.
+        """
+        views, found = self._ask(tree)
+        try:
+            return page(views, found, sort, reverse=reverse, start=offset, limit=limit, after=after)
+        except (ValueError, TypeError) as error:
+            if not after:
+                raise
+            raise QueryError(f"{after} is not where a page ended", after, 0) from error
 
     def ids(self, tree: Query, *, sort: str = "score", reverse: bool = False) -> Iterator[str]:
         """The ids of all hits, in order; see `search`."""
-        return (name for name, _ in self._hits(tree, sort, reverse))
+        return (name for name, _ in self.search(tree, limit=len(self), sort=sort, reverse=reverse)[1])
+
+    def facets(self, tree: Query, names: Sequence[str]) -> dict[str, dict[str, int]]:
+        """For each field, how many of all hits have each value, the most frequent first.
+
+        Args:
+            names: fields with whole values; dates count by year, `modified.month` and `sent.day` by that part.
+        """
+        views, found = self._ask(tree)
+        return {name: count_values(views, found, name) for name in names}
 
     def fields(self) -> dict[str, schema.FieldType]:
         """The dynamic fields that the index holds, with their types; what `query.parse` wants to know."""
         found: dict[str, schema.FieldType] = {}
-        with reading(self.folder):
-            for segment in self._committed():
-                for term in segment.lexicon("has", ""):
-                    name, _, kind = term.partition("\0")
-                    if name not in schema.TYPES and (kind or name not in found):
-                        found[name] = "date" if kind else "name"
+        for view in self._views():
+            for term in view.segment.matching("has", ""):
+                name, _, kind = term.decode().partition("\0")
+                if name not in schema.TYPES and (kind or name not in found) and view.holding("has", term.decode()):
+                    found[name] = "date" if kind else "name"
         return dict(sorted(found.items()))
 
     def __len__(self) -> int:
-        with reading(self.folder):
-            return sum(segment.reader.doc_count() for segment in self._committed())
+        return sum(view.live_count for view in self._views())
 
-    def _hits(self, tree: Query, sort: str, reverse: bool) -> list[tuple[str, float]]:
-        with reading(self.folder):
-            segments = self._committed()
-            live = sum(segment.reader.doc_count() for segment in segments)
-        known: dict[tuple[str, str], float] = {}
+    @property
+    def fallen(self) -> str:
+        """Why an older generation answers; empty where the newest does."""
+        self._views()
+        return self._generation.fallen
 
-        def idf(field: str, term: str) -> float:
-            key = field, term
-            if key not in known:
-                holding = sum(len(segment.postings(field, term)) for segment in segments)
-                known[key] = math.log(1 + (live - holding + 0.5) / (holding + 0.5))
-            return known[key]
+    def verify(self) -> None:
+        """Read every byte of the index.
 
-        rows: list[tuple[Any, str, float]] = []
-        try:
-            for segment in segments:
-                scores = _evaluate.evaluate(tree, segment, idf)
-                with reading(self.folder):
-                    names = segment.column("id")
-                    keys = None if sort == "score" else segment.column(f"sort_{sort}")
-                    for document, score in scores.items():
-                        score = round(score, 6)
-                        rows.append((keys[document] if keys else -score, names[document].decode(), score))
-        finally:
-            for segment in segments:
-                segment.forget()
-        rows.sort(key=lambda row: row[1])
-        missing = COLUMNS[f"sort_{sort}"].default_value() if sort in ("size", "date") else None
-        rows.sort(key=lambda row: row[0], reverse=reverse)
-        if missing is not None:
-            rows.sort(key=lambda row: row[0] == missing)
-        return [(name, score) for _, name, score in rows]
+        Raises:
+            StoreError: a file is not what was written.
+        """
+        for view in self._views():
+            view.segment.file.verify()
+        if self.fallen:
+            raise StoreError(f"{self.folder}: {self.fallen}; build the index again from the case (reindex)")
 
-    def _committed(self) -> list[Segment]:
+    def _views(self) -> list[View]:
         """The segments of the latest commit."""
-        generation = self._engine.latest_generation()
-        if self._segments is None or generation != self._generation:
-            self._forget()
-            reader = self._engine.reader()
-            self._segments = [Segment(self.folder, leaf) for leaf, _ in reader.leaf_readers() if leaf.doc_count_all()]
-            self._generation = generation
-        return self._segments
+        if store.stamp_of(self.folder) != self._generation.stamp:
+            known = [part.view.segment for part in self._generation.parts]
+            self._generation = store.load(self.folder, analysis.fingerprint(), known)
+        return [part.view for part in self._generation.parts]
 
-    def _forget(self) -> None:
-        for segment in self._segments or ():
-            segment.reader.close()
-        self._segments = None
+    def _ask(self, tree: Query) -> tuple[list[View], list[Found]]:
+        views = self._views()
+        check_depth(tree, self.limits.depth)
+        ask = Question(views, self.limits, matchers.by_matchers)
+        found = [evaluate(tree, view, ask) for view in views]
+        self.notes = tuple(ask.notes)
+        return views, found
+
+    # -- what whoosh asks of an index
+
+    def reader(self, reuse: object = None) -> IndexReader:
+        """Whoosh's reader over the latest commit."""
+        return matchers.readers(self._views(), self._generation.number)
+
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return not self._views()
+
+    def latest_generation(self) -> int:
+        """The number of the latest commit."""
+        self._views()
+        return self._generation.number
+
+    def doc_count(self) -> int:
+        """The number of live documents."""
+        return len(self)
 
 
-def _new_engine(folder: Path, part: str, *, stamp: bool = True) -> FileIndex:
-    (folder / part).mkdir()
-    engine = FileIndex.create(FileStorage(str(folder / part)), SCHEMA)
-    if stamp:
-        _stamp(folder, part)
-    return engine
-
-
-def _stamp(folder: Path, part: str) -> None:
-    fresh = folder / "index.json.new"
-    fresh.write_text(json.dumps({"format": FORMAT, "analysis": analysis.fingerprint(), "part": part}) + "\n")
-    fresh.replace(folder / "index.json")
+@contextmanager
+def _storing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror or error}") from error

@@ -55,9 +55,7 @@ FENCES = {
     "indexer/crawl.py": "the fence: trouble in the evidence becomes a Problem on its item",
 }
 """Where an `except Exception` stands that does not raise again, and why; nowhere else."""
-PICKLE_READERS = {
-    "search/_safe_pickle.py": "reads whoosh's own files, with a reader that knows a closed list of classes",
-}
+PICKLE_READERS: dict[str, str] = {}
 """Who may know pickle, and why."""
 START_UP = {"chardet", "exifread", "google", "kps9566", "lxml", "numpy", "opencc", "p7z", "PIL", "py7zr", "pypdfium2"}
 START_UP |= {"magic", "pillow_heif", "pure_magic_rs", "re2", "whoosh"}

@@ -24,7 +24,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,15 +60,15 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._parts: dict[str, BinaryIO] = {}
+        self._parts: dict[str, IO[bytes]] = {}
         self._dtypes: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
 
     def add(self, name: str, values: Array) -> None:
         """Append the values to the array; its type is that of the first values."""
         if name not in self._parts:
-            spool = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self.path.parent)  # noqa: SIM115
-            self._parts[name] = spool  # type: ignore[assignment]
+            spool = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self.path.parent))  # noqa: SIM115
+            self._parts[name] = spool
             self._dtypes[name] = values.dtype.str[1:]
             self._sizes[name] = 0
         raw = np.ascontiguousarray(values, dtype=f"<{self._dtypes[name]}")
@@ -141,7 +141,8 @@ class File:
             if size < len(MAGIC) + _TAIL.size:
                 raise DamageError(f"{path.name} is cut")
             self._map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        length, crc, magic = _TAIL.unpack_from(self._map, size - _TAIL.size)
+        self.size = size
+        length, self.crc, magic = _TAIL.unpack_from(self._map, size - _TAIL.size)
         if magic != MAGIC or self._map[: len(MAGIC)] != MAGIC or length > size - _TAIL.size:
             raise DamageError(f"{path.name} is cut, or no segment of an index")
         raw = self._map[size - _TAIL.size - length : size - _TAIL.size]
@@ -151,7 +152,7 @@ class File:
                 raise StoreError(f"{path.name} was written by a newer version (format {head['format']}); update first")
             self._checked = int(head["checked"])
             held = self._map[self._checked : size - _TAIL.size - length]
-            if zlib.crc32(raw, zlib.crc32(held)) != crc or len(held) != 4 * -(-self._checked // BLOCK):
+            if zlib.crc32(raw, zlib.crc32(held)) != self.crc or len(held) != 4 * -(-self._checked // BLOCK):
                 raise DamageError(f"the head of {path.name} is damaged")
             self.about: dict[str, Any] = head["about"]
             self._sums = np.frombuffer(held, "<u4")

@@ -13,7 +13,11 @@ from search.engine import tokens
 CHARS = st.characters(min_codepoint=0) | st.sampled_from(
     "动画畫话話ｶﾞプﾟ가각한ㄱㅏéé́ßİﬁ①㍿３Ａ٣كـَזּกำ\n\r \0…½\U0001f600\ufe0f_-.A1bHTMLpageЯя"
 )
-TEXTS = st.lists(st.text(CHARS, max_size=40) | st.text(st.sampled_from("动画\r\n a1ABé\u0301c…"), max_size=12), min_size=1, max_size=6)
+TEXTS = st.lists(
+    st.text(CHARS, max_size=40) | st.text(st.sampled_from("动画\r\n a1ABé\u0301c…"), max_size=12),
+    min_size=1,
+    max_size=6,
+)
 
 
 def by_arrays(texts: Sequence[str], *, split: bool) -> list[tuple[set[tuple[str, int]], int]]:

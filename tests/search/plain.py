@@ -1,27 +1,17 @@
-"""A query tree answered on one segment of an index: document numbers, each with its score.
-
-The engine gives a segment's postings through `Segment`; all that a query means is decided here, so
-that two engines that give the same postings give the same answers and the same scores.
-
-Scores. A term of the text or of a name counts `idf * tf * (K1 + 1) / (tf + K1 * norm)` with
-`idf = ln(1 + (N - n + 0.5) / (n + 0.5))` over the live items of the whole index, times the field's boost.
-For the text `norm = 1 - B + B * length / PIVOT`, the length being its number of positions; elsewhere
-it is 1. The pivot is fixed, not the average length: what else lies in the index then moves a score
-only through N and n. A term with a wildcard counts its field's boost, a phrase as its terms together, And
-and Or as what matched of them; keywords, whole values, numbers, Every and Not count nothing.
-
-Source: Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009).
-"""
+"""What queries mean, in plain Python over documents in memory: slow, short, and what the engine is held against."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Protocol
+from datetime import UTC
 
 from search import analysis, schema
+from search.near import Spans, is_near, join
+from search.schema import Document
 from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Term, Wildcard
 from search.tree import Sequence as Row
+from search.units import micros
 
 K1 = 1.2
 B = 0.75
@@ -29,29 +19,8 @@ PIVOT = 1000.0
 
 Scores = dict[int, float]
 Idf = Callable[[str, str], float]
+GAP = 256
 _LEAVES = (Term, Prefix, Wildcard, FuzzyTerm)
-
-
-class Segment(Protocol):
-    """What an engine tells of one segment; fields as in the tree (`name`, `=name`, `exif.model`)."""
-
-    def live(self) -> Collection[int]:
-        """The documents that are not deleted."""
-
-    def holding(self, field: str) -> Collection[int]:
-        """The live documents that have the field."""
-
-    def postings(self, field: str, term: str) -> dict[int, Sequence[int]]:
-        """Live documents with the term; positions ascending, empty for keywords and whole values."""
-
-    def terms(self, field: str, prefix: str) -> Iterable[str]:
-        """The field's terms that begin with the prefix."""
-
-    def between(self, query: NumericRange) -> Collection[int]:
-        """The live documents with a value in the range."""
-
-    def length(self, document: int) -> int:
-        """The number of positions of the document's text."""
 
 
 def is_scored(field: str) -> bool:
@@ -59,7 +28,7 @@ def is_scored(field: str) -> bool:
     return not field.startswith("=") and schema.TYPES.get(field, "name") in ("text", "name")
 
 
-def evaluate(node: Query, segment: Segment, idf: Idf) -> Scores:
+def evaluate(node: Query, segment: Plain, idf: Idf) -> Scores:
     """The segment's live documents that answer the tree, with their scores."""
     if isinstance(node, And):
         return _all(node, segment, idf)
@@ -84,7 +53,7 @@ def evaluate(node: Query, segment: Segment, idf: Idf) -> Scores:
     raise TypeError(f"no engine knows {type(node).__name__}")
 
 
-def _all(node: And, segment: Segment, idf: Idf) -> Scores:
+def _all(node: And, segment: Plain, idf: Idf) -> Scores:
     found: Scores | None = None
     for part in (part for part in node.subqueries if not isinstance(part, Not)):
         scores = evaluate(part, segment, idf)
@@ -100,7 +69,7 @@ def _all(node: And, segment: Segment, idf: Idf) -> Scores:
     return found
 
 
-def _leaf(node: Query, postings: dict[int, Sequence[int]], segment: Segment, idf: Idf) -> Scores:
+def _leaf(node: Query, postings: dict[int, Sequence[int]], segment: Plain, idf: Idf) -> Scores:
     field = node.fieldname
     if not is_scored(field):
         return dict.fromkeys(postings, 0.0)
@@ -115,7 +84,7 @@ def _leaf(node: Query, postings: dict[int, Sequence[int]], segment: Segment, idf
     return scores
 
 
-def _postings(node: Query, segment: Segment) -> dict[int, Sequence[int]]:
+def _postings(node: Query, segment: Plain) -> dict[int, Sequence[int]]:
     """A leaf's documents and positions; those of several terms in one."""
     if isinstance(node, Term):
         return segment.postings(node.fieldname, node.text)
@@ -126,7 +95,7 @@ def _postings(node: Query, segment: Segment) -> dict[int, Sequence[int]]:
     return {document: sorted(places) for document, places in merged.items()}
 
 
-def expand(node: Query, segment: Segment) -> Iterable[str]:
+def expand(node: Query, segment: Plain) -> Iterable[str]:
     """The terms of the segment that a leaf with an open end stands for."""
     if isinstance(node, Prefix):
         return segment.terms(node.fieldname, node.text)
@@ -139,56 +108,7 @@ def expand(node: Query, segment: Segment) -> Iterable[str]:
     return (term for term in terms if is_near(term, node.text, node.maxdist))
 
 
-def is_near(one: str, other: str, most: int) -> bool:
-    """Whether at most so many letters must be added, dropped, changed or swapped with the next."""
-    if abs(len(one) - len(other)) > most:
-        return False
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, char in enumerate(one, 1):
-        following = [i]
-        for j, against in enumerate(other, 1):
-            cost = min(row[j] + 1, following[j - 1] + 1, row[j - 1] + (char != against))
-            if i > 1 and j > 1 and char == other[j - 2] and one[i - 2] == against:
-                cost = min(cost, before[j - 2] + 1)
-            following.append(cost)
-        if min(following) > most:
-            return False
-        before, row = row, following
-    return row[-1] <= most
-
-
-Spans = list[tuple[int, int]]
-"""First and last position of each occurrence, ascending."""
-
-
-def join(parts: Sequence[Spans], slop: int) -> Spans:
-    """Occurrences of all the parts in order, each 1 to `slop` positions after the end of the one before."""
-    found = parts[0]
-    known: dict[int, dict[int, list[int]]] = {}  # by the identity of a part: words come again in long phrases
-    for part in parts[1:]:
-        if not found:
-            break
-        if slop == 1:
-            ends = known.get(id(part))
-            if ends is None:
-                ends = known[id(part)] = {}
-                for start, end in part:
-                    ends.setdefault(start, []).append(end)
-            found = list(dict.fromkeys((first, end) for first, last in found for end in ends.get(last + 1, ())))
-            continue
-        joined: set[tuple[int, int]] = set()
-        starts = [start for start, _ in part]
-        for first, last in found:
-            at = bisect_right(starts, last)
-            while at < len(part) and starts[at] <= last + slop:
-                joined.add((first, part[at][1]))
-                at += 1
-        found = sorted(joined)
-    return found
-
-
-def _row(parts: Sequence[Query], slop: int, segment: Segment, idf: Idf) -> Scores:
+def _row(parts: Sequence[Query], slop: int, segment: Plain, idf: Idf) -> Scores:
     spans = _spans(parts, slop, segment, None)
     if not spans:
         return {}
@@ -200,7 +120,7 @@ def _row(parts: Sequence[Query], slop: int, segment: Segment, idf: Idf) -> Score
     return scores
 
 
-def _spans(parts: Sequence[Query], slop: int, segment: Segment, within: Collection[int] | None) -> dict[int, Spans]:
+def _spans(parts: Sequence[Query], slop: int, segment: Plain, within: Collection[int] | None) -> dict[int, Spans]:
     """The documents in which the parts stand in a row, and where."""
     places: list[dict[int, Spans]] = []
     known: dict[Query, dict[int, Spans]] = {}
@@ -226,3 +146,105 @@ def _spans(parts: Sequence[Query], slop: int, segment: Segment, within: Collecti
             known[part] = found
     joined = {document: join([found[document] for found in places], slop) for document in within or ()}
     return {document: spans for document, spans in joined.items() if spans}
+
+
+class Plain:
+    """Documents in memory, as an index that is read in one go."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self.documents = list({document.id: document for document in documents}.values())
+        self.held: dict[tuple[str, str], dict[int, list[int]]] = {}
+        self.numbers: dict[str, list[tuple[float, int]]] = {}
+        self.has: dict[str, set[int]] = {}
+        self.lengths: list[int] = []
+        for number, document in enumerate(self.documents):
+            self._add(number, document)
+
+    def _add(self, number: int, document: Document) -> None:
+        def place(field: str, values: Iterable[str], *, split: bool) -> int:
+            position = length = 0
+            for value in values:
+                counted: dict[str, list[int]] = {}
+                end = analysis.count_positions(value, counted, position, split=split)
+                for term, places in counted.items():
+                    self.held.setdefault((field, term), {}).setdefault(number, []).extend(places)
+                length += end - position
+                position = end + GAP
+            return length
+
+        def has(field: str) -> None:
+            self.has.setdefault(field, set()).add(number)
+
+        def whole(field: str, value: str) -> None:
+            self.held.setdefault((f"={field}", analysis.whole(value)), {})[number] = []
+            if schema.TYPES.get(field) == "keyword":
+                self.held.setdefault((field, analysis.whole(value)), {})[number] = []
+
+        def count(field: str, value: float) -> None:
+            if math.isfinite(value):
+                self.numbers.setdefault(field, []).append((float(value), number))
+
+        whole("id", document.id)
+        self.lengths.append(place("text", document.texts, split=False))
+        if document.texts:
+            has("text")
+        for field, value in (("name", document.name), ("path", document.path)):
+            if value:
+                has(field)
+                whole(field, value)
+                place(field, [value], split=True)
+        if document.size is not None:
+            has("size")
+            count("size", document.size)
+        values: dict[str, list[str]] = {}
+        for raw, given in document.fields:
+            field = schema.key(raw)
+            text = str(given).lower() if isinstance(given, bool) else str(given)
+            has(field)
+            whole(field, text)
+            if schema.TYPES.get(field) != "keyword":
+                values.setdefault(field, []).append(text)
+                if not isinstance(given, bool) and isinstance(given, int | float):
+                    count(field, float(given))
+                elif analysis.reads_as_number(text):
+                    count(field, float(text))
+        for field, texts in values.items():
+            place(field, texts, split=True)
+        for kind, at in document.times:
+            field = schema.key(schema.KINDS.get(kind, kind))
+            for name in (field, "date"):
+                has(name)
+                count(name, micros(at.astimezone(UTC)))
+
+    def live(self) -> list[int]:
+        return list(range(len(self.documents)))
+
+    def holding(self, field: str) -> Collection[int]:
+        return self.has.get(field, set())
+
+    def postings(self, field: str, term: str) -> dict[int, Sequence[int]]:
+        return dict(self.held.get((field, term), {}))
+
+    def terms(self, field: str, prefix: str) -> Iterable[str]:
+        return [term for name, term in self.held if name == field and term.startswith(prefix)]
+
+    def between(self, query: NumericRange) -> Collection[int]:
+        low = -math.inf if query.start is None else query.start
+        high = math.inf if query.end is None else query.end
+        return {
+            number
+            for value, number in self.numbers.get(query.fieldname, ())
+            if (low < value or (low == value and not query.startexcl))
+            and (value < high or (value == high and not query.endexcl))
+        }
+
+    def length(self, document: int) -> int:
+        return self.lengths[document]
+
+    def idf(self, field: str, term: str) -> float:
+        holding = len(self.postings(field, term))
+        return math.log(1 + (len(self.documents) - holding + 0.5) / (holding + 0.5))
+
+    def answer(self, tree: Query) -> dict[str, float]:
+        """The ids that answer, with their scores."""
+        return {self.documents[at].id: round(score, 6) for at, score in evaluate(tree, self, self.idf).items()}

@@ -1,0 +1,201 @@
+"""Several segments made one, without their deleted documents.
+
+Vocabularies are merged a stretch of terms at a time, all segments side by side; the lists of a term follow each
+other in the order of the segments, so nothing is sorted again: every number moves to
+
+    start of its term + what earlier segments have of the term + its place in its own list
+
+O(numbers), in arrays; terms cost one look-up in a dictionary each. Memory: `_BATCH` numbers of the largest segment
+in one stretch, or one term's list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.engine.build import count_documents, write_ids, write_numbers
+from search.engine.codes import before
+from search.engine.format import Writer, narrow
+from search.engine.layout import FIELDS, PLACED, STEP, FieldWriter
+from search.engine.question import View
+
+Array = NDArray[Any]
+
+_BATCH = 1 << 20
+_TERMS = 1 << 15
+
+
+def merge(views: Sequence[View], path: Path) -> None:
+    """Write one segment that holds the live documents of all.
+
+    Raises:
+        OSError: the disk is full, or the like.
+        DamageError: a segment is damaged.
+    """
+    moves = _moves(views)
+    total = sum(view.live_count for view in views)
+    writer = Writer(path)
+    about: dict[str, Any] = {"documents": total, "universes": {}, "terms": {}}
+    if all(view.segment.file.about["ids"] == "hex" for view in views):
+        for view in views:
+            raw = view.segment.file.arrays["ids"].all().reshape(-1, 16)
+            writer.add("ids", raw[view.live()].ravel())
+        about["ids"] = "hex"
+    else:
+        about["ids"] = write_ids(writer, [name for view in views for name in view.segment.ids(view.live())])
+    for field in FIELDS:
+        about["universes"][field], about["terms"][field] = _field(views, moves, total, field, writer)
+    about["numbers"] = write_numbers(writer, _numbers(views, moves))
+    writer.close(about)
+
+
+def _moves(views: Sequence[View]) -> list[Array]:
+    """For each view the new number of each document; -1 where it is deleted."""
+    moves: list[Array] = []
+    base = 0
+    for view in views:
+        move = np.full(view.count, -1)
+        move[view.live()] = np.arange(base, base + view.live_count)
+        base += view.live_count
+        moves.append(move)
+    return moves
+
+
+def _numbers(views: Sequence[View], moves: Sequence[Array]) -> Iterator[tuple[str, Array, Array]]:
+    for name in sorted({name for view in views for name in view.segment.number_names()}):
+        values: list[Array] = []
+        documents: list[Array] = []
+        for view, move in zip(views, moves, strict=True):
+            held = view.segment.numbers(name)
+            moved = move[held.documents]
+            values.append(held.values[moved >= 0])
+            documents.append(moved[moved >= 0])
+        yield name, np.concatenate(values), np.concatenate(documents)
+
+
+class _Moved:
+    """How the numbers in one view's lists of one field change."""
+
+    def __init__(self, view: View, move: Array, field: str, base: int) -> None:
+        self.base = base
+        self.shift: Array | None = None
+        self.move = move
+        self.size = view.count
+        if field in PLACED:
+            self.places = view.segment.places(field)
+            kept = np.where(move >= 0, self.places.lengths, 0)
+            self.size = int(kept.sum())
+            if view.dead is not None:
+                self.shift = before(kept) + base - (self.places.ends - self.places.lengths)
+        else:
+            self.places = None  # type: ignore[assignment]
+            self.shift = move
+
+    def __call__(self, values: Array) -> tuple[Array, Any]:
+        """The new numbers, and which of the old ones are kept."""
+        if self.places is None:
+            moved = self.move[values]
+            keep = moved >= 0
+            return moved[keep], keep
+        if self.shift is None:
+            return values + self.base, slice(None)
+        documents = self.places.documents(values)
+        keep = self.move[documents] >= 0
+        return (values + self.shift[documents])[keep], keep
+
+
+def _field(views: Sequence[View], moves: Sequence[Array], total: int, field: str, writer: Writer) -> tuple[int, int]:
+    moved: list[_Moved] = []
+    base = 0
+    for view, move in zip(views, moves, strict=True):
+        moved.append(_Moved(view, move, field, base))
+        base += moved[-1].size
+    owner = _passages(views, field, writer) if field in PLACED else None
+    out = FieldWriter(writer, field, max(base, 1) if owner is not None else total)
+    rest: tuple[Array, ...] | None = None
+    for part in _stretches(views, moved, field):
+        blob, sizes, counts, values = part
+        if rest is not None:
+            blob, sizes, counts, values = (np.concatenate(pair) for pair in zip(rest, part, strict=True))
+        cut = len(sizes) // STEP * STEP
+        a, b = int(sizes[:cut].sum()), int(counts[:cut].sum())
+        if cut:
+            docs = None if owner is None else count_documents(owner, counts[:cut], values[:b])
+            out.add(blob[:a], sizes[:cut], counts[:cut], docs, values[:b])
+        rest = blob[a:], sizes[cut:], counts[cut:], values[b:]
+    if rest is None or not out.terms or len(rest[1]):
+        none = np.zeros(0, np.int64)
+        blob, sizes, counts, values = rest or (none.astype(np.uint8), none, none, none)
+        docs = None if owner is None else count_documents(owner, counts, values)
+        out.add(blob, sizes, counts, docs, values)
+    return out.universe, out.terms
+
+
+def _passages(views: Sequence[View], field: str, writer: Writer) -> Array:
+    """Write the passages that stay; the new document of each place is returned."""
+    lengths: list[Array] = []
+    held: list[Array] = []
+    sizes: list[Array] = []
+    for view in views:
+        get = view.segment.file.arrays.__getitem__
+        in_each = get(f"{field}.held").all()
+        live = view.live()
+        keep = np.zeros(view.count, bool)
+        keep[live] = True
+        lengths.append(get(f"{field}.lengths").all()[np.repeat(keep, in_each)])
+        held.append(in_each[live])
+        sizes.append(view.segment.places(field).lengths[live])
+    writer.add(f"{field}.lengths", narrow(np.concatenate(lengths).astype(np.int64)))
+    writer.add(f"{field}.held", narrow(np.concatenate(held).astype(np.int64)))
+    each = np.concatenate(sizes)
+    return np.repeat(np.arange(len(each), dtype=np.uint32), each)
+
+
+def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str) -> Iterator[tuple[Array, ...]]:
+    """Terms in order with their merged lists: bytes, sizes, counts, values."""
+    lexicons = [view.segment.lexicons[field] for view in views]
+    largest = max(lexicons, key=lambda lexicon: lexicon.count)
+    at = 0
+    starts = [0] * len(lexicons)
+    while True:
+        counts = np.cumsum(largest.counts(at, min(largest.count, at + _TERMS)))
+        at += max(1, int(np.searchsorted(counts, _BATCH)))
+        if at < largest.count:
+            border = largest.terms(at, at + 1)[0]
+            ends = [lexicon.lower(border) for lexicon in lexicons]
+        else:
+            ends = [lexicon.count for lexicon in lexicons]
+        yield _stretch(lexicons, moved, starts, ends)
+        if at >= largest.count:
+            return
+        starts = ends
+
+
+def _stretch(
+    lexicons: Sequence[Any], moved: Sequence[_Moved], starts: Sequence[int], ends: Sequence[int]
+) -> tuple[Array, ...]:
+    parts = list(zip(lexicons, moved, starts, ends, strict=True))
+    held = [lexicon.terms(start, end) for lexicon, _, start, end in parts]
+    terms = sorted(set().union(*held))
+    number = {term: at for at, term in enumerate(terms)}
+    each: list[tuple[Array, Array]] = []  # of each segment: the values, and how many of them each term has
+    for (lexicon, move, start, end), own in zip(parts, held, strict=True):
+        where = np.fromiter((number[term] for term in own), np.int64, len(own))
+        counts = lexicon.counts(start, end)
+        values, keep = move(lexicon.values(start, end))
+        now = np.bincount(np.repeat(where, counts)[keep], minlength=len(terms))
+        each.append((values, now))
+    totals = np.sum([now for _, now in each], axis=0) if terms else np.zeros(0, np.int64)
+    merged = np.zeros(int(totals.sum()), np.int64)
+    free = before(totals)
+    for values, now in each:
+        merged[np.repeat(free - before(now), now) + np.arange(len(values))] = values
+        free = free + now
+    raw = [terms[at] + b"\n" for at in np.flatnonzero(totals).tolist()]
+    sizes = np.array([len(term) for term in raw], np.int64)
+    return np.frombuffer(b"".join(raw), np.uint8), sizes, totals[totals > 0], merged
