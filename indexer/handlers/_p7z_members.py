@@ -61,7 +61,7 @@ class Entry:
         crc: of the unpacked bytes; None where it proves nothing.
         here: gives its bytes without 7-Zip: stored as they are, or unpacked by a decoder of ours.
         needs_password: it is encrypted.
-        refused: the limit that keeps it from being unpacked.
+        refused: why it is not to be unpacked.
     """
 
     path: str
@@ -76,7 +76,7 @@ class Entry:
     times: tuple[Timestamp, ...] = ()
     fields: tuple[Field, ...] = ()
     problems: tuple[Problem, ...] = ()
-    refused: str = ""
+    refused: EvidenceError | None = None
 
 
 def list_entries(
@@ -289,13 +289,13 @@ class Members:
             raise EvidenceError("corrupt", "the CRC-32 does not fit the content")
 
     def _take(self, entry: Entry) -> Iterator[bytes]:
+        if entry.refused:
+            raise entry.refused
         if entry.here and not entry.needs_password:
             yield from entry.here()
             return
         if entry.needs_password and self._password is None:
             raise EvidenceError("encrypted", f"{self._method}: no password fits")
-        if entry.refused:
-            raise EvidenceError("limit", entry.refused)
         if not entry.size:
             return
         if not entry.path:

@@ -262,9 +262,9 @@ def _entry(stream: Stream, block: Block, names: Names) -> Entry:
         problems.append(Problem("truncated", "goes on in the next volume"))
     limit = stream.limits.dictionary
     here = stored(stream, block.start, block.packed) if not block.method else None
-    refused = ""
+    refused = None
     if block.method and block.window > limit:
-        refused = f"dictionary: {block.window} bytes asked for, {limit} allowed"
+        refused = EvidenceError("limit", f"dictionary: {block.window} bytes asked for, {limit} allowed")
     return Entry(
         "",
         name,
