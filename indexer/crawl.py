@@ -70,6 +70,7 @@ class Crawler:
         self.identifier = Identifier(handlers)
         self.outlet = outlet
         self.limits = limits or Limits()
+        self._limits_key = self.limits.key
         self._passwords = passwords
         self._fallback = next((handler for handler in handlers if handler.name == FALLBACK), None)
         self._spool = Spool(self.limits, scratch)
@@ -215,7 +216,7 @@ class Crawler:
         return identity
 
     def _key(self, digests: Digests, handler: Handler, name: str) -> str:
-        parts = [digests.sha256, handler.name, str(handler.version), self.limits.key]
+        parts = [digests.sha256, handler.name, str(handler.version), self._limits_key]
         if handler.uses_name:
             parts.append(name)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-from indexer.handler import Handler, Stream
+from indexer.handler import Handler, Signature, Stream
 
 UNKNOWN = "application/octet-stream"
 EMPTY = "inode/x-empty"
@@ -25,6 +25,20 @@ class Identity(NamedTuple):
 
     media_type: str
     handler: Handler | None
+
+
+class _Rule(NamedTuple):
+    """A handler that is asked, with its signatures sorted for one quick look at the first bytes."""
+
+    handler: Handler
+    prefixes: tuple[bytes, ...]
+    inside: tuple[Signature, ...]
+
+    @classmethod
+    def of(cls, handler: Handler) -> _Rule:
+        marks = handler.signatures or (Signature(b""),)  # none declared: asked about everything
+        prefixes = tuple(mark.magic for mark in marks if not mark.offset)
+        return cls(handler, prefixes, tuple(mark for mark in marks if mark.offset))
 
 
 class Identifier:
@@ -43,7 +57,7 @@ class Identifier:
                 self._by_type.setdefault(media_type, handler)
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
-        self._rules = tuple(handler for handler in self._handlers if _is_asked(handler))
+        self._rules = tuple(_Rule.of(handler) for handler in self._handlers if _is_asked(handler))
 
     def identify(self, stream: Stream) -> Identity:
         """What `stream` holds; leaves the position at the start."""
@@ -58,11 +72,11 @@ class Identifier:
 
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
-        for handler in self._rules:
-            marks = handler.signatures
-            if marks and not any(head.startswith(mark.magic, mark.offset) for mark in marks):
-                continue
-            if media_type := handler.claims(stream):
+        for handler, prefixes, inside in self._rules:
+            marked = head.startswith(prefixes)
+            if inside and not marked:
+                marked = any(head.startswith(mark.magic, mark.offset) for mark in inside)
+            if marked and (media_type := handler.claims(stream)):
                 return Identity(media_type, handler)
         return None
 

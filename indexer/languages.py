@@ -10,20 +10,26 @@ import re
 
 _SAMPLE = 20_000
 _SCRIPTS = (
-    ("kana", re.compile("[\u3040-\u30ff\uff66-\uff9d]")),
-    ("hangul", re.compile("[\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f]")),
-    ("han", re.compile("[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff]")),
-    ("cyrillic", re.compile("[\u0400-\u04ff]")),
-    ("arabic", re.compile("[\u0600-\u06ff]")),
-    ("latin", re.compile("[A-Za-z\u00c0-\u024f]")),
+    ("kana", re.compile("[\u3040-\u30ff\uff66-\uff9d]+")),
+    ("hangul", re.compile("[\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f]+")),
+    ("han", re.compile("[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff]+")),
+    ("cyrillic", re.compile("[\u0400-\u04ff]+")),
+    ("arabic", re.compile("[\u0600-\u06ff]+")),
+    ("latin", re.compile("[A-Za-z\u00c0-\u024f]+")),
 )
-_ENGLISH = re.compile(r"\b(?:the|and|of|to|in|is|for|that|with|on|not|this|from|are|be)\b", re.IGNORECASE)
+_LETTERS = bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
+_ENGLISH_SAMPLE = 4_000
+_WORD = re.compile("[a-z]+")
+_ENGLISH = frozenset("the and of to in is for that with on not this from are be".split())
 
 
 def language_of(text: str) -> str:
     """A BCP 47 primary tag for the main language of `text`, or an empty string where unsure."""
     sample = text[:_SAMPLE]
-    counts = {script: len(pattern.findall(sample)) for script, pattern in _SCRIPTS}
+    if sample.isascii():
+        latin = len(sample) - len(sample.encode().translate(None, _LETTERS))
+        return "en" if latin >= 12 and _is_english(sample) else ""
+    counts = {script: sum(map(len, pattern.findall(sample))) for script, pattern in _SCRIPTS}
     # A Han character or a syllable says about as much as three letters.
     east = counts["kana"] + counts["hangul"] + counts["han"]
     if east * 3 >= max(counts["latin"], counts["cyrillic"], counts["arabic"]) and east >= 2:
@@ -34,7 +40,9 @@ def language_of(text: str) -> str:
         return "ru"
     if counts["arabic"] > counts["latin"] and counts["arabic"] >= 4:
         return "ar"
-    words = sample.split()
-    if counts["latin"] >= 12 and len(_ENGLISH.findall(sample)) * 12 >= min(len(words), 2_000):
-        return "en"
-    return ""
+    return "en" if counts["latin"] >= 12 and _is_english(sample) else ""
+
+
+def _is_english(text: str) -> bool:
+    words = _WORD.findall(text[:_ENGLISH_SAMPLE].lower())
+    return sum(map(_ENGLISH.__contains__, words)) * 12 >= len(words)
