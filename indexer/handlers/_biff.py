@@ -1,0 +1,150 @@
+"""The records of old Excel workbooks: cut, decrypted, joined, and the texts in them.
+
+Source: [MS-XLS] 2.1.4 (records), 2.4.265 (SST), 2.5.293 to 2.5.296 (texts), 2.2.10 (encryption);
+[MS-OFFCRYPTO] 2.3.7.2 (XOR).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from indexer.errors import EvidenceError
+from indexer.handlers._office_lock import Lock
+from indexer.model import Cause
+
+BOF, EOF, CONTINUE, FILEPASS = 0x809, 0x0A, 0x3C, 0x2F
+_BLOCK = 1024
+_PLAIN = frozenset({BOF, FILEPASS, 0x194, 0xE1, 0x1C2, 0x138})
+"""Records that are never encrypted."""
+_SHEET = 0x85
+
+Record = tuple[int, int, bytes, tuple[int, ...]]
+"""Offset, number, data with that of its continuations, and where in it each continuation begins."""
+
+
+class Records:
+    """The records of a workbook stream.
+
+    `fault` says afterwards why they ended early, if they did.
+
+    Args:
+        data: the stream.
+        lock: how it is encrypted, and the secret.
+    """
+
+    def __init__(self, data: bytes, lock: tuple[Lock, bytes] | None = None) -> None:
+        self.data = data
+        self.fault: tuple[Cause, str] | None = None
+        self._lock = lock
+        self._key = b""
+        self._key_block = -1
+
+    def walk(self) -> Iterator[Record]:
+        """Every record, continuations joined to what they continue."""
+        held: Record | None = None
+        at = 0
+        data = self.data
+        while at + 4 <= len(data):
+            number, size = struct.unpack_from("<HH", data, at)
+            if not number and not size:
+                break
+            body = data[at + 4 : at + 4 + size]
+            if len(body) < size:
+                self.fault = ("truncated", f"the record at {at} is not whole")
+            if self._lock and number not in _PLAIN:
+                skip = 4 if number == _SHEET else 0
+                body = body[:skip] + self._decrypt(body, at + 4)[skip:]
+            if number == CONTINUE and held:
+                held = (held[0], held[1], held[2] + body, (*held[3], len(held[2])))
+            else:
+                if held:
+                    yield held
+                held = (at, number, body, ())
+            at += 4 + size
+        if held:
+            yield held
+
+    def _decrypt(self, body: bytes, at: int) -> bytes:
+        """The data of a record at its place: the key changes every 1,024 bytes of the stream."""
+        out = bytearray()
+        while len(out) < len(body):
+            block, offset = divmod(at + len(out), _BLOCK)
+            if block != self._key_block:
+                assert self._lock
+                cipher = self._lock[0].cipher(self._lock[1], block)
+                self._key, self._key_block = cipher.encrypt(bytes(_BLOCK)), block
+            part = body[len(out) : len(out) + _BLOCK - offset]
+            key = self._key[offset : offset + len(part)]
+            out += (int.from_bytes(part, "little") ^ int.from_bytes(key, "little")).to_bytes(len(part), "little")
+        return bytes(out)
+
+
+def wide(data: bytes, at: int, count: int) -> tuple[str, int]:
+    """The text of `count` characters behind a byte of flags, and where it ends."""
+    flags = data[at] if at < len(data) else 0
+    at += 1
+    runs = extra = 0
+    if flags & 8:
+        runs = int.from_bytes(data[at : at + 2], "little")
+        at += 2
+    if flags & 4:
+        extra = int.from_bytes(data[at : at + 4], "little")
+        at += 4
+    size = count << (flags & 1)
+    text = data[at : at + size].decode("utf-16-le" if flags & 1 else "latin-1", "replace")
+    return text, at + size + 4 * runs + extra
+
+
+def shared_strings(record: Record) -> Iterator[str]:
+    """The texts of the shared table; a continuation may begin inside one, with a byte of flags anew.
+
+    Raises:
+        EvidenceError: where the table ends before its count.
+    """
+    _, _, data, cuts = record
+    count = int.from_bytes(data[4:8], "little")
+    ends = iter((*cuts, len(data)))
+    end = next(ends)
+    at = 8
+    for number in range(count):
+        while at >= end and end < len(data):
+            end = next(ends)
+        if at + 3 > len(data):
+            raise EvidenceError("truncated", f"{count - number} shared texts are missing")
+        left, flags = struct.unpack_from("<HB", data, at)
+        at += 3
+        runs = extra = 0
+        if flags & 8:
+            runs = int.from_bytes(data[at : at + 2], "little")
+            at += 2
+        if flags & 4:
+            extra = int.from_bytes(data[at : at + 4], "little")
+            at += 4
+        pieces = []
+        while left:
+            if at >= end:
+                if end >= len(data):
+                    break
+                flags = data[at]
+                at += 1
+                end = next(ends)
+            unit = 1 + (flags & 1)
+            size = min(left * unit, end - at) // unit * unit
+            if not size:
+                at = end
+                continue
+            pieces.append(data[at : at + size].decode("utf-16-le" if flags & 1 else "latin-1", "surrogatepass"))
+            left -= size // unit
+            at += size
+        yield "".join(pieces)
+        at += 4 * runs + extra
+
+
+def rk(number: int) -> float:
+    """A number packed into 30 bits, with a mark for an integer and one for hundredths."""
+    if number & 2:
+        value: float = (number >> 2) - (1 << 30 if number & 0x80000000 else 0)
+    else:
+        value = struct.unpack("<d", struct.pack("<Q", (number & 0xFFFFFFFC) << 32))[0]
+    return value / 100 if number & 1 else value
