@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from indexer.model import Item
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-KINDS = ("psd", "clip-studio", "krita", "openraster", "gif", "bmp", "icon", "tga")
+KINDS = (
+    *("psd", "clip-studio", "krita", "openraster", "gif", "bmp", "icon", "tga", "mp3", "flac", "ogg", "mp4"),
+    *("matroska", "riff-media", "aiff", "asf"),
+)
 SAMPLES = sorted(path for kind in KINDS for path in FIXTURES.glob(f"{kind}/*/input.*") if path.stat().st_size < 20_000)
 
 
@@ -25,7 +28,7 @@ def no_crash(items: list[Item]) -> None:
         assert not [problem for problem in item.problems if problem.cause == "crash"], item.problems
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SAMPLES), st.data())
 def test_no_damage_crashes_a_reader(path: Path, data: st.DataObject) -> None:
     held = bytearray(path.read_bytes())
