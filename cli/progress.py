@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from cli.console import cut, note, size_of
-from indexer.ingest import Died, Event, Progress
+from indexer.events import Died, Event, Progress
 from search.sanitise import visible
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from indexer.digests import Hasher
 from indexer.errors import EvidenceError, UsageError
+from indexer.events import Event
 from indexer.identify import magic_version
-from indexer.ingest import Event, Ingest
+from indexer.ingest import Ingest
 from indexer.limits import Limits
 from indexer.model import Hop, Item, Run, Scalar, Source, Spent
 from indexer.names import decode_as

@@ -36,17 +36,24 @@ class Hello(msgspec.Struct, tag=True, frozen=True):
 class Job(msgspec.Struct, tag=True, frozen=True):
     """One root, or one spooled or re-opened member, to be walked.
 
-    `spooled` is the spool file that holds the bytes; without it they are opened in the source, and
-    where the place has more than one hop, found again inside its containers.
+    `spooled` is the spool file that holds the bytes, `held` the bytes themselves where they are few;
+    without either they are opened in the source, and where the place has more than one hop, found
+    again inside its containers.
     """
 
     number: int
     place: Place
     source: Source
     spooled: str = ""
+    held: bytes | None = None
     done: dict[str, Spent] = {}
     avoid: dict[str, Avoided] = {}
     alone: bool = False
+
+    @property
+    def is_spilled(self) -> bool:
+        """Whether another worker took the bytes out of a container for this job."""
+        return bool(self.spooled) or self.held is not None
 
 
 class Fetch(msgspec.Struct, tag=True, frozen=True):
@@ -83,11 +90,12 @@ class Ask(msgspec.Struct, tag=True, frozen=True):
 
 
 class Spilled(msgspec.Struct, tag=True, frozen=True):
-    """A member left in the spool for an idle worker."""
+    """A member left for an idle worker: in a file of the spool, or here where its bytes are few."""
 
     place: Place
-    path: str
     size: int
+    path: str = ""
+    held: bytes | None = None
 
 
 class Done(msgspec.Struct, tag=True, frozen=True):

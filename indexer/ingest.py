@@ -26,9 +26,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from indexer import frames
 from indexer.crawl import without_bytes
 from indexer.errors import Interrupted
+from indexer.events import Died, Event, Progress
 from indexer.limits import MIB, Limits
 from indexer.model import Found, Known, Problem, Provenance, Source, Spent
 from indexer.passwords import Password
@@ -45,6 +48,9 @@ _SMALL = MIB
 
 class Ledger(Protocol):
     """What a run needs of a store. Every call may raise StoreError, which ends the run."""
+
+    def reading_keys(self) -> Iterable[str]:
+        """The keys of all readings that are kept."""
 
     def known(self, key: str) -> Known | None:
         """The cost of a reading that is kept whole, with everything below it."""
@@ -81,33 +87,6 @@ class Ledger(Protocol):
 
     def commit(self) -> None:
         """Makes everything so far durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is; sent a few times a second."""
-
-    items: int
-    bytes: int
-    problems: int
-    roots_done: int
-    roots_found: int
-    seconds: float
-    bytes_read: int
-    bytes_found: int
-    listed: bool
-    working_on: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """A worker was lost on an item; it is read again with more care."""
-
-    path: str
-    problem: Problem
-
-
-Event = Progress | Died
 
 
 @dataclass(slots=True)
@@ -204,6 +183,8 @@ class Ingest:
         self._empty_scratch()
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         pool = Pool(self._hello, self._count)
+        for key in self._ledger.reading_keys():
+            pool.sieve.add(key)
         committed = told = time.monotonic()
         try:
             while self._fill(pool, coming):
@@ -272,13 +253,14 @@ class Ingest:
         size: int,
         *,
         spooled: str = "",
+        held: bytes | None = None,
         done: Mapping[str, Spent] | None = None,
         alone: bool = False,
     ) -> _Work:
         self._numbers += 1
         state = self._roots.setdefault(root, _Root(source, place, size, alone=alone))
         state.outstanding += 1
-        job = frames.Job(self._numbers, place, source, spooled, dict(done or {}), dict(state.avoid), state.alone)
+        job = frames.Job(self._numbers, place, source, spooled, held, dict(done or {}), dict(state.avoid), state.alone)
         self._work[job.number] = _Work(job, root, size)
         return self._work[job.number]
 
@@ -318,6 +300,8 @@ class Ingest:
             case frames.Texts():
                 self._ledger.keep_texts(said.key, said.number, said.body)
             case frames.Item():
+                if said.found.reading:
+                    pool.sieve.add(said.found.reading.key)
                 if not self._keep(said.found) or self._outgrown(said.found.provenance.root.id):
                     self._read_alone(pool, said.found.provenance.root.id)
             case frames.Ask():
@@ -354,12 +338,14 @@ class Ingest:
         self._ledger.pend(place)
         self._roots[work.root].spooled[place.id] = said.size
         self._spool_bytes += said.size
-        self._queue.append(self._work_for(work.job.source, said.place, work.root, said.size, spooled=said.path))
+        self._queue.append(
+            self._work_for(work.job.source, said.place, work.root, said.size, spooled=said.path, held=said.held)
+        )
 
     def _finish(self, work: _Work) -> None:
         root = self._roots[work.root]
         root.outstanding -= 1
-        if work.job.spooled:
+        if work.job.is_spilled:
             self._drop_spooled(work)
             self._ledger.unpend(work.job.place.provenance)
         if not root.outstanding:
@@ -368,7 +354,8 @@ class Ingest:
             del self._roots[work.root]
 
     def _drop_spooled(self, work: _Work) -> None:
-        Path(work.job.spooled).unlink(missing_ok=True)
+        if work.job.spooled:
+            Path(work.job.spooled).unlink(missing_ok=True)
         self._spool_bytes -= work.size
         self._roots[work.root].spooled.pop(work.job.place.provenance.id, None)
 
@@ -394,7 +381,7 @@ class Ingest:
             done = self._ledger.spent(work.root, resumed=False)
             waiting = {identity: Spent(size, size, 1) for identity, size in root.spooled.items()}
             waiting.pop(work.job.place.provenance.id, None)
-            work.job = replace_job(work.job, done={**done, **waiting}, avoid=dict(root.avoid))
+            work.job = replace(work.job, done={**done, **waiting}, avoid=dict(root.avoid))
         self._queue.extendleft(reversed(jobs))
 
     def _outgrown(self, identity: str) -> bool:
@@ -414,7 +401,7 @@ class Ingest:
         self._queue = deque(work for work in self._queue if work.job.number not in ours)
         for number in ours:
             work = self._work.pop(number)
-            if work.job.spooled:
+            if work.job.is_spilled:
                 self._drop_spooled(work)
         self._ledger.forget(identity)
         self._ledger.open_root(identity, root.source.name)
@@ -437,8 +424,3 @@ class Ingest:
                 working_on=tuple(worker.board.item[1] for worker in pool.workers),
             )
         )
-
-
-def replace_job(job: frames.Job, *, done: dict[str, Spent], avoid: dict[str, Avoided]) -> frames.Job:
-    """The same job with what an attempt has taught."""
-    return frames.Job(job.number, job.place, job.source, job.spooled, done, avoid, job.alone)

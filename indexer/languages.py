@@ -20,7 +20,9 @@ _SCRIPTS = (
 _LETTERS = bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
 _ENGLISH_SAMPLE = 4_000
 _WORD = re.compile("[a-z]+")
-_ENGLISH = frozenset("the and of to in is for that with on not this from are be".split())
+_ENGLISH = frozenset(
+    {"the", "and", "of", "to", "in", "is", "for", "that", "with", "on", "not", "this", "from", "are", "be"}
+)
 
 
 def language_of(text: str) -> str:

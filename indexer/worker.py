@@ -8,6 +8,7 @@ the parent ends, see `workers.py`.
 from __future__ import annotations
 
 import ctypes
+import io
 import resource
 import signal
 import socket
@@ -28,14 +29,17 @@ from indexer.packing import pack_texts
 from indexer.places import Place, Task
 from indexer.registry import all_handlers, handlers_in, in_order
 from indexer.reopen import reopen
+from indexer.sieve import Sieve
 from indexer.sources import open_evidence, watch
 
 _PR_SET_PDEATHSIG = 1
+_FEW = 64 * 1024
+"""Bytes of a member that travel in the frame itself; more go through a file of the spool."""
 _CPU_GRACE = 30
 """Seconds of CPU beyond an item's allowance before the kernel ends the worker."""
 
 
-def serve(channel_descriptor: int, board_descriptor: int) -> None:
+def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int) -> None:
     """Works until the parent closes the channel."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -47,7 +51,7 @@ def serve(channel_descriptor: int, board_descriptor: int) -> None:
     handlers = list(all_handlers())
     for path in hello.handler_files:
         handlers += handlers_in(path)
-    outlet = _Outlet(channel, Board(board_descriptor), hello)
+    outlet = _Outlet(channel, Board(board_descriptor), Sieve(sieve_descriptor), hello)
     crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch)
     while frame := outlet.next_order():
         if isinstance(frame, frames.Job):
@@ -73,8 +77,10 @@ def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
     with ExitStack() as stack:
         recheck: Callable[[], Problem | None] = lambda: None  # noqa: E731 - a default, not a function of its own
         place = job.place
-        if job.spooled:
-            file: BinaryIO = stack.enter_context(Path(job.spooled).open("rb"))
+        if job.held is not None:
+            file: BinaryIO = io.BytesIO(job.held)
+        elif job.spooled:
+            file = stack.enter_context(Path(job.spooled).open("rb"))
         else:
             opened = crawler.fence(_open, crawler, job, stack)
             if isinstance(opened, Problem):
@@ -106,9 +112,10 @@ def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> Non
 class _Outlet:
     """Sends what the crawler finds, and keeps the board up to date."""
 
-    def __init__(self, channel: socket.socket, board: Board, hello: frames.Hello) -> None:
+    def __init__(self, channel: socket.socket, board: Board, sieve: Sieve, hello: frames.Hello) -> None:
         self._channel = channel
         self._board = board
+        self._sieve = sieve
         self._scratch = hello.scratch
         self._stack: list[tuple[str, str]] = []
         self._orders: deque[frames.ToWorker] = deque()
@@ -141,6 +148,8 @@ class _Outlet:
         self._board.deadline = 0.0
 
     def known(self, key: str) -> Known | None:
+        if not self._sieve.may_hold(key):
+            return None
         frames.send(self._channel, frames.Ask(key))
         while frame := frames.receive(self._channel):
             if isinstance(frame, frames.Answer):
@@ -163,10 +172,13 @@ class _Outlet:
     def spill(self, place: Place, held: BinaryIO, size: int) -> bool:
         if not self._board.wanted:
             return False
+        if size <= _FEW:
+            frames.send(self._channel, frames.Spilled(place, size, held=held.read()))
+            return True
         self._spilled += 1
         path = Path(self._scratch) / f"{place.provenance.id}-{self._spilled}"
         with path.open("xb") as file:
             while chunk := held.read(1 << 20):
                 file.write(chunk)
-        frames.send(self._channel, frames.Spilled(place, str(path), size))
+        frames.send(self._channel, frames.Spilled(place, size, str(path)))
         return True

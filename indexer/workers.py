@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from indexer import frames
@@ -27,8 +27,9 @@ from indexer.errors import EvidenceError, StoreError
 from indexer.limits import Limits
 from indexer.model import Cause, Problem, Provenance, Source
 from indexer.passwords import Password
+from indexer.sieve import Sieve
 
-_START = "import sys; from indexer.worker import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+_START = "import sys; from indexer.worker import serve; serve(*map(int, sys.argv[1:]))"
 _GRACE = 2.0
 """Seconds past a deadline before the parent acts: the crawler's own checks come first."""
 _WATCH = 0.25
@@ -48,19 +49,20 @@ class Death:
 class Worker:
     """One process. `jobs` are the numbers of the jobs it has, the one in work first."""
 
-    def __init__(self, hello: frames.Hello) -> None:
+    def __init__(self, hello: frames.Hello, sieve: Sieve) -> None:
         self.board = Board()
         self.jobs: deque[int] = deque()
         self.channel, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         with theirs:
-            command = [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self.board.descriptor)]
+            ours = (theirs.fileno(), self.board.descriptor, sieve.descriptor)
+            command = [sys.executable, "-I", "-c", _START, *map(str, ours)]
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                pass_fds=(theirs.fileno(), self.board.descriptor),
+                pass_fds=ours,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
                 process_group=0,
             )
@@ -140,6 +142,7 @@ class Pool:
 
     def __init__(self, hello: frames.Hello, count: int) -> None:
         self._hello = hello
+        self.sieve = Sieve()
         self._selector = selectors.DefaultSelector()
         self._looked = 0.0
         self._silent_deaths = 0
@@ -181,9 +184,10 @@ class Pool:
         for worker in self.workers:
             worker.close()
         self._selector.close()
+        self.sieve.close()
 
     def _start(self) -> None:
-        worker = Worker(self._hello)
+        worker = Worker(self._hello, self.sieve)
         self.workers.append(worker)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
 
@@ -205,8 +209,8 @@ def fetch(
     Raises:
         EvidenceError: they are not to be had any more, or the worker died of them.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        worker = Worker(frames.Hello(limits or Limits(), passwords, (), scratch))
+    with tempfile.TemporaryDirectory() as scratch, closing(Sieve()) as sieve:
+        worker = Worker(frames.Hello(limits or Limits(), passwords, (), scratch), sieve)
         try:
             worker.tell(frames.Fetch(provenance, source))
             while True:

@@ -215,6 +215,10 @@ class Case:
 
     # -- what a run needs: indexer.ingest.Ledger -----------------------------------------------
 
+    def reading_keys(self) -> Iterable[str]:
+        """The keys of all readings that are kept."""
+        return self.catalog.reading_keys()
+
     def known(self, key: str) -> Known | None:
         """The cost of a reading that is kept whole, with everything below it."""
         return self.catalog.known(key)

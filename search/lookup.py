@@ -113,6 +113,10 @@ class Lookup:
             if reading and reading.version < versions.get(reading.handler, 0):
                 yield item
 
+    def reading_keys(self) -> Iterator[str]:
+        """The keys of all readings."""
+        return (key.hex() for (key,) in self._database.rows("SELECT key FROM readings"))
+
     def field_names(self) -> list[str]:
         """Every field name that an item of this case carries, sorted."""
         return sorted(self._field_names)

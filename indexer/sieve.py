@@ -1,0 +1,46 @@
+"""Which readings the case may hold: a Bloom filter that parent and workers share.
+
+Most content is new, and asking the parent about each item would cost a worker more than a small item
+does. A worker asks only where the sieve says "maybe"; "no" is certain. One array of 2^27 bits in a
+memory file, 4 bits a key, the bits' numbers cut from the key itself (it is a digest): with a million
+readings one question in a hundred thousand is needless.
+
+Source: Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13 (1970).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+_BITS = 1 << 27
+
+
+class Sieve:
+    """The filter; a worker gets its descriptor by inheritance, and only the parent adds."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is None:
+            descriptor = os.memfd_create("archivore-sieve")
+            os.ftruncate(descriptor, _BITS // 8)
+        self.descriptor = descriptor
+        self._map = mmap.mmap(descriptor, _BITS // 8)
+
+    def add(self, key: str) -> None:
+        """Remembers a reading's key (32 hex digits)."""
+        for start in (0, 8, 16, 24):
+            bit = int(key[start : start + 8], 16) % _BITS
+            self._map[bit >> 3] |= 1 << (bit & 7)
+
+    def may_hold(self, key: str) -> bool:
+        """False where the key was certainly never added."""
+        for start in (0, 8, 16, 24):
+            bit = int(key[start : start + 8], 16) % _BITS
+            if not self._map[bit >> 3] >> (bit & 7) & 1:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Lets go of the memory."""
+        self._map.close()
+        os.close(self.descriptor)
