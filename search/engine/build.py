@@ -121,20 +121,20 @@ class Builder:
         Raises:
             OSError: the disk is full, or the like.
         """
-        writer = Writer(path)
-        about: dict[str, Any] = {"documents": self.count, "universes": {}, "terms": {}}
-        about["ids"] = write_ids(writer, self._ids)
-        for field, placed in self._placed.items():
-            about["universes"][field], about["terms"][field] = placed.write(writer, field, self.count)
-        for field, listed in self._listed.items():
-            about["universes"][field] = self.count
-            about["terms"][field] = listed.write(writer, field, self.count)
-        sorted_numbers = [
-            (name, np.frombuffer(values, np.float64), np.frombuffer(documents, np.uint32))
-            for name, (values, documents) in sorted(self._numbers.items())
-        ]
-        about["numbers"] = write_numbers(writer, sorted_numbers)
-        writer.close(about)
+        with Writer(path) as writer:
+            about: dict[str, Any] = {"documents": self.count, "universes": {}, "terms": {}}
+            about["ids"] = write_ids(writer, self._ids)
+            for field, placed in self._placed.items():
+                about["universes"][field], about["terms"][field] = placed.write(writer, field, self.count)
+            for field, listed in self._listed.items():
+                about["universes"][field] = self.count
+                about["terms"][field] = listed.write(writer, field, self.count)
+            sorted_numbers = [
+                (name, np.frombuffer(values, np.float64), np.frombuffer(documents, np.uint32))
+                for name, (values, documents) in sorted(self._numbers.items())
+            ]
+            about["numbers"] = write_numbers(writer, sorted_numbers)
+            writer.finish(about)
 
 
 def whole(value: str) -> str:

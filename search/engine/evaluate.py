@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from whoosh.query import Regex, TermRange
+from whoosh.query import AndNot, Regex, Require, TermRange
 from whoosh.query.terms import PatternQuery
 
 from search import schema
@@ -94,6 +94,16 @@ def _all(node: And, view: View, ask: Question) -> Found:
             keep = ~_member(found.documents, evaluate(part.query, view, ask).documents, view.count)
             found = Found(found.documents[keep], None if found.scores is None else found.scores[keep])
     return found
+
+
+def _and_not(node: AndNot, view: View, ask: Question) -> Found:
+    return _all(And([node.a, Not(node.b)]), view, ask)  # whoosh's own looks past the first document
+
+
+def _require(node: Require, view: View, ask: Question) -> Found:
+    documents, scores = evaluate(node.a, view, ask)  # whoosh's own excludes what it should require
+    keep = _member(documents, evaluate(node.b, view, ask).documents, view.count)
+    return Found(documents[keep], None if scores is None else scores[keep])
 
 
 def _member(documents: Array, others: Array, size: int) -> Array:
@@ -411,5 +421,5 @@ def _text(text: str | bytes) -> str:
 
 _ANSWERS: tuple[tuple[Any, Callable[[Any, View, Question], Found]], ...] = (
     (And, _all), (Or, _any), (Not, _not), (Row, _phrase), (Term, _term), (_OPEN, _open), (Phrase, _phrase),
-    (NumericRange, _range), (Every, _every),
+    (NumericRange, _range), (Every, _every), (AndNot, _and_not), (Require, _require),
 )  # fmt: skip

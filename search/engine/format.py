@@ -79,7 +79,14 @@ class Writer:
         """The bytes of the array so far."""
         return self._sizes.get(name, 0)
 
-    def close(self, about: dict[str, Any]) -> None:
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for part in self._parts.values():
+            part.close()
+
+    def finish(self, about: dict[str, Any]) -> None:
         """Write the file and see that it is on the disk."""
         arrays: dict[str, tuple[str, int, int]] = {}
         with self.path.open("wb") as file:
@@ -91,7 +98,6 @@ class Writer:
                 part.seek(0)
                 while piece := part.read(1 << 20):
                     out.write(piece)
-                part.close()
             out.write(bytes(8))  # so that eight bytes can be taken wherever a value begins
             blocks = np.array(out.checksums(), "<u4").tobytes()
             told = {"format": FORMAT, "checked": out.size, "arrays": arrays, "about": about}

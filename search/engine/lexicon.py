@@ -34,7 +34,7 @@ class Lexicon:
         self._terms, self._counts, self._bases = get(f"{field}.terms"), get(f"{field}.counts"), get(f"{field}.bases")
         self._many_at, self._many = get(f"{field}.many_at"), get(f"{field}.many")
         self._low, self._high = get(f"{field}.low"), get(f"{field}.high")
-        self._words = file.words_at(self._low.offset, max(1, len(self._low)))
+        self._words = file.words_at(self._low.offset, len(self._low) + 1)
         self._steps = len(self._bases) // 3
         if self._steps != -(-self.count // STEP):
             raise DamageError(f"{file.path.name} holds other terms than it says")

@@ -11,7 +11,8 @@ one document at a time: it serves nodes that `evaluate` does not know, and the t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from search.engine import evaluate as arrays
 from search.engine.expand import expand
 from search.engine.layout import PLACED
 from search.engine.question import K1, Question, View, physical
-from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Phrase, Query, Term
+from search.tree import Every, FuzzyTerm, Not, NumericRange, Phrase, Query, Sequence, Term
 
 Array = NDArray[Any]
 
@@ -136,7 +137,9 @@ class Reader(IndexReader):  # type: ignore[misc] # the same
         """How many documents hold the term, and how often."""
         documents, times = self._postings(field, text)
         if not len(documents):
-            raise TermNotFound(f"{field}:{text!r}")
+            if (field, text) not in self:
+                raise TermNotFound(f"{field}:{text!r}")
+            return TermInfo(0, 0, 0, 0, 0, 0, 0)  # all its documents are deleted
         weight, top = (float(times.sum()), float(times.max())) if len(times) else (float(len(documents)), 1.0)
         return TermInfo(weight, len(documents), 0, 0xFFFFFFFF, top, int(documents[0]), int(documents[-1]))
 
@@ -208,15 +211,17 @@ class Reader(IndexReader):  # type: ignore[misc] # the same
         """Nothing is held."""
         self.is_closed = True
 
-    def postings(self, field: str, text: bytes | str, weighting: Any = None, qf: float = 1) -> matching.Matcher:
+    def postings(self, field: str, text: bytes | str, scorer: Any = None) -> matching.Matcher:
         """A matcher over the live documents with the term."""
         documents, times = self._postings(field, text)
-        if not len(documents) and (field, text) not in self:
-            raise TermNotFound(f"{field}:{text!r}")
+        if not len(documents):
+            if (field, text) not in self:
+                raise TermNotFound(f"{field}:{text!r}")
+            return matching.NullMatcher()
         name, key = self._key(field, text)
         positions = _positions(self.view, name, self.view.places_of(name, key)) if name in PLACED else None
         weights = times.tolist() if len(times) else [1.0] * len(documents)
-        return Listing(documents.tolist(), weights, positions, weighting, (field, text))
+        return Listing(documents.tolist(), weights, positions, scorer, (field, text))
 
 
 def _positions(view: View, name: str, places: Array) -> dict[int, list[int]]:
@@ -320,23 +325,21 @@ class _Listed(WhooshQuery):  # type: ignore[misc] # the same
         return self.fieldname
 
 
-def adapted(node: Query, view: View, ask: Question, *, within_and: bool = False) -> Query:
+def adapted(node: Query, view: View, ask: Question) -> Query:
     """The tree with what whoosh's matchers cannot find here as lists."""
-    if isinstance(node, Not):
-        inner = adapted(node.query, view, ask)
-        if within_and:
-            return Not(inner)
-        keep = np.setdiff1d(view.live(), matched(inner, view, ask)[0])
+    if isinstance(node, Not):  # whoosh's own scores what it does not exclude
+        keep = np.setdiff1d(view.live(), matched(adapted(node.query, view, ask), view, ask)[0])
         return _Listed("", keep, 0.0, None)
     if isinstance(node, NumericRange | Every):
         return _Listed(node.fieldname or "", arrays.evaluate(node, view, ask).documents, 0.0, None)
     if isinstance(node, _OPEN):
         return _opened(node, view, ask)
-    if isinstance(node, And) and all(isinstance(part, Not) for part in node.subqueries):
-        return adapted(And([Every(), *node.subqueries]), view, ask)
     if isinstance(node, Term | Phrase) or node.is_leaf():
         return node
-    return node.apply(lambda part: adapted(part, view, ask, within_and=isinstance(node, And)))
+    made = node.apply(lambda part: adapted(part, view, ask))
+    if isinstance(node, Sequence):  # which `apply` leaves out
+        made.slop, made.ordered = node.slop, node.ordered
+    return made
 
 
 def _opened(node: Query, view: View, ask: Question) -> Query:
@@ -373,7 +376,7 @@ def by_matchers(node: Query, view: View, ask: Question) -> tuple[Array, Array]:
     return matched(adapted(node, view, ask), view, ask)
 
 
-def readers(views: Sequence[View], generation: int) -> IndexReader:
+def readers(views: abc.Sequence[View], generation: int) -> IndexReader:
     """One reader over all views."""
     from whoosh.reading import MultiReader
 

@@ -39,19 +39,19 @@ def merge(views: Sequence[View], path: Path) -> None:
     """
     moves = _moves(views)
     total = sum(view.live_count for view in views)
-    writer = Writer(path)
-    about: dict[str, Any] = {"documents": total, "universes": {}, "terms": {}}
-    if all(view.segment.file.about["ids"] == "hex" for view in views):
-        for view in views:
-            raw = view.segment.file.arrays["ids"].all().reshape(-1, 16)
-            writer.add("ids", raw[view.live()].ravel())
-        about["ids"] = "hex"
-    else:
-        about["ids"] = write_ids(writer, [name for view in views for name in view.segment.ids(view.live())])
-    for field in FIELDS:
-        about["universes"][field], about["terms"][field] = _field(views, moves, total, field, writer)
-    about["numbers"] = write_numbers(writer, _numbers(views, moves))
-    writer.close(about)
+    with Writer(path) as writer:
+        about: dict[str, Any] = {"documents": total, "universes": {}, "terms": {}}
+        if all(view.segment.file.about["ids"] == "hex" for view in views):
+            for view in views:
+                raw = view.segment.file.arrays["ids"].all().reshape(-1, 16)
+                writer.add("ids", raw[view.live()].ravel())
+            about["ids"] = "hex"
+        else:
+            about["ids"] = write_ids(writer, [name for view in views for name in view.segment.ids(view.live())])
+        for field in FIELDS:
+            about["universes"][field], about["terms"][field] = _field(views, moves, total, field, writer)
+        about["numbers"] = write_numbers(writer, _numbers(views, moves))
+        writer.finish(about)
 
 
 def _moves(views: Sequence[View]) -> list[Array]:
