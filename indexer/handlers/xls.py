@@ -247,9 +247,10 @@ class _Book:
         if self._is_8:
             sheet.notes.append((row, column, _u16(data, 6), self._text(data, 8, 2)))
         elif row == 0xFFFF and sheet.old_notes:
-            sheet.old_notes[-1][2] += data[6:].decode(self._codec, "replace")
+            row, column, text = sheet.old_notes.pop()
+            sheet.old_notes.append((row, column, text + data[6:].decode(self._codec, "replace")))
         else:
-            sheet.old_notes.append([row, column, data[6:].decode(self._codec, "replace")])
+            sheet.old_notes.append((row, column, data[6:].decode(self._codec, "replace")))
 
 
 class _Sheet:
@@ -260,7 +261,7 @@ class _Sheet:
         self.waiting = (0, 0)
         self.object = (0, 0)
         self.notes: list[tuple[int, int, int, str]] = []
-        self.old_notes: list[list[int | str]] = []
+        self.old_notes: list[tuple[int, int, str]] = []
         self._row = Row()
         self._boxes: dict[int, str] = {}
 
@@ -286,7 +287,7 @@ class _Sheet:
             by = f" ({author})" if author else ""
             yield Text(self._boxes.pop(number, ""), f"{self.name}!{column_name(column)}{row + 1} comment{by}")
         for row, column, text in self.old_notes:
-            yield Text(str(text), f"{self.name}!{column_name(int(column))}{int(row) + 1} comment")
+            yield Text(text, f"{self.name}!{column_name(column)}{row + 1} comment")
         for text in self._boxes.values():
             yield Text(text, f"{self.name} comment")
 
