@@ -13,13 +13,14 @@ from indexer.model import Item
 from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-WALKED, UNPACKED = ("ar", "cpio", "iso", "lha", "lzip", "rpm"), ("cab", "rar")
+WALKED, UNPACKED = ("ar", "cpio", "iso", "lha", "lzip", "rpm", "xar"), ("cab", "rar")
 """Read by our own code alone; with the help of a program, which takes longer to start."""
 HANDLERS = [handler for handler in all_handlers() if handler.name in (*WALKED, *UNPACKED, "strings")]
 EDITS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4)
 CUT = st.none() | st.integers(0, 10**6)
 
 rar = importlib.import_module("rar.make")
+xar = importlib.import_module("xar.make")
 
 
 def samples(names: tuple[str, ...]) -> st.SearchStrategy[Path]:
@@ -76,3 +77,10 @@ def test_a_member_that_does_not_unpack_spares_those_behind_it() -> None:
     spoilt_names = [item.name for item in items if any(problem.cause == "corrupt" for problem in item.problems)]
     assert spoilt_names == ["b.txt"]
     assert [item.size for item in items[1:]] == [len(rar.NOTE), len(rar.CEL), len(rar.NOTE)]
+
+
+def test_folders_of_a_table_end_at_a_depth_that_is_told() -> None:
+    table = xar.archive("<file>" * 200 + "</file>" * 200, b"")
+    items = read(table)
+    assert [problem.cause for problem in items[0].problems] == ["limit"]
+    assert len(items) == 103
