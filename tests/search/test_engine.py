@@ -88,17 +88,22 @@ def asked(choose: random.Random, depth: int = 3) -> Query:
         lambda: Prefix(field, term()[: choose.randint(0, 3)]),
         lambda: Wildcard(field, pattern()),
         lambda: Not(asked(choose, max(0, depth - 2))),
-        lambda: NumericRange(choose.choice(["size", "exif.iso"]), choose.choice([None, 2, 10]), choose.choice([None, 400])),
+        lambda: NumericRange(
+            choose.choice(["size", "exif.iso"]), choose.choice([None, 2, 10]), choose.choice([None, 400])
+        ),
         lambda: NumericRange(choose.choice(["date", "modified", "printed"]), 1704067200_000_000, None, startexcl=True),
         lambda: Every(choose.choice([None, "text", "name", "date", "tag"])),
-        lambda: FuzzyTerm("text", choose.choice(["alpha", "alpnie", "w1", "страсе"]), maxdist=choose.randint(1, 2), prefixlength=1),
+        lambda: FuzzyTerm(
+            "text", choose.choice(["alpha", "alpnie", "w1", "страсе"]), maxdist=choose.randint(1, 2), prefixlength=1
+        ),
         lambda: Phrase(placed, [term(placed) for _ in range(choose.randint(2, 3))], slop=choose.randint(1, 5)),
         lambda: Phrase("text", [step.term for step in analysis.elements(choose.choice(RUNS) + choose.choice(RUNS))]),
         lambda: Sequence([Term(placed, term(placed)), Prefix(placed, term(placed)[:1])], slop=choose.randint(1, 12)),
         lambda: Sequence(
-            [Phrase(placed, [term(placed), term(placed)], slop=3), Term(placed, term(placed))], slop=choose.randint(1, 90)
+            [Phrase(placed, [term(placed), term(placed)], slop=3), Term(placed, term(placed))],
+            slop=choose.randint(1, 90),
         ),
-    ]  # fmt: skip
+    ]
     return choose.choice(made)()
 
 
