@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import BinaryIO, Literal, get_args
 
 Cause = Literal[
@@ -77,6 +78,15 @@ class Hop:
         return self.name if self.ordinal == 1 else f"{self.name}#{self.ordinal}"
 
 
+@lru_cache(maxsize=8192)
+def _digest_of(source: str, hops: tuple[Hop, ...]) -> bytes:
+    if not hops:
+        return hashlib.sha256(b"archivore\0" + source.encode("utf-8", "surrogatepass")).digest()
+    last = hops[-1]
+    above = _digest_of(source, hops[:-1])
+    return hashlib.sha256(above + last.ordinal.to_bytes(8, "big") + last.raw).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where an item was found: a source, and one hop for the file and for each container inside it.
@@ -91,10 +101,7 @@ class Provenance:
     @property
     def id(self) -> str:
         """32 lowercase hex digits: a chained SHA-256 over source and hops, cut to 128 bits."""
-        digest = hashlib.sha256(b"archivore\0" + self.source.encode("utf-8", "surrogatepass")).digest()
-        for hop in self.hops:
-            digest = hashlib.sha256(digest + hop.ordinal.to_bytes(8, "big") + hop.raw).digest()
-        return digest[:16].hex()
+        return _digest_of(self.source, self.hops)[:16].hex()
 
     @property
     def parent(self) -> Provenance | None:

@@ -1,9 +1,9 @@
 """Which readings the case may hold: a Bloom filter that parent and workers share.
 
 Most content is new, and asking the parent about each item would cost a worker more than a small item
-does. A worker asks only where the sieve says "maybe"; "no" is certain. One array of 2^27 bits in a
+does. A worker asks only where the sieve says "maybe"; "no" is certain. One array of 2^24 bits in a
 memory file, 4 bits a key, the bits' numbers cut from the key itself (it is a digest): with a million
-readings one question in a hundred thousand is needless.
+readings one question in four hundred is needless.
 
 Source: Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13 (1970).
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 
-_BITS = 1 << 27
+_BITS = 1 << 24
 
 
 class Sieve:

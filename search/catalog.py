@@ -129,6 +129,7 @@ class Catalog(Lookup):
         key = bytes.fromhex(container.id)
         rows = self._database.rows("SELECT id, status FROM items WHERE parent = ? AND reading IS NULL", (key,))
         self.forget_below([identity.hex() for identity, status in list(rows) if status != "read"])
+        self._database.write("DELETE FROM problems WHERE id = ?", (key,))
         self._database.write("DELETE FROM readings WHERE key = (SELECT reading FROM items WHERE id = ?)", (key,))
         return self.journal.spent(container.provenance.root.id, resumed=False)
 
@@ -216,7 +217,7 @@ class Catalog(Lookup):
                 cost = self._copy_below(first, found.provenance)
         elif reading:
             self._keep_reading(reading, bytes.fromhex(found.provenance.id))
-        self._insert([self._row(found, reading)])
+        self._insert(self._row(found, reading))
         self._keep_problems(found.provenance.id, found.problems, reading)
         self._keep_field_names(found.fields, reading.fields if reading and not found.known else ())
         return cost
@@ -261,18 +262,17 @@ class Catalog(Lookup):
             encode((found.fields, found.timestamps, found.problems)),
         )
 
-    def _insert(self, rows: Sequence[Row]) -> None:
-        self._database.write_all(
+    def _insert(self, row: Row) -> None:
+        self._database.write(
             "INSERT OR REPLACE INTO items (id, parent, root, source, path, name, size, media_type, md5, sha1, sha256, "
             "status, reading, hops, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
+            row,
         )
-        self._database.write_all("INSERT OR IGNORE INTO stale VALUES (?)", ((row[0],) for row in rows))
+        self._database.write("INSERT OR IGNORE INTO stale VALUES (?)", row[:1])
 
     def _keep_problems(self, identity: str, own: Sequence[Problem], reading: Reading | None) -> None:
         problems = (*own, *(reading.problems if reading else ()))
         key = bytes.fromhex(identity)
-        self._database.write("DELETE FROM problems WHERE id = ?", (key,))
         if problems:
             rows = ((key, problem.cause, problem.handler) for problem in problems)
             self._database.write_all("INSERT OR IGNORE INTO problems VALUES (?, ?, ?)", rows)
@@ -301,7 +301,7 @@ class Catalog(Lookup):
                 moved = replace(found, provenance=Provenance(place.source, hops))
                 held = self._reading(key) if key else None
                 reading = held[0] if held else None
-                self._insert([self._row(moved, reading)])
+                self._insert(self._row(moved, reading))
                 self._keep_problems(moved.provenance.id, moved.problems, reading)
                 size += found.size or 0
                 members += 1

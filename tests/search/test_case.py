@@ -87,12 +87,16 @@ def test_a_flipped_bit_in_a_text_is_found(tmp_path: Path, evidence: Path) -> Non
 
 
 def test_a_full_disk_stops_with_code_3_and_the_same_command_goes_on(tmp_path: Path, evidence: Path) -> None:
+    for number in range(30):
+        noise = os.urandom(100_000).hex()
+        words = " ".join(noise[start : start + 1000] for start in range(0, len(noise), 1000))
+        (evidence / f"noise{number}.txt").write_text(words)
     fill(tmp_path / "whole", evidence)
     path = tmp_path / "case"
     Case.create(path).close()
     code = "from cli.main import run; run()"
     command = [sys.executable, "-c", code, "ingest", str(evidence), "--label", "s", "--case", str(path)]
-    most = 100 * 1024
+    most = 5 << 19
 
     def bound() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
