@@ -282,9 +282,9 @@ class _Reading:
             elif kind in (TEXT, BINARY) and state.kind in ("objdata", "pict"):
                 spans.append((start, end, kind == BINARY))
             elif kind == TEXT and state.goes:
-                text = self.data[start:end].translate(None, b"\r\n\0")
-                text, left = text[left:], max(0, left - len(text))
-                self.pending += text
+                plain = self.data[start:end].translate(None, b"\r\n\0")
+                plain, left = plain[left:], max(0, left - len(plain))
+                self.pending += plain
         self._settle()
         for place in list(self.words):
             self.state = replace(self.state, goes=place)
