@@ -12,6 +12,7 @@ the index holds, not on the order, the batches or the number of commits in which
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,21 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
                 changes.add(document)
                 count += 1
         return count
+
+    def add_beside(self, reader: str, argument: str, ids: Sequence[str], *, processes: int = 0) -> int:
+        """The number of ids whose documents other processes, one for each core, were told to add.
+
+        Args:
+            reader: `module:function`; called there as `function(argument, ids)`, it gives the documents.
+            argument: what it needs to find them, such as the path of the case.
+            ids: of documents that are all different; older ones with these ids are replaced.
+            processes: how many; 0 for as many as there are cores.
+
+        Raises: see `add`.
+        """
+        with self._writing() as changes:
+            changes.add_beside(reader, argument, ids, processes or len(os.sched_getaffinity(0)))
+        return len(ids)
 
     def delete(self, ids: Iterable[str]) -> int:
         """The number of documents deleted; ids that are not there are passed over. Raises: see `add`."""

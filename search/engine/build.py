@@ -19,6 +19,7 @@ import math
 from array import array
 from collections.abc import Iterable
 from datetime import UTC
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from search.units import micros
 
 Array = NDArray[Any]
 
-CHARACTERS = 12_000_000
+CHARACTERS = 24_000_000
 """Characters of text after which a segment is full."""
 _CHUNK = 1 << 20
 _MOST_NAMES = 1024  # characters of a field's name
@@ -70,7 +71,7 @@ class Builder:
         self._ids.append(document.id)
         self.count += 1
         self._size += 256 + sum(map(len, document.texts))
-        has = set()
+        has: set[str] = set()
         for text in document.texts:
             self._placed["text"].add(text, number)
         if document.texts:
@@ -85,7 +86,7 @@ class Builder:
             has.add("size")
             self._number("size", document.size, number)
         for raw, given in document.fields:
-            name = schema.key(raw)[:_MOST_NAMES]
+            name = _key(raw)
             value = str(given).lower() if isinstance(given, bool) else str(given)
             has.add(name)
             self._whole(name, value, number)
@@ -96,11 +97,10 @@ class Builder:
                 elif analysis.reads_as_number(value):
                     self._number(name, float(value), number)
         for kind, at in document.times:
-            name = schema.key(schema.KINDS.get(kind, kind))[:_MOST_NAMES]
+            name = _key(schema.KINDS.get(kind, kind))
             has.update((name, f"{name}\0date", "date"))
             self._number(name, micros(at.astimezone(UTC)), number)
-        for name in has:
-            self._listed["has"].add(name, number)
+        self._listed["has"].add_all(frozenset(has), number)
 
     def _whole(self, name: str, value: str, number: int) -> None:
         listed = self._listed["whole"]
@@ -135,6 +135,11 @@ class Builder:
             ]
             about["numbers"] = write_numbers(writer, sorted_numbers)
             writer.finish(about)
+
+
+@lru_cache(maxsize=4096)
+def _key(name: str) -> str:
+    return schema.key(name)[:_MOST_NAMES]
 
 
 def whole(value: str) -> str:
@@ -176,6 +181,7 @@ class _Listed:
         self.terms: dict[str, int] = {}
         self.which = array("I")
         self.documents = array("I")
+        self._together: dict[frozenset[str], list[int]] = {}
 
     def number(self, term: str) -> int:
         return self.terms.setdefault(term, len(self.terms))
@@ -184,8 +190,12 @@ class _Listed:
         self.which.append(which)
         self.documents.append(document)
 
-    def add(self, term: str, document: int) -> None:
-        self.append(self.terms.setdefault(term, len(self.terms)), document)
+    def add_all(self, terms: frozenset[str], document: int) -> None:
+        if terms not in self._together:
+            self._together[terms] = [self.number(term) for term in sorted(terms)]
+        held = self._together[terms]
+        self.which.extend(held)
+        self.documents.extend([document] * len(held))
 
     def write(self, writer: Writer, field: str, documents: int) -> int:
         blob, sizes, rank = _sort_terms(list(self.terms))

@@ -21,6 +21,7 @@ from search.engine.merge import merge
 from search.engine.question import View
 from search.engine.read import Segment
 from search.engine.store import Generation, Part
+from search.engine.worker import build_beside
 from search.schema import Document
 
 _SAME = 6
@@ -100,6 +101,17 @@ class Changes:
             path = self.next_file()
             builder.write(path)
             self.take(Segment(path), builder.dead, replaces=list(builder.numbers_of))
+
+    def add_beside(self, reader: str, argument: str, ids: Sequence[str], processes: int) -> None:
+        """Take documents that other processes read and build; see `worker`."""
+        self.flush()
+        self._kill(ids)
+        size = -(-len(ids) // processes)
+        parts = [ids[at : at + size] for at in range(0, len(ids), size)]
+        files = [self.next_file().with_suffix("") for _ in parts]
+        for path, dead in build_beside(reader, argument, parts, files, self._builder.characters):
+            self._made.append(path)
+            self.take(Segment(path), dead)
 
     def commit(self) -> Generation:
         """Make it the newest generation.

@@ -1,0 +1,101 @@
+"""Segments built by other processes.
+
+The parent starts `python -m search.engine.worker` once for each part of the work and writes one line of JSON to it:
+
+    {"reader": "module:function", "argument": text, "ids": [...], "files": "folder/sG-wN", "characters": n}
+
+The child asks `function(argument, ids)` for the documents, from whatever store it opens itself: no document
+crosses a pipe. For each segment it writes it answers one line, and at last an empty one:
+
+    {"file": path, "dead": [numbers], "ids": count}
+
+A line with `error` ends it. What it wrote is named by no generation until the parent commits.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from indexer.errors import ArchivoreError, StoreError
+from search.engine.build import Builder
+
+
+def work(orders: IO[str], answers: IO[str]) -> None:
+    """Do one part of the work, as the module says."""
+    told = json.loads(orders.readline())
+    made = 0
+
+    def write(builder: Builder) -> None:
+        nonlocal made
+        path = Path(f"{told['files']}-{made}.seg")
+        made += 1
+        builder.write(path)
+        answers.write(json.dumps({"file": str(path), "dead": builder.dead}) + "\n")
+        answers.flush()
+
+    try:
+        module, _, name = told["reader"].partition(":")
+        builder = Builder(told["characters"])
+        for document in getattr(importlib.import_module(module), name)(told["argument"], told["ids"]):
+            builder.add(document)
+            if builder.full:
+                write(builder)
+                builder = Builder(told["characters"])
+        if builder.count:
+            write(builder)
+    except (ArchivoreError, OSError) as error:
+        answers.write(json.dumps({"error": str(error)}) + "\n")
+    else:
+        answers.write("\n")
+    answers.flush()
+
+
+def build_beside(
+    reader: str, argument: str, parts: Sequence[Sequence[str]], files: Sequence[Path], characters: int
+) -> Iterator[tuple[Path, list[int]]]:
+    """The segments that processes of their own make of the parts, as they come; each with its dead documents.
+
+    Raises:
+        StoreError: a process failed; the others are stopped.
+    """
+    running: list[subprocess.Popen[str]] = []
+    try:
+        for ids, path in zip(parts, files, strict=True):
+            command = [sys.executable, "-m", "search.engine.worker"]
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            running.append(child)
+            told = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path), "characters": characters}
+            assert child.stdin is not None
+            child.stdin.write(json.dumps(told) + "\n")
+            child.stdin.close()
+        for child in running:
+            yield from _answers(child)
+    finally:
+        for child in running:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+
+
+def _answers(child: subprocess.Popen[str]) -> Iterator[tuple[Path, list[int]]]:
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line == "\n":
+            return
+        told = json.loads(line)
+        if "error" in told:
+            raise StoreError(f"building the index: {told['error']}")
+        yield Path(told["file"]), told["dead"]
+    raise StoreError("building the index: a process ended before its work was done")
+
+
+if __name__ == "__main__":
+    work(sys.stdin, sys.stdout)

@@ -1,0 +1,355 @@
+"""The index against its peers, on the same texts in the same run: ratios of medians, as a Markdown table.
+
+    python tests/benchmarks/bench_engine.py [--documents 20000] [--rounds 5] [--stock 1000] [--folder DIR] [--long]
+
+Texts come from a seeded generator (a third of the characters Chinese, Korean and Japanese), and from every text file
+below `--folder`. Stock whoosh indexes only `--stock` documents and is compared by its rate. Peers that are not
+installed are left out: tantivy (pip), xapian (the system's python3-xapian, with CJK n-grams), SQLite FTS5.
+Ours builds with all cores, from a file that its processes read themselves; tantivy with as many threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from search.index import Index
+from search.query import parse
+from search.schema import Document
+
+EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+SYLLABLES = "ba be bi bo bu da de di do du fa fe ka ke ki ko ku la le li lo lu ma me mi mo mu na ne ni no nu ra re ri ro ru sa se si so su ta te ti to tu tion ing er str".split()  # fmt: skip
+
+
+class Language:
+    """Words with Zipf's frequencies; half of the time a word is followed by one of its few usual followers."""
+
+    def __init__(self, choose: random.Random, words: list[str], joint: str) -> None:
+        self.joint = joint
+        self.words = words
+        total = 0.0
+        self.sums = [total := total + 1 / (rank + 2.7) for rank in range(len(words))]
+        self.followers = {word: choose.choices(words, cum_weights=self.sums, k=6) for word in words}
+
+    def text(self, choose: random.Random, count: int) -> str:
+        words = choose.choices(self.words, cum_weights=self.sums, k=count)
+        usual = choose.choices(range(12), k=count)
+        for at in range(1, count):
+            if usual[at] < 6:
+                words[at] = self.followers[words[at - 1]][usual[at]]
+        marks = range(9, count, 13)
+        return self.joint.join(word + (". " if self.joint else "。") if at in marks else word for at, word in enumerate(words))
+
+
+def languages(choose: random.Random) -> dict[str, Language]:
+    def made(count: int, alphabet: list[str], lengths: list[int]) -> list[str]:
+        """Words of which the frequent ones are short and made of frequent letters."""
+        total = 0.0
+        sums = [total := total + 1 / (rank + 20) for rank in range(len(alphabet))]
+        words = {"".join(choose.choices(alphabet, cum_weights=sums, k=choose.choice(lengths))): 0 for _ in range(count)}
+        return sorted(words, key=lambda word: (len(word) + choose.random() * 3, word))
+
+    han = [chr(code) for code in choose.sample(range(0x4E00, 0x9000), 3500)]
+    kana = [chr(code) for code in range(0x3042, 0x3094)]
+    hangul = [chr(code) for code in choose.sample(range(0xAC00, 0xD700), 1200)]
+    return {
+        "en": Language(choose, made(60_000, SYLLABLES, [1, 2, 2, 3, 3, 4, 5]), " "),
+        "zh": Language(choose, made(40_000, han, [1, 2, 2, 2, 3]), ""),
+        "ja": Language(choose, made(20_000, kana, [1, 2, 3, 4]) + made(20_000, han[:1500], [1, 2, 2]), ""),
+        "ko": Language(choose, made(40_000, hangul, [1, 2, 3, 3, 4]), " "),
+    }
+
+
+def documents(count: int, seed: int = 7, folder: Path | None = None) -> Iterator[dict[str, Any]]:
+    choose = random.Random(seed)
+    spoken = languages(choose)
+    extra = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder else []
+    for number in range(count):
+        kind = choose.choices(["en", "zh", "ja", "ko"], [40, 30, 15, 15])[0]
+        language = spoken[kind]
+        text = language.text(choose, choose.randint(80, 220) if kind in ("en", "ko") else choose.randint(120, 330))
+        if number < len(extra):
+            text = extra[number].read_text("utf-8", "replace")[:100_000]
+        name = f"{choose.choice(spoken['en'].words)}_{number:06d}.{choose.choice(['txt', 'md', 'psd', 'docx'])}"
+        yield {
+            "id": f"{choose.getrandbits(128):032x}",
+            "text": text,
+            "name": name,
+            "path": f"day{number % 7}:server/{choose.choice(spoken['en'].words[:300])}/{number // 100:04d}/{name}",
+            "size": len(text.encode()),
+            "ext": name.rpartition(".")[2],
+            "lang": kind,
+            "at": number % 365 * 24 + number % 24,
+        }
+
+
+def as_document(row: dict[str, Any]) -> Document:
+    return Document(
+        row["id"], (row["text"],), row["name"], row["path"], row["size"],
+        (("ext", row["ext"]), ("lang", row["lang"]), ("type", "text"), ("source", row["path"][:4])),
+        (("M", EPOCH + timedelta(hours=row["at"])),),
+    )  # fmt: skip
+
+
+def read_rows(argument: str, ids: Iterable[str]) -> Iterator[Document]:
+    """What builders in other processes call: ids are byte ranges of a file of JSON lines."""
+    with open(argument, "rb") as file:
+        for each in ids:
+            start, end = map(int, each.split("-"))
+            file.seek(start)
+            for line in file.read(end - start).splitlines():
+                yield as_document(json.loads(line))
+
+
+# -- building; each gives a function that asks
+
+
+def build_ours(rows: list[dict[str, Any]], folder: Path, source: Path) -> Index:
+    index = Index.create(folder)
+    size = source.stat().st_size
+    cuts = [0]
+    with source.open("rb") as file:
+        while cuts[-1] < size:
+            file.seek(min(size, cuts[-1] + 250_000))
+            file.readline()
+            cuts.append(file.tell())
+    ids = [f"{a}-{b}" for a, b in zip(cuts, cuts[1:], strict=False)]
+    index.add_beside("bench_engine:read_rows", str(source), ids)
+    index.commit()
+    return index
+
+
+def build_tantivy(rows: list[dict[str, Any]], folder: Path, source: Path) -> Any:
+    import tantivy
+
+    folder.mkdir()
+    builder = tantivy.SchemaBuilder()
+    for name, analyser in (("text", "cjk"), ("name", "cjk"), ("path", "cjk"), ("id", "raw"), ("ext", "raw"), ("lang", "raw")):
+        builder.add_text_field(name, stored=name == "id", tokenizer_name=analyser, fast=name in ("ext", "lang"))
+    builder.add_integer_field("size", fast=True, indexed=True)
+    builder.add_date_field("modified", fast=True, indexed=True)
+    index = tantivy.Index(builder.build(), str(folder))
+    scripts = r"\p{Han}\p{Hangul}\p{Hiragana}\p{Katakana}"
+    pattern = rf"[{scripts}]|[[\p{{L}}\p{{N}}]--[{scripts}]]+"
+    analyser = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(pattern)).filter(tantivy.Filter.lowercase()).build()
+    index.register_tokenizer("cjk", analyser)
+    writer = index.writer(heap_size=256_000_000, num_threads=len(os.sched_getaffinity(0)))
+    for row in rows:
+        writer.add_document(
+            tantivy.Document(
+                id=row["id"], text=row["text"], name=row["name"], path=row["path"], ext=row["ext"], lang=row["lang"],
+                size=row["size"], modified=EPOCH + timedelta(hours=row["at"]),
+            )
+        )  # fmt: skip
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    return index
+
+
+def build_fts(rows: list[dict[str, Any]], folder: Path, source: Path) -> Any:
+    folder.mkdir()
+    base = sqlite3.connect(folder / "x.sqlite")
+    base.execute("CREATE VIRTUAL TABLE t USING fts5(text, name, path, content='')")
+    base.executemany(
+        "INSERT INTO t(rowid, text, name, path) VALUES (?, ?, ?, ?)",
+        ((number, row["text"], row["name"], row["path"]) for number, row in enumerate(rows)),
+    )
+    base.commit()
+    return base
+
+
+def build_whoosh(rows: list[dict[str, Any]], folder: Path, source: Path) -> Any:
+    from whoosh import fields
+    from whoosh.index import create_in
+
+    folder.mkdir()
+    schema = fields.Schema(
+        id=fields.ID(stored=True), text=fields.TEXT, name=fields.TEXT, path=fields.TEXT,
+        ext=fields.ID, lang=fields.ID, size=fields.NUMERIC, modified=fields.DATETIME,
+    )  # fmt: skip
+    index = create_in(str(folder), schema)
+    writer = index.writer(limitmb=1024, procs=1)
+    for row in rows:
+        at = (EPOCH + timedelta(hours=row["at"])).replace(tzinfo=None)
+        writer.add_document(**{key: row[key] for key in ("id", "text", "name", "path", "ext", "lang", "size")}, modified=at)
+    writer.commit()
+    return index
+
+
+def questions(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """One query of each kind, made of words that are there."""
+    counts: dict[str, int] = {}
+    for row in rows[:4000]:
+        if row["lang"] == "en":
+            for word in {word.strip(".") for word in row["text"].split()}:
+                counts[word] = counts.get(word, 0) + 1
+    order = sorted(counts, key=lambda word: (-counts[word], word))
+    common = [word for word in order if len(word) > 2][8:10]
+    text = next(row["text"] for row in rows if row["lang"] == "en" and len(row["text"]) > 300)
+    pair = " ".join(text.replace(".", "").split()[2:4])
+    run = next(row["text"] for row in rows if row["lang"] == "zh" and "。" not in row["text"][:8])[2:6]
+    return {
+        "term": common[0],
+        "AND": f"{common[0]} {common[1]}",
+        "phrase": f'"{pair}"',
+        "prefix": f"{common[0][:3]}*",
+        "CJK phrase": run,
+        "date range": "modified:2024-02..2024-04",
+        "facet": common[0],
+    }
+
+
+def ask_ours(index: Index, kind: str, text: str) -> Callable[[], object]:
+    tree = parse(f"text:({text})" if "modified" not in text else text, {})
+    if kind == "facet":
+        return lambda: index.facets(tree, ["ext"])
+    return lambda: index.search(tree, limit=10)
+
+
+def ask_tantivy(index: Any, kind: str, text: str) -> Callable[[], object] | None:
+    import tantivy
+
+    searcher = index.searcher()
+    schema = index.schema
+    if kind == "date range":
+        low, high = datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)
+        query = tantivy.Query.range_query(schema, "modified", tantivy.FieldType.Date, low, high, True, False)
+    elif kind == "prefix":
+        query = tantivy.Query.regex_query(schema, "text", text[:-1] + ".*")
+    elif kind in ("CJK phrase",):
+        query = tantivy.Query.phrase_query(schema, "text", list(text))
+    elif kind == "phrase":
+        query = tantivy.Query.phrase_query(schema, "text", text.strip('"').split())
+    else:
+        terms = [tantivy.Query.term_query(schema, "text", word) for word in text.split()]
+        query = tantivy.Query.boolean_query([(tantivy.Occur.Must, each) for each in terms])
+    if kind == "facet":
+        request = {"ext": {"terms": {"field": "ext"}}}
+        return lambda: searcher.aggregate(query, request) if hasattr(searcher, "aggregate") else None
+
+    def run() -> object:
+        found = searcher.search(query, 10)
+        return [searcher.doc(address)["id"] for _, address in found.hits], found.count
+
+    return run
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def folder_size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--stock", type=int, default=1000)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--long", action="store_true", help="also how queries grow: 10,000, 100,000, 1,000,000 documents")
+    options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(Path(scratch), options)
+        if options.long:
+            grow(Path(scratch))
+
+
+def compare(scratch: Path, options: argparse.Namespace) -> None:
+    rows = list(documents(options.documents, folder=options.folder))
+    source = scratch / "rows.jsonl"
+    source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    total = sum(row["size"] for row in rows)
+    wide = sum(sum(char > "\u2e80" for char in row["text"]) for row in rows[:2000])
+    share = wide / sum(len(row["text"]) for row in rows[:2000])
+    print(f"{len(rows)} documents, {total / 1e6:.1f} MB of UTF-8, {share:.0%} of the characters CJK\n")
+    peers: dict[str, Callable[..., Any]] = {"ours": build_ours}
+    for name, module, build in (("tantivy", "tantivy", build_tantivy), ("FTS5", "sqlite3", build_fts)):
+        try:
+            __import__(module)
+            peers[name] = build
+        except ImportError:
+            print(f"{name} is not installed and is left out")
+    times: dict[str, list[float]] = {name: [] for name in peers}
+    built: dict[str, Any] = {}
+    for _ in range(options.rounds):
+        for name, build in peers.items():
+            built.pop(name, None)
+            shutil.rmtree(scratch / name, ignore_errors=True)
+            start = time.perf_counter()
+            built[name] = build(rows, scratch / name, source)
+            times[name].append(time.perf_counter() - start)
+    some = rows[: options.stock]
+    start = time.perf_counter()
+    build_whoosh(some, scratch / "whoosh", source)
+    rate = sum(row["size"] for row in some) / (time.perf_counter() - start)
+    ours = statistics.median(times["ours"])
+    print("| build | ours is faster by | index / text |\n|---|---|---|")
+    print(f"| ours | 1 ({total / 1e6 / ours:.1f} MB/s here) | {folder_size(scratch / 'ours') / total:.2f} |")
+    for name in list(peers)[1:]:
+        ratio = statistics.median(times[name]) / ours
+        print(f"| {name} | {ratio:.2f} | {folder_size(scratch / name) / total:.2f} |")
+    print(f"| stock whoosh, {len(some)} documents | {total / ours / rate:.1f} | {folder_size(scratch / 'whoosh') / sum(row['size'] for row in some):.2f} |\n")
+    print("| query | hits | ours, ms | ours / tantivy |\n|---|---|---|---|")
+    for kind, text in questions(rows).items():
+        calls = {"ours": ask_ours(built["ours"], kind, text)}
+        if "tantivy" in built and (call := ask_tantivy(built["tantivy"], kind, text)):
+            calls["tantivy"] = call
+        taken: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(max(5, options.rounds) * 8):
+            for name, call in calls.items():
+                taken[name].append(seconds(call))
+        median = {name: statistics.median(values) for name, values in taken.items()}
+        hits = built["ours"].search(parse(f"text:({text})" if "modified" not in text else text, {}), limit=1)[0]
+        ratio = f"{median['ours'] / median['tantivy']:.2f}" if "tantivy" in median else ""
+        print(f"| {kind} `{text}` | {hits} | {median['ours'] * 1000:.2f} | {ratio} |")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(f"\npeak memory of a building process: {peak // 1024} MiB")
+
+
+def grow(scratch: Path) -> None:
+    """Queries on ever more documents, each size in an index of its own."""
+    print("\n| documents | " + " | ".join(["term", "AND", "phrase", "prefix", "CJK phrase", "date range", "facet"]) + " |")
+    print("|---" * 8 + "|")
+    for count in (10_000, 100_000, 1_000_000):
+        folder, source = scratch / f"grown{count}", scratch / "grown.jsonl"
+        rows: list[dict[str, Any]] = []
+        with source.open("w", encoding="utf-8") as file:
+            for row in documents(count):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                if len(rows) < 4000:
+                    rows.append(row)
+        index = build_ours([], folder, source)
+        cells = []
+        for kind, text in questions(rows).items():
+            call = ask_ours(index, kind, text)
+            cells.append(f"{statistics.median([seconds(call) for _ in range(15)]) * 1000:.2f}")
+        print(f"| {count} | " + " | ".join(cells) + " |")
+        index.close()
+        shutil.rmtree(folder)
+    print(f"\npeak memory of searching: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+
+
+if __name__ == "__main__":
+    main()
