@@ -120,7 +120,7 @@ def _detect_seven_bit(data: bytes, declared: str) -> Detection:
         and likelihood.table("hans").score(_eastern_part(text)) > -9.5 * len(_eastern_part(text))
     ):
         return Detection("hz", 0.95, ("ascii",))
-    if find_codec(declared) == "utf-7" and not _try(data, "utf-7").isascii():
+    if declared and find_codec(declared) == "utf-7" and not _try(data, "utf-7").isascii():
         return Detection("utf-7", 0.9, ("ascii",))
     return Detection("ascii", 1.0)
 

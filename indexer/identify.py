@@ -40,6 +40,10 @@ class _Rule(NamedTuple):
         prefixes = tuple(mark.magic for mark in marks if not mark.offset)
         return cls(handler, prefixes, tuple(mark for mark in marks if mark.offset))
 
+    def may_begin(self, first: int) -> bool:
+        """Whether an item that begins with this byte may be the handler's."""
+        return bool(self.inside) or any(not prefix or prefix[0] == first for prefix in self.prefixes)
+
 
 class Identifier:
     """Knows the declarations of a set of handlers; stateless after construction.
@@ -57,7 +61,9 @@ class Identifier:
                 self._by_type.setdefault(media_type, handler)
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
-        self._rules = tuple(_Rule.of(handler) for handler in self._handlers if _is_asked(handler))
+        rules = tuple(_Rule.of(handler) for handler in self._handlers if _is_asked(handler))
+        self._rules = [tuple(rule for rule in rules if rule.may_begin(first)) for first in range(256)]
+        """By the first byte of the item: the few rules that may hold."""
 
     def identify(self, stream: Stream) -> Identity:
         """What `stream` holds; leaves the position at the start."""
@@ -72,7 +78,7 @@ class Identifier:
 
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
-        for handler, prefixes, inside in self._rules:
+        for handler, prefixes, inside in self._rules[head[0]]:
             marked = head.startswith(prefixes)
             if inside and not marked:
                 marked = any(head.startswith(mark.magic, mark.offset) for mark in inside)

@@ -16,6 +16,8 @@ _NAME_BYTES = 1024
 _EVIDENCE_BYTES = 4096
 _CLEARLY = 8.0
 """Nats by which UTF-8 must be the likelier reading of a single name among others."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+_OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -28,9 +30,9 @@ def unsafe_reason(name: str) -> str:
         return "is an absolute path"
     if _DRIVE.match(name):
         return "names a drive"
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+    if _CONTROLS.search(name):
         return "holds control characters"
-    if any(0x202A <= ord(char) <= 0x202E or 0x2066 <= ord(char) <= 0x2069 for char in name):
+    if _OVERRIDES.search(name):
         return "holds direction overrides"
     return ""
 

@@ -19,13 +19,15 @@ else:
     from backports import zstd
 
 _LEVEL: dict[int, int] = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.checksum_flag: 1}
+_compressor = zstd.ZstdCompressor(options=_LEVEL)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[str, str]])
 
 
 def pack_texts(texts: Sequence[Text]) -> bytes:
     """One chunk of texts as bytes."""
-    return zstd.compress(_encoder.encode([(text.locator, text.body) for text in texts]), options=_LEVEL)
+    packed = _encoder.encode([(text.locator, text.body) for text in texts])
+    return _compressor.compress(packed, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def unpack_texts(data: bytes) -> tuple[Text, ...]:
