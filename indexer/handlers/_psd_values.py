@@ -201,6 +201,13 @@ def _engine_values(data: bytes) -> Iterator[tuple[tuple[str, ...], bytes]]:
             yield tuple(part for part in (*path, key) if part), token
 
 
+def engine_strings(data: bytes) -> Iterator[str]:
+    """The texts among the engine's data that are written in UTF-16: words, names of fonts and styles."""
+    for match in _TOKEN.finditer(data):
+        if match[0].startswith(b"(\xfe\xff") and (text := as_lines(_string(match[0]))):
+            yield text
+
+
 def _string(token: bytes) -> str:
     raw = _ESCAPE.sub(rb"\1", token[1:-1])
     text = raw.decode("utf-16", "replace") if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else raw.decode("latin-1")
