@@ -90,7 +90,7 @@ def _matching(pattern: bytes, literal: str, lexicon: Lexicon, start: str, ask: Q
     held = 0
     for at in range(first, last, _BATCH):
         ask.check_time()
-        blob = lexicon.blob(at, min(last, at + _BATCH))
+        blob = b"\n".join([*lexicon.terms(at, min(last, at + _BATCH)), b""])
         starts = np.fromiter((match.start() for match in compiled.finditer(blob)), np.int64)
         if len(starts):
             ends = np.flatnonzero(np.frombuffer(blob, np.uint8) == ord("\n"))
@@ -107,7 +107,7 @@ def _fuzzy(node: FuzzyTerm, lexicon: Lexicon, start: str, ask: Question) -> Arra
     found: list[Array] = []
     for at in range(first, last, _BATCH):
         ask.check_time()
-        words = lexicon.blob(at, min(last, at + _BATCH)).decode().split("\n")[:-1]
+        words = b"\n".join(lexicon.terms(at, min(last, at + _BATCH))).decode().split("\n")
         sizes = np.array([len(word) - skip for word in words])
         close = np.flatnonzero(np.abs(sizes - len(node.text)) <= node.maxdist)
         if len(close):

@@ -165,8 +165,7 @@ class File:
             self.arrays = {name: self._view(*place) for name, place in head["arrays"].items()}
         except (ValueError, KeyError, TypeError) as error:
             raise DamageError(f"the head of {path.name} is damaged ({error})") from error
-        self._good = np.zeros(len(self._sums), bool)
-        self._all_good = False
+        self._good = bytearray(len(self._sums))
 
     def _view(self, dtype: str, count: int, offset: int) -> Column:
         if offset + count * int(dtype[1:]) > self._checked:
@@ -184,21 +183,19 @@ class File:
         Raises:
             DamageError: they are not.
         """
-        if self._all_good:
-            return
         first, last = start // BLOCK, -(-end // BLOCK)
-        if not self._good[first:last].all():
-            for block in range(first, last):
-                if not self._good[block]:
-                    data = memoryview(self._map)[block * BLOCK : min((block + 1) * BLOCK, self._checked)]
-                    if zlib.crc32(data) != self._sums[block]:
-                        raise DamageError(f"{self.path.name} is damaged near byte {block * BLOCK}")
-                    self._good[block] = True
+        at = self._good.find(0, first, last)
+        while at >= 0:
+            data = memoryview(self._map)[at * BLOCK : min((at + 1) * BLOCK, self._checked)]
+            if zlib.crc32(data) != self._sums[at]:
+                raise DamageError(f"{self.path.name} is damaged near byte {at * BLOCK}")
+            self._good[at] = 1
+            at = self._good.find(0, at, last)
 
     def verify(self) -> None:
         """Check the whole file. Raises: see `check`."""
+        self._good = bytearray(len(self._sums))
         self.check(0, self._checked)
-        self._all_good = True
 
 
 class Column:

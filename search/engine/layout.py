@@ -9,7 +9,8 @@ Documents                        ids       uint8[16 n], or the ids in UTF-8 with
 Numbers and dates, by name       numbers   float64, ascending within a name
                                  number_docs uint32, the document of each
 Each field of FIELDS:
-    F.terms      uint8           the T terms in ascending order of their UTF-8, a line feed after each
+    F.terms      uint8           the T terms in ascending order of their UTF-8, each as 32 + s, the bytes that follow
+                                 the s bytes it shares with the term before, line feed; s is 0 at every 64th term
     F.counts     uint8[T]        how many numbers the term's list has; 255: see F.many
     F.many_at, F.many  uint32    terms with 255 or more, and how many those have
     F.docs, F.often_at, F.often  the same for the number of documents (fields of PLACED only)
@@ -34,7 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.engine.codes import before, encode
+from search.engine.codes import before, encode, spread
 from search.engine.format import Writer
 
 Array = NDArray[Any]
@@ -46,6 +47,7 @@ STEP = 64
 """Terms from one entry of `bases` to the next."""
 _BATCH = 1 << 21  # numbers that are coded in one go
 _TOP = 255
+_MOST_SHARED = 200
 
 
 class FieldWriter:
@@ -70,6 +72,7 @@ class FieldWriter:
         assert self.terms % STEP == 0
         add, field = self.writer.add, self.field
         low, high, low_at, high_at = encode(values, counts, self.universe)
+        blob, sizes = _shorten(blob, sizes)
         steps = np.stack(
             (
                 before(sizes)[::STEP] + self.writer.size(f"{field}.terms"),
@@ -109,6 +112,36 @@ class FieldWriter:
             start = end
             if start >= len(sizes):
                 break
+
+
+def _shorten(blob: Array, sizes: Array) -> tuple[Array, Array]:
+    """The terms without what each shares with the one before, and their new sizes."""
+    starts = before(sizes)
+    shared = np.zeros(len(sizes), np.int64)
+    alike = np.flatnonzero(np.arange(len(sizes)) % STEP)
+    for at in range(_MOST_SHARED):
+        alike = alike[blob[starts[alike] + at] == blob[starts[alike - 1] + at]]  # line feeds never are: terms differ
+        if not len(alike):
+            break
+        shared[alike] += 1
+    kept = sizes - shared
+    out = np.empty(int(kept.sum()) + len(sizes), np.uint8)
+    heads = before(kept + 1)
+    rest = np.ones(len(out), bool)
+    rest[heads] = False
+    out[heads] = 32 + shared
+    out[rest] = blob[spread(starts + shared, kept)]
+    return out, kept + 1
+
+
+def restore(raw: bytes) -> list[bytes]:
+    """The terms whose bytes these are; the first of them shares nothing."""
+    term = b""
+    terms: list[bytes] = []
+    for piece in raw.split(b"\n")[:-1]:
+        term = term[: piece[0] - 32] + piece[1:]
+        terms.append(term)
+    return terms
 
 
 def small(counts: Array, beyond_at: Array, beyond: Array, start: int) -> Array:

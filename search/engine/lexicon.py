@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from search.engine.codes import before, decode, high_sizes, spread, widths
 from search.engine.format import Column, DamageError, File
-from search.engine.layout import PLACED, STEP, small
+from search.engine.layout import PLACED, STEP, restore, small
 
 Array = NDArray[Any]
 
@@ -36,6 +36,7 @@ class Lexicon:
         self._low, self._high = get(f"{field}.low"), get(f"{field}.high")
         self._words = file.words_at(self._low.offset, len(self._low) + 1)
         self._steps = len(self._bases) // 3
+        self._heads: dict[int, bytes] = {}  # first terms of steps that were looked at
         if self._steps != -(-self.count // STEP):
             raise DamageError(f"{file.path.name} holds other terms than it says")
 
@@ -54,10 +55,14 @@ class Lexicon:
         return step * STEP + bisect_left(self.terms(step * STEP, min(self.count, low * STEP)), term)
 
     def _first(self, step: int) -> bytes:
-        start = int(self._bases.take(3 * step, 3 * step + 1)[0])
-        head: bytes = self._terms.take(start, min(start + 96, len(self._terms))).tobytes()
-        end = head.find(b"\n")
-        return head[:end] if end >= 0 else self.terms(step * STEP, step * STEP + 1)[0]
+        known = self._heads.get(step)
+        if known is None:
+            start = int(self._bases.take(3 * step, 3 * step + 1)[0])
+            head: bytes = self._terms.take(start, min(start + 96, len(self._terms))).tobytes()
+            end = head.find(b"\n")
+            known = head[1:end] if end >= 0 else self.terms(step * STEP, step * STEP + 1)[0]
+            self._heads[step] = known
+        return known
 
     def find(self, term: bytes) -> int:
         """The number of the term; -1 where there is none."""
@@ -93,25 +98,14 @@ class Lexicon:
         end = self.lower(after[:-1] + bytes((after[-1] + 1,))) if after else self.count
         return self.lower(prefix), end
 
-    def blob(self, start: int, end: int) -> bytes:
-        """Terms [start, end), a line feed after each."""
+    def terms(self, start: int, end: int) -> list[bytes]:
+        """Terms [start, end)."""
         if start >= end:
-            return b""
+            return []
         first, last = start // STEP, -(-end // STEP)
         a = int(self._bases.take(3 * first, 3 * first + 1)[0])
         b = int(self._bases.take(3 * last, 3 * last + 1)[0]) if last < self._steps else len(self._terms)
-        raw: bytes = self._terms.take(a, b).tobytes()
-        at = 0
-        for _ in range(start - first * STEP):
-            at = raw.index(b"\n", at) + 1
-        stop = len(raw)
-        for _ in range(min(last * STEP, self.count) - end):
-            stop = raw.rindex(b"\n", 0, stop - 1) + 1
-        return raw[at:stop]
-
-    def terms(self, start: int, end: int) -> list[bytes]:
-        """Terms [start, end)."""
-        return self.blob(start, end).split(b"\n")[:-1]
+        return restore(self._terms.take(a, b).tobytes())[start - first * STEP : end - first * STEP]
 
     def counts(self, start: int, end: int) -> Array:
         """How many numbers the lists of terms [start, end) hold."""

@@ -79,9 +79,7 @@ class View:
         """How many live documents have the term."""
         if self.dead is not None:
             return len(self.postings(field, term)[0])
-        lexicon = self.segment.lexicons[field]
-        number = lexicon.find(term.encode())
-        return int(lexicon.documents(number, number + 1)[0]) if number >= 0 else 0
+        return self.segment.holding(field, term)
 
     def places_of(self, field: str, term: str) -> Array:
         """Where the term stands, deleted documents included."""

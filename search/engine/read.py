@@ -32,6 +32,7 @@ Array = NDArray[Any]
 _HEX = frozenset("0123456789abcdef")
 _KEPT = 2_000_000
 _COLUMNS = 24
+_FOUND = 20_000  # terms whose numbers are remembered
 MISSING = -1
 """The code of a document that has no value in a column."""
 
@@ -61,6 +62,7 @@ class Segment:
             raise DamageError(f"the head of {path.name} is damaged ({error})") from error
         self._kept: OrderedDict[tuple[str, str], tuple[Array, Array]] = OrderedDict()
         self._kept_size = 0
+        self._found: dict[tuple[str, str], int] = {}
         self._columns: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     # -- ids
@@ -149,12 +151,27 @@ class Segment:
             self._kept.move_to_end(key)
             return self._kept[key]
         lexicon = self.lexicons[field]
-        number = lexicon.find(term.encode())
+        number = self.find(field, term)
         if number < 0:
             return _NONE, _NONE
         values = lexicon.values(number, number + 1)
         found = self.places(field).counted(values) if field in PLACED else (values, _NONE)
         return self._keep(key, found)
+
+    def find(self, field: str, term: str) -> int:
+        """The number of a term; -1 where there is none."""
+        key = field, term
+        number = self._found.get(key)
+        if number is None:
+            if len(self._found) > _FOUND:
+                self._found.clear()
+            number = self._found[key] = self.lexicons[field].find(term.encode())
+        return number
+
+    def holding(self, field: str, term: str) -> int:
+        """How many documents have the term, deleted ones too."""
+        number = self.find(field, term)
+        return int(self.lexicons[field].documents(number, number + 1)[0]) if number >= 0 else 0
 
     def places_of(self, field: str, term: str) -> Array:
         """Where the term stands, deleted documents included."""
@@ -163,7 +180,7 @@ class Segment:
             self._kept.move_to_end(key)
             return self._kept[key][0]
         lexicon = self.lexicons[field]
-        number = lexicon.find(term.encode())
+        number = self.find(field, term)
         return self._keep(key, (lexicon.values(number, number + 1), _NONE))[0] if number >= 0 else _NONE
 
     def _keep(self, key: tuple[str, str], found: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -70,7 +70,13 @@ def build_beside(
             command = [sys.executable, "-m", "search.engine.worker"]
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             running.append(child)
-            told = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path), "characters": characters}
+            told = {
+                "reader": reader,
+                "argument": argument,
+                "ids": list(ids),
+                "files": str(path),
+                "characters": characters,
+            }
             assert child.stdin is not None
             child.stdin.write(json.dumps(told) + "\n")
             child.stdin.close()

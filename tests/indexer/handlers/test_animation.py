@@ -29,7 +29,7 @@ def no_crash(items: list[Item]) -> None:
         assert not [problem for problem in item.problems if problem.cause == "crash"], item.problems
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SAMPLES), st.data())
 def test_no_damage_crashes_a_reader(path: Path, data: st.DataObject) -> None:
     held = bytearray(path.read_bytes())
