@@ -79,7 +79,7 @@ def _read_text(opened: Opened) -> Iterator[Fact]:
             yield from story.read(locator, start, end)
     for link in story.links:
         yield Field("office.link", link)
-    for author in _word.strings(word.part(_word.REVISERS)):
+    for author in dict.fromkeys(_word.strings(word.part(_word.REVISERS))):
         if author and author != "Unknown":
             yield Field("office.reviser", author)
     saved = _word.strings(word.part(_word.SAVED_BY)) if word.is_97 else []

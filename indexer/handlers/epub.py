@@ -24,24 +24,8 @@ _PREFIXES = {"http://purl.org/dc/elements/1.1/": "dc", "http://www.idpf.org/2007
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml")
 _OUTLINES = ("application/x-dtbncx+xml",)
 _CHAPTER = 64 * MIB
-_KEPT = tuple(
-    [
-        "title",
-        "creator",
-        "contributor",
-        "publisher",
-        "language",
-        "identifier",
-        "subject",
-        "description",
-        "rights",
-        "source",
-        "type",
-        "relation",
-        "coverage",
-        "format",
-    ]
-)
+_DUBLIN_CORE = "title creator contributor publisher language identifier subject description rights source type relation"
+_KEPT = tuple(_DUBLIN_CORE.split())
 _OBFUSCATED = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
 
