@@ -2,12 +2,13 @@
 
 The parent starts `python -m search.engine.worker` once for each part of the work and writes one line of JSON to it:
 
-    {"reader": "module:function", "argument": text, "ids": [...], "files": "folder/sG-wN", "characters": n}
+    {"reader": "module:function", "argument": text, "ids": [...], "files": "folder/sG-N", "characters": n,
+     "paths": where modules are looked for besides}
 
 The child asks `function(argument, ids)` for the documents, from whatever store it opens itself: no document
 crosses a pipe. For each segment it writes it answers one line, and at last an empty one:
 
-    {"file": path, "dead": [numbers], "ids": count}
+    {"file": path, "dead": [numbers of documents that a later one of the same id replaced]}
 
 A line with `error` ends it. What it wrote is named by no generation until the parent commits.
 """
@@ -18,12 +19,20 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from indexer.errors import ArchivoreError, StoreError
 from search.engine.build import Builder
+from search.schema import Document
+
+
+def documents_of(reader: str, argument: str, ids: Sequence[str]) -> Iterable[Document]:
+    """The documents that a reader, `module:function`, gives."""
+    module, _, name = reader.partition(":")
+    found: Iterable[Document] = getattr(importlib.import_module(module), name)(argument, ids)
+    return found
 
 
 def work(orders: IO[str], answers: IO[str]) -> None:
@@ -39,10 +48,10 @@ def work(orders: IO[str], answers: IO[str]) -> None:
         answers.write(json.dumps({"file": str(path), "dead": builder.dead}) + "\n")
         answers.flush()
 
+    sys.path += [entry for entry in told["paths"] if entry not in sys.path]
     try:
-        module, _, name = told["reader"].partition(":")
         builder = Builder(told["characters"])
-        for document in getattr(importlib.import_module(module), name)(told["argument"], told["ids"]):
+        for document in documents_of(told["reader"], told["argument"], told["ids"]):
             builder.add(document)
             if builder.full:
                 write(builder)
@@ -67,16 +76,16 @@ def build_beside(
     running: list[subprocess.Popen[str]] = []
     try:
         for ids, path in zip(parts, files, strict=True):
-            command = [sys.executable, "-m", "search.engine.worker"]
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            told: dict[str, object] = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path)}
+            told |= {"characters": characters, "paths": [entry for entry in sys.path if entry]}
+            child = subprocess.Popen(
+                # -I: nothing is imported from the folder one stands in
+                [sys.executable, "-I", "-m", "search.engine.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
             running.append(child)
-            told = {
-                "reader": reader,
-                "argument": argument,
-                "ids": list(ids),
-                "files": str(path),
-                "characters": characters,
-            }
             assert child.stdin is not None
             child.stdin.write(json.dumps(told) + "\n")
             child.stdin.close()

@@ -8,6 +8,7 @@ document is merged once for each tier, and tiers are logarithmic in the document
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from search.engine.merge import merge
 from search.engine.question import View
 from search.engine.read import Segment
 from search.engine.store import Generation, Part
-from search.engine.worker import build_beside
+from search.engine.worker import build_beside, documents_of
 from search.schema import Document
 
 _SAME = 6
+_WORTH = 1500
+"""Documents for which it is worth to start a process."""
 
 
 class Changes:
@@ -104,11 +107,17 @@ class Changes:
 
     def add_beside(self, reader: str, argument: str, ids: Sequence[str], processes: int) -> None:
         """Take documents that other processes read and build; see `worker`."""
+        processes = min(processes, -(-len(ids) // _WORTH))
+        if processes <= 1:
+            for document in documents_of(reader, argument, ids):
+                self.add(document)
+            return
         self.flush()
         self._kill(ids)
         size = -(-len(ids) // processes)
         parts = [ids[at : at + size] for at in range(0, len(ids), size)]
-        files = [self.next_file().with_suffix("") for _ in parts]
+        mark = secrets.token_hex(4)  # a process that outlives a killed parent must not meet the next one's files
+        files = [self.folder / f"s{self.number}-{mark}{at}" for at in range(len(parts))]
         for path, dead in build_beside(reader, argument, parts, files, self._builder.characters):
             self._made.append(path)
             self.take(Segment(path), dead)
