@@ -38,6 +38,8 @@ def search(
         answer = ask(case, query, limit=limit, sort=field, reverse=sort != field, fold=not no_fold, start=start)
         if case.catalog.stale(1):
             note("The index is behind the case: run archivore reindex.")
+    for told in answer.notes:
+        note(told)
     if not answer.hits:
         note("Nothing found." if not start else "No further hits.")
         sys.exit(1)

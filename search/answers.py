@@ -9,6 +9,10 @@ from indexer.model import Hit
 from search.case import Case
 from search.hits import make_hit
 from search.query import parse
+from search.tree import And
+
+_CHUNK = 200
+"""Hits asked for at a time; folding may need more than are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Answer:
     hits: tuple[Hit, ...]
     next: int
     """Position of the first hit not looked at; `total` where none is left."""
+    notes: tuple[str, ...] = ()
+    """What the answer leaves out, in words."""
 
 
 def ask(
@@ -42,28 +48,34 @@ def ask(
         StoreError: the index is damaged, or behind another version: reindex.
     """
     tree = parse(query, case.index.fields())
-    order = list(case.index.search(tree, limit=len(case.index) + 1, sort=sort, reverse=reverse)[1])
-    held = {identity for identity, _ in order}
+    index = case.index
     shown: set[str] = set()
     hits: list[Hit] = []
-    at = start
-    for identity, score in order[start:]:
-        if len(hits) == limit:
+    at, total = start, start + 1
+    while len(hits) < limit and at < total:
+        total, order = index.search(tree, limit=_CHUNK, sort=sort, reverse=reverse, offset=at)
+        for identity, score in order:
+            if len(hits) == limit:
+                break
+            at += 1
+            item = case.catalog.item(identity)
+            if item is None:
+                continue
+            sha256 = item.digests.sha256 if item.digests and item.size else ""
+            if fold and sha256 in shown:
+                continue
+            twins: list[str] = []
+            if sha256:
+                shown.add(sha256)
+                others = case.catalog.same_bytes(sha256)
+                if len(others) > 1:
+                    held = set(index.ids(And([tree, parse(f"sha256:{sha256}")])))
+                    twins = [each for each in others if each in held and each != identity]
+            whole = replace(item, texts=case.texts_of(identity))
+            hits.append(replace(make_hit(whole, score, tree), duplicates=tuple(twins)))
+        if not order:
             break
-        at += 1
-        item = case.catalog.item(identity)
-        if item is None:
-            continue
-        sha256 = item.digests.sha256 if item.digests else ""
-        if fold and sha256 in shown:
-            continue
-        twins: tuple[str, ...] = ()
-        if sha256 and item.size:
-            shown.add(sha256)
-            twins = tuple(each for each in case.catalog.same_bytes(sha256) if each in held and each != identity)
-        whole = replace(item, texts=case.texts_of(identity))
-        hits.append(replace(make_hit(whole, score, tree), duplicates=twins))
-    return Answer(len(order), tuple(hits), at)
+    return Answer(total, tuple(hits), at, index.notes)
 
 
 def every_hit(case: Case, query: str) -> Iterator[Hit]:

@@ -40,7 +40,8 @@ FORMAT = 1
 """Rises when an older Archivore could not read the folder any more."""
 _SETTINGS = "case.toml"
 _FREE_FLOOR = 64 << 20
-_INDEX_BATCH = 2_000
+_INDEX_BATCH = 50_000
+_READER = "search.case:documents_of"
 
 
 class Case:
@@ -176,9 +177,10 @@ class Case:
         """
         done = 0
         while ids := self.catalog.stale(_INDEX_BATCH):
+            kept = self.catalog.kept_of(ids)
             index = self.index
-            index.delete(ids)
-            index.add(self._documents(ids))
+            index.delete(each for each in ids if each not in kept)
+            index.add_beside(_READER, str(self.path), sorted(kept))
             index.commit()
             self.catalog.freshen(ids)
             self.catalog.commit()
@@ -186,32 +188,23 @@ class Case:
             tell(done)
         return done
 
-    def rebuild_index(self) -> int:
+    def rebuild_index(self, tell: Callable[[int], None] = lambda count: None) -> int:
         """Builds the index anew beside the old one, puts it in its place, and returns the number of items."""
         from search.index import Index
 
-        try:
-            index = self.index
-        except StoreError:  # damaged, or made by other rules: nothing of it is needed
-            shutil.rmtree(self.path / "index", ignore_errors=True)
-            index = self._index = Index.create(self.path / "index")
+        beside = self.path / "index.new"
+        shutil.rmtree(beside, ignore_errors=True)
+        if self._index:
+            self._index.close()
+            self._index = None
+        old, self._index = self.path / "index", Index.create(beside)
         self.catalog.make_all_stale()
-        count = index.rebuild(self._documents(item.id for item, _ in self.catalog.items()))
-        while ids := self.catalog.stale(_INDEX_BATCH):
-            self.catalog.freshen(ids)
-        self.catalog.commit()
+        count = self.update_index(tell)
+        self._index.close()
+        self._index = None
+        shutil.rmtree(old, ignore_errors=True)
+        beside.rename(old)
         return count
-
-    def _documents(self, ids: Iterable[str]) -> Iterator[Document]:
-        from search.schema import document_of
-
-        sources = self.catalog.sources()
-        for identity in ids:
-            held = self.catalog.with_reading(identity)
-            if held:
-                item = self._with_text(*held)
-                source = sources[item.provenance.source]
-                yield document_of(item, custodian=source.custodian, series=source.series)
 
     # -- what a run needs: indexer.ingest.Ledger -----------------------------------------------
 
@@ -293,6 +286,23 @@ def find_case(start: Path) -> Path:
         if (folder / _SETTINGS).is_file() and (folder / "catalog.sqlite").exists():
             return folder
     raise UsageError("no case here: give --case PATH, set ARCHIVORE_CASE, or make one with `archivore new PATH`")
+
+
+def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
+    """The documents of these items, for a process that builds a part of the index.
+
+    Args:
+        path: the case folder; opened for reading only.
+    """
+    from search.schema import document_of
+
+    with Case(Path(path)) as case:
+        sources = case.catalog.sources()
+        for identity in ids:
+            held = case.catalog.with_reading(identity)
+            if held:
+                source = sources[held[0].provenance.source]
+                yield document_of(case._with_text(*held), custodian=source.custodian, series=source.series)
 
 
 def _read_settings(path: Path) -> dict[str, object]:

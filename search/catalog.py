@@ -315,6 +315,11 @@ class Catalog(Lookup):
         """Ids that the index does not hold as they are now; some may be gone from the catalog."""
         return [identity.hex() for (identity,) in self._database.rows("SELECT id FROM stale LIMIT ?", (most,))]
 
+    def kept_of(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that the catalog holds."""
+        row = self._database.row
+        return {each for each in ids if row("SELECT 1 FROM items WHERE id = ?", (bytes.fromhex(each),))}
+
     def freshen(self, ids: Iterable[str]) -> None:
         """These are in the index now."""
         self._database.write_all("DELETE FROM stale WHERE id = ?", ((bytes.fromhex(each),) for each in ids))
