@@ -130,12 +130,12 @@ class _Bits:
 
     def take(self, count: int) -> int:
         """The next number."""
-        end = self.at + count
-        chunk = self._data[self.at // 8 : (end + 7) // 8]
-        value = int.from_bytes(chunk, "big") >> (8 * len(chunk) - (end - 8 * (self.at // 8))) if chunk else 0
-        short = (end + 7) // 8 > len(self._data)
+        begin, end = self.at, self.at + count
         self.at = end
-        return 0 if short else value & (1 << count) - 1
+        if (end + 7) // 8 > len(self._data):
+            return 0
+        chunk = self._data[begin // 8 : (end + 7) // 8]
+        return int.from_bytes(chunk, "big") >> (-end & 7) & (1 << count) - 1
 
 
 def _numbers(data: bytes, size: int) -> list[int]:

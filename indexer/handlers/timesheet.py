@@ -6,21 +6,17 @@ Limits: which cel is shown on which frame is kept as text, not worked out.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from indexer.decoding import decode
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _refs
+from indexer.handlers._json_words import parse_json, plain_values, read_document
 from indexer.handlers._picture import FIELD_CHARS
-from indexer.limits import MIB
 from indexer.model import Fact, Field, Text
 
-MOST: Final = 64 * MIB
-NODES: Final = 2_000_000
 _MARKS: Final = (b"exchangeDigitalTimeSheet Save Data", b"toeiDigitalTimeSheet Save Data")
 _NAMED: Final = {
     "name": "timesheet.name",
@@ -60,15 +56,13 @@ class Timesheet(Handler):
         return self.media_types[0 if stream.head.startswith(_MARKS[0]) else 1]
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        text = decode(stream.at(0, MOST)).text
-        body = text.partition("\n")[2]
+        text = read_document(stream)
         try:
-            tree = json.loads(body)
-        except RecursionError as error:
-            raise EvidenceError("limit", "nested deeper than a sheet can be") from error
-        except ValueError as error:
-            yield Text(text, "sheet")
-            raise EvidenceError("corrupt", f"no JSON follows the first line: {error}"[:300]) from error
+            tree = parse_json(text.partition("\n")[2])
+        except EvidenceError as error:
+            if error.cause == "corrupt":
+                yield Text(text, "sheet")
+            raise
         yield from _facts(tree)
 
 
@@ -76,22 +70,14 @@ def _facts(tree: object) -> Iterator[Fact]:
     once: dict[str, _refs.Once] = {}
     paths = _refs.Once()
     words: list[str] = []
-    waiting: list[tuple[str, object]] = [("", tree)]
-    for _ in range(NODES):
-        if not waiting:
-            break
-        key, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [(str(name), value[name]) for name in reversed(value)]
-        elif isinstance(value, list):
-            waiting += [(key, each) for each in reversed(value)]
-        elif key == "version" and isinstance(value, int):
+    for key, value in plain_values(tree):
+        if key == "version" and isinstance(value, int):
             yield Field("timesheet.version", value)
         elif key == "duration" and isinstance(value, int):
             yield Field("timesheet.frames", value)
-        elif isinstance(value, str | int) and not isinstance(value, bool) and (field := _NAMED.get(key)):
+        elif field := _NAMED.get(key):
             yield from once.setdefault(field, _refs.Once(field)).fields((str(value)[:FIELD_CHARS],))
-            words += [str(value)] if isinstance(value, str) else []
+            words += [value] if isinstance(value, str) else []
         elif isinstance(value, str) and value and not _NUMBER.fullmatch(value):
             words.append(value)
             yield from paths.fields((value,) if _refs.is_path(value) else ())
