@@ -24,7 +24,7 @@ from indexer.handlers._archive import FILE, FOLDER, LINK, MOST_TARGET, SYMLINK
 from indexer.handlers._p7z import Record, list_members, stream_members
 from indexer.handlers._streams import Slice, open_chunks
 from indexer.limits import GIB
-from indexer.model import Child, Field, Problem, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Timestamp
 from indexer.passwords import Password
 from indexer.timestamps import from_iso
 
@@ -37,12 +37,17 @@ MOST_MEMBERS = 1_000_000
 PIECE = 256 * 1024
 STREAM = "alternate-stream"
 CLOCK = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
+UNIX_MODE = re.compile(r"[-dlbcps][-r][-w]")
+DETAILS = {"Method": "archive.method", "User ID": "archive.uid", "Group ID": "archive.gid", "SHA-1": "archive.sha1"}
 TIMES = {"Modified": "M", "Accessed": "A", "Changed": "C", "Metadata Changed": "C", "Created": "B"}
 
 FIELDS: Mapping[str, str] = {
     **ARCHIVE_FIELDS,
     "archive.method": "compression methods, of the archive and of each member",
     "archive.crc": "CRC-32 as recorded",
+    "archive.uid": "owner's number",
+    "archive.gid": "group's number",
+    "archive.sha1": "SHA-1 as recorded",
     "archive.attributes": "Windows attributes, as letters",
     "archive.comment": "comment in the archive",
     "archive.host": "system that packed it",
@@ -109,9 +114,8 @@ def list_entries(
 def _entry(record: Record, origin: str, zone_known: bool) -> Entry:
     path = record["Path"]
     attributes = record.get("Attributes", "")
-    letters, _, mode = (
-        attributes.rpartition(" ") if re.search(r"[-dlbcps][-r][-w]", attributes) else (attributes, "", "")
-    )
+    letters, _, mode = attributes.rpartition(" ") if UNIX_MODE.search(attributes) else (attributes, "", "")
+    mode = mode or record.get("Mode", "")
     link = record.get("Symbolic Link", "")
     kind = FILE
     if record.get("Folder") == "+" or letters.startswith("D") or mode[:1] == "d":
@@ -124,12 +128,13 @@ def _entry(record: Record, origin: str, zone_known: bool) -> Entry:
         kind = {"b": "block-device", "c": "character-device", "p": "fifo", "s": "socket"}[mode[0]]
     size, crc = record.get("Size", ""), record.get("CRC", "")
     fields = []
-    if mode:
+    if len(mode) >= 10:
         fields.append(Field("file.mode", f"{_permissions(mode):04o}"))
     if letters.strip():
         fields.append(Field("archive.attributes", letters.strip()))
-    if record.get("Method"):
-        fields.append(Field("archive.method", record["Method"][:200]))
+    for key, name in DETAILS.items():
+        if value := record.get(key, ""):
+            fields.append(Field(name, value[:200]))
     return Entry(
         path,
         path,
@@ -198,6 +203,35 @@ def _slice(stream: Stream, start: int, size: int) -> Iterator[bytes]:
         yield chunk
 
 
+def read_archive(
+    stream: Stream, kind: str, origin: str, labels: Mapping[str, str], *, zone_known: bool = True
+) -> Iterator[Fact]:
+    """All that 7-Zip tells of an archive of a format for which nothing else reads it.
+
+    Args:
+        kind: the 7-Zip name of the format.
+        origin: the format's name, for the origin of the times.
+        labels: what 7-Zip calls a property of the archive, and the field it is told in.
+
+    Raises:
+        EvidenceError: where not even the archive's own record is had.
+    """
+    with stream.path() as path:
+        archive, entries, trouble = list_entries(list_members(path, kind=kind), origin, zone_known=zone_known)
+        for key, name in labels.items():
+            if value := archive.get(key, "").strip():
+                yield Field(name, value)
+        yield from read_times(archive, origin, zone_known)
+        if trouble:
+            yield trouble.problem("", "members listed as far as 7-Zip got")
+        # Folders are not always marked as such: what has members is one.
+        above = {entry.path.rpartition("/")[0] for entry in entries}
+        for entry in entries:
+            if entry.kind == FILE and not entry.size and entry.path in above:
+                entry.kind = FOLDER
+        yield from Members(path, kind, entries).facts()
+
+
 class Members:
     """Children out of entries, whose bytes come from as few processes as can be.
 
@@ -227,6 +261,7 @@ class Members:
         self._tap: Tap | None = None
         self._offsets: dict[int, int] = {}
         self._runs = 0
+        self._alone = False
 
     def facts(self) -> Iterator[Child | Problem]:
         """Every entry as a child, and what 7-Zip complained of without a member to lay it on.
@@ -303,6 +338,8 @@ class Members:
         tap = self._tap_for(entry)
         try:
             yield from tap.take(self._offsets[id(entry)], entry.size)
+            if self._alone and (error := tap.last_word()):
+                raise error
         except EvidenceError:
             # Nothing behind this can be cut rightly: less came out than the sizes say.
             self._barred.add(entry.path)
@@ -329,11 +366,12 @@ class Members:
         if not self._runs and not any(self._closed(entry) for entry in self._entries) and self._is_sound():
             self._place(self._entries)
             return ()
+        # Where no CRC proves it, one run that ends well stands for one member.
+        self._alone = wanted.crc is None
         names: dict[str, None] = {}
         room = 0
         for entry in self._entries[self._places[id(wanted)] :]:
-            # Where no CRC proves it, one run that ends well stands for one member.
-            if room > MOST_ARGUMENTS or (names and wanted.crc is None):
+            if room > MOST_ARGUMENTS or (names and self._alone):
                 break
             if entry.path not in self._barred and entry.size and not self._closed(entry):
                 names[entry.path] = None

@@ -92,7 +92,8 @@ class CpioArchive(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         names = Names(part.name for part in walk(stream) if isinstance(part, Member))
         holders = _holders(stream)
-        yield Field("cpio.format", FORMS.get(stream.head[:6]) or FORMS[stream.head[:2]])
+        if form := FORMS.get(stream.head[:6]) or FORMS.get(stream.head[:2]):
+            yield Field("cpio.format", form)
         yield from names.fields()
         for part in walk(stream):
             if isinstance(part, Gap):

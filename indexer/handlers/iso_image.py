@@ -79,6 +79,8 @@ class IsoImage(Handler):
         volumes, catalogue = read_volumes(stream)
         if volumes:
             yield from _labels(volumes)
+        elif not _has_udf(stream):
+            raise EvidenceError("corrupt", "no descriptor of a volume stands in sector 16")
         held: set[tuple[str, int]] = set()
         if _has_udf(stream):
             yield from _read_udf(stream, held, bool(volumes))

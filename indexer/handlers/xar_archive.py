@@ -69,6 +69,8 @@ class XarArchive(Handler):
         return self.media_types[0] if len(head) == 28 and 28 <= int.from_bytes(head[4:6], "big") <= 4096 else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
+        if len(stream.head) < 28:
+            raise EvidenceError("truncated", "the header is cut short")
         size, _, packed, whole = struct.unpack_from(">HHQQ", stream.head, 4)
         table = _read_table(stream, size, packed, whole)
         heap = size + packed

@@ -1,0 +1,37 @@
+"""Compiled HTML help (CHM), the e-book of Windows: pages, pictures and indexes, by 7-Zip.
+
+Source: "Unofficial (Preliminary) HTML Help Specification", Paul Wise and Jed Wing, 2003; 7-Zip 26.
+Limits: titles and topics in the internal tables are told as strings of those tables only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._p7z_members import FIELDS, read_archive
+from indexer.model import Fact, Field
+
+
+class ChmHelp(Handler):
+    name = "chm"
+    media_types = ("application/vnd.ms-htmlhelp", "application/x-chm")
+    signatures = (Signature(b"ITSF"),)
+    suffixes = (".chm", ".chi", ".chw", ".chq")
+    fields: ClassVar[Mapping[str, str]] = {
+        **FIELDS,
+        "chm.language": "language of the machine that made it, by its Windows number, hexadecimal",
+    }
+    reads = "pages, pictures and internal tables, as they were compiled"
+    needs = ("p7z",)
+    rank = 57
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        head = stream.head[:56]
+        return self.media_types[0] if len(head) == 56 and head[4] in (2, 3) and not any(head[5:8]) else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        yield Field("chm.language", f"{int.from_bytes(stream.head[20:24], 'little'):04x}")
+        yield from read_archive(stream, "Chm", "chm", {"Method": "archive.method"})

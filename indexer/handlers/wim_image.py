@@ -1,0 +1,45 @@
+"""WIM, the image that Windows is installed from: files of all its images, by 7-Zip.
+
+Source: "Windows Imaging File Format", Microsoft, 2007; 7-Zip 26.
+Limits: alternate streams are not given; parts of a split image (.swm) are read one by one; digests are
+not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._p7z_members import FIELDS, read_archive
+from indexer.model import Fact
+
+LABELS = {"Method": "archive.method", "Comment": "archive.comment", "Images": "wim.images", "Volumes": "wim.volumes"}
+
+
+class WimImage(Handler):
+    name = "wim"
+    media_types = ("application/x-ms-wim",)
+    signatures = (Signature(b"MSWIM\0\0\0"), Signature(b"WLPWM\0\0\0"))
+    suffixes = (".wim", ".esd", ".swm")
+    fields: ClassVar[Mapping[str, str]] = {
+        **FIELDS,
+        "wim.images": "how many images it holds",
+        "wim.volumes": "how many parts it was split into",
+    }
+    reads = "files of every image with times, attributes and links; names, times and sizes of the images"
+    needs = ("p7z",)
+    rank = 57
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        return self.media_types[0] if stream.size >= 208 else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        labels = {
+            "Method": "archive.method",
+            "Comment": "archive.comment",
+            "Images": "wim.images",
+            "Volumes": "wim.volumes",
+        }
+        yield from read_archive(stream, "wim", "wim", labels)
