@@ -38,7 +38,7 @@ _ITEM: Final = re.compile(rb"(.{8})([\x20-\x7e]{2,255})\0", re.DOTALL)
 
 def size_of(head: bytes) -> int:
     """Bytes of the ID3v2 tag that begins with these ten, or 0 where none does."""
-    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
+    if len(head) < 10 or head[:3] != b"ID3" or head[3] not in (2, 3, 4) or max(head[6:10]) > 127:
         return 0
     return 10 + _seven(head[6:10]) + (10 if head[5] & 0x10 else 0)
 

@@ -21,6 +21,7 @@ _PATH: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:[A-Za-z]:[\\/](?!/)|\\\\[\w.$-]{1,80}\\|(?<!:)//[\w.$-]{2,80}/|file:/{1,5}|/" + _ROOTS + r"/)"
     r"[^\x00-\x1f\"'<>|*?\ufffd]{1,400}+"
 )
+_WORDS: Final = re.compile(r"[^\W\d_]{2}|[\u2e80-\ud7ff\uf900-\ufaff]")
 _NAME: Final = re.compile(r"[^\x00-\x1f\"<>|*?]{1,400}\.[A-Za-z0-9]{2,8}")
 
 
@@ -33,6 +34,11 @@ def is_path(text: str) -> bool:
 def is_file_name(text: str) -> bool:
     """Whether a text of a field that holds paths can be one: it has a suffix, or a folder."""
     return bool(_NAME.fullmatch(text)) or is_path(text)
+
+
+def has_words(text: str) -> bool:
+    """Whether a text holds two letters in a row, or one that is a word by itself."""
+    return bool(_WORDS.search(text))
 
 
 def paths_in(text: str) -> Iterator[str]:

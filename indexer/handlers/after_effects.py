@@ -8,7 +8,6 @@ taken from their fixed fields only as strings.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
@@ -23,7 +22,6 @@ CHUNKS: Final = 3_000_000
 _KEPT: Final = 4 * MIB
 _DEEPEST: Final = 60
 _KINDS: Final = {1: "aep.folder", 4: "aep.composition", 7: "aep.footage"}
-_WORDS: Final = re.compile(r"[^\W\d_]{2}")
 _PLAIN: Final = frozenset(("-_0_/-", "-_0_/-0"))
 
 
@@ -91,7 +89,7 @@ def _walk(stream: Stream, start: int, end: int) -> Iterator[Fact]:
                 yield from once[expected].fields((text,))
             expected = ""
             yield from once["refers_to"].fields((text,) if _refs.is_path(text) else ())
-            if _WORDS.search(text) and not text.startswith(("ADBE ", '{"', "<?xml")) and text not in _PLAIN:
+            if _refs.has_words(text) and not text.startswith(("ADBE ", '{"', "<?xml")) and text not in _PLAIN:
                 words[text] = None
         elif kind == b"alas":
             yield from _footage(stream.at(position + 8, min(size, _KEPT)), once["refers_to"], words)

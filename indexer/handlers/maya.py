@@ -26,7 +26,6 @@ _SAYING: Final = frozenset(b"FINF INFO CREA FREF FRDI RFRN CHNG MADE VERS NOTE".
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.){2,2000}+)"')
 _TOLD: Final = re.compile(r'fileInfo "(\w{1,60})" "((?:[^"\\]|\\.){0,1000}+)"')
 _RUN: Final = re.compile(rb"[\x20-\x7e\x80-\xff]{3,}")
-_WORDS: Final = re.compile(r"[^\W\d_]{2}")
 
 
 class Maya(Handler):
@@ -68,7 +67,7 @@ class _Found:
     def say(self, text: str) -> Iterator[Fact]:
         """One piece of text."""
         text = text.strip()
-        if not _WORDS.search(text):
+        if not _refs.has_words(text):
             return
         yield from self.paths.fields((text,) if _refs.is_path(text) else _refs.paths_in(text))
         if text not in self._words:

@@ -26,7 +26,6 @@ _PATHS: Final = frozenset(
 )
 _NAMES: Final = frozenset(("Name", "name", "Id", "slot", "attachment", "bone"))
 _VERSIONS: Final = frozenset(("spine", "version", "Version", "compatibleVersion"))
-_WORDS: Final = re.compile(r"[^\W\d_]{2}")
 
 
 class Rig(Handler):
@@ -59,7 +58,7 @@ class Rig(Handler):
                 yield from paths.fields((text,))
             elif key in _NAMES:
                 yield from names.fields((text,))
-            if _WORDS.search(value):
+            if _refs.has_words(value):
                 words[value] = None
         if words:
             yield Text("\n".join(words), "words")

@@ -53,7 +53,9 @@ class Swf(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         head = stream.head[:8]
-        return self.media_types[0] if len(head) == 8 and 1 <= head[3] <= 60 else None
+        # A text that begins with these letters would tell of a film of half a GiB or more.
+        sound = len(head) == 8 and 1 <= head[3] <= 60 and int.from_bytes(head[4:], "little") < UNPACKED
+        return self.media_types[0] if sound else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield Field("swf.version", stream.at(3, 1)[0])
