@@ -72,24 +72,24 @@ class Builder:
         self.count += 1
         self._size += 256 + sum(map(len, document.texts))
         has: set[str] = set()
+        wholes = [("id", document.id)]
         for text in document.texts:
             self._placed["text"].add(text, number)
         if document.texts:
             has.add("text")
-        self._whole("id", document.id, number)
         for name, value in (("name", document.name), ("path", document.path)):
             if value:
                 has.add(name)
-                self._whole(name, value, number)
+                wholes.append((name, value))
                 self._placed[name].add(value, number)
         if document.size is not None:
             has.add("size")
             self._number("size", document.size, number)
         for raw, given in document.fields:
             name = _key(raw)
-            value = str(given).lower() if isinstance(given, bool) else str(given)
+            value = given if type(given) is str else str(given).lower() if isinstance(given, bool) else str(given)
             has.add(name)
-            self._whole(name, value, number)
+            wholes.append((name, value))
             if schema.TYPES.get(name) != "keyword":
                 self._placed["fields"].add(value, number, name)
                 if isinstance(given, int | float) and not isinstance(given, bool):
@@ -101,13 +101,14 @@ class Builder:
             has.update((name, f"{name}\0date", "date"))
             self._number(name, micros(at.astimezone(UTC)), number)
         self._listed["has"].add_all(frozenset(has), number)
+        self._listed["whole"].add_each([self._whole(pair) for pair in wholes], number)
 
-    def _whole(self, name: str, value: str, number: int) -> None:
-        listed = self._listed["whole"]
-        known = self._values.get((name, value))
+    def _whole(self, pair: tuple[str, str]) -> int:
+        """The number of a field's whole value as a term."""
+        known = self._values.get(pair)
         if known is None:
-            known = self._values[name, value] = listed.number(f"{name}\0{whole(value)}")
-        listed.append(known, number)
+            known = self._values[pair] = self._listed["whole"].number(f"{pair[0]}\0{whole(pair[1])}")
+        return known
 
     def _number(self, name: str, value: float, number: int) -> None:
         if math.isfinite(value):
@@ -186,16 +187,14 @@ class _Listed:
     def number(self, term: str) -> int:
         return self.terms.setdefault(term, len(self.terms))
 
-    def append(self, which: int, document: int) -> None:
-        self.which.append(which)
-        self.documents.append(document)
+    def add_each(self, numbers: list[int], document: int) -> None:
+        self.which.extend(numbers)
+        self.documents.extend([document] * len(numbers))
 
     def add_all(self, terms: frozenset[str], document: int) -> None:
         if terms not in self._together:
             self._together[terms] = [self.number(term) for term in sorted(terms)]
-        held = self._together[terms]
-        self.which.extend(held)
-        self.documents.extend([document] * len(held))
+        self.add_each(self._together[terms], document)
 
     def write(self, writer: Writer, field: str, documents: int) -> int:
         blob, sizes, rank = _sort_terms(list(self.terms))
@@ -336,7 +335,7 @@ class _Placed:
         flat = both.ravel()
         pair_blob = np.frombuffer(flat[flat != 0].astype("<u4").tobytes().decode("utf-32-le").encode(), np.uint8)
         starts = before(sizes)
-        word_first = np.array([_first_code(blob[at : at + 4].tobytes()) for at in starts.tolist()], np.uint32)
+        word_first = _first_codes(blob, starts)
         where = np.arange(len(sizes)) + np.searchsorted(both[:, 0], word_first)
         order = np.full(len(sizes) + len(pair_sizes), -1)
         order[where] = np.arange(len(sizes))
@@ -370,8 +369,16 @@ def count_documents(owner: Array, counts: Array, values: Array) -> Array:
     return np.add.reduceat(fresh, starts, dtype=np.int64)
 
 
-def _first_code(head: bytes) -> int:
-    return ord(head.decode("utf-8", "ignore")[0])
+def _first_codes(blob: Array, starts: Array) -> Array:
+    """The code point of the UTF-8 at each start."""
+    near = np.minimum(starts[:, None] + np.arange(4), max(0, len(blob) - 1))
+    one, two, three, four = blob[near].astype(np.uint32).T
+    two, three, four = two & 63, three & 63, four & 63
+    return np.select(
+        (one < 0x80, one < 0xE0, one < 0xF0),
+        (one, (one & 31) << 6 | two, (one & 15) << 12 | two << 6 | three),
+        (one & 7) << 18 | two << 12 | three << 6 | four,
+    )
 
 
 def _joined(parts: list[Array]) -> Array:
@@ -387,7 +394,7 @@ def _keys(terms: Array, values: Array) -> Array:
 def _sort_terms(terms: list[str]) -> tuple[Array, Array, Array]:
     """The terms' bytes in order, their sizes, and the place of each term in that order."""
     order = sorted(range(len(terms)), key=terms.__getitem__)
-    raw = [f"{terms[at]}\n".encode() for at in order]
+    blob = np.frombuffer("".join([f"{terms[at]}\n" for at in order]).encode(), np.uint8)
     rank = np.zeros(len(terms), np.uint64)
     rank[order] = np.arange(len(terms), dtype=np.uint64)
-    return np.frombuffer(b"".join(raw), np.uint8), np.array([len(term) for term in raw], np.int64), rank
+    return blob, np.diff(np.flatnonzero(blob == ord("\n")), prepend=-1), rank

@@ -73,11 +73,11 @@ def _pack(values: Array, places: Array, total: int) -> Array:
     words = np.zeros(size, np.uint64)
     if total:
         word, shift = places >> 6, (places & 63).astype(np.uint64)
-        # Bits do not overlap, so that sums are unions; sums wrap, so that differences of running sums are exact.
-        ends = np.cumsum(np.bincount(word, minlength=size))
-        for part, step in ((values << shift, 0), (values >> _ONE >> (np.uint64(63) - shift), 1)):
-            sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(part, dtype=np.uint64)))[ends]
-            words[step:] += np.diff(sums, prepend=np.uint64(0))[: size - step]
+        heads = np.flatnonzero(np.concatenate((np.ones(1, bool), word[1:] != word[:-1])))
+        which = word[heads]
+        # Bits do not overlap, so that sums are unions.
+        words[which] = np.add.reduceat(values << shift, heads)
+        words[which + 1] += np.add.reduceat(values >> _ONE >> (np.uint64(63) - shift), heads)
     return words.astype("<u8").view(np.uint8)[: -(-total // 8)]
 
 
