@@ -13,7 +13,10 @@ from indexer.model import Item
 from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-WALKED, UNPACKED = ("ar", "cpio", "iso", "lha", "lzip", "mtree", "rpm", "warc", "xar"), ("cab", "chm", "dmg", "rar", "squashfs", "wim")
+WALKED, UNPACKED = (
+    ("ar", "arj", "cpio", "iso", "lha", "lzip", "mtree", "rpm", "warc", "xar"),
+    ("cab", "chm", "dmg", "rar", "squashfs", "wim"),
+)
 """Read by our own code alone; with the help of a program, which takes longer to start."""
 HANDLERS = [handler for handler in all_handlers() if handler.name in (*WALKED, *UNPACKED, "strings")]
 EDITS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4)

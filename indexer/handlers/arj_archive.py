@@ -1,0 +1,239 @@
+"""ARJ: members with names in any code page, times and comments, unpacked here; damaged archives too.
+
+Source: ARJ technical information (TECHNOTE.TXT of ARJ 2.x); the packing is LHA's with a wider window.
+Limits: method 4 is not unpacked; encrypted ("garbled") members are told, not opened; volumes are read
+one by one; chapters and extended attributes are not told.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, ClassVar
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._archive import FIELDS as ARCHIVE_FIELDS
+from indexer.handlers._archive import FILE, FOLDER, Gap, Names, tell_gap
+from indexer.handlers._lzh import decode
+from indexer.handlers._streams import Slice, open_chunks
+from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.timestamps import from_dos, from_unix
+
+MARK = b"\x60\xea"
+LEAST, MOST = 30, 2600
+GARBLED, VOLUME, CONTINUED = 1, 4, 8
+MAIN, DIRECTORY, LABEL = 2, 3, 4
+METHODS = ("stored", "most", "medium", "fast", "fastest")
+SYSTEMS: tuple[str, ...] = (
+    "MS-DOS",
+    "PRIMOS",
+    "Unix",
+    "Amiga",
+    "Mac OS",
+    "OS/2",
+    "Apple GS",
+    "Atari",
+    "NeXT",
+    "VAX VMS",
+)
+SYSTEMS += ("Windows 95", "Windows NT")
+UNIX_SYSTEMS = frozenset({2, 8})
+WINDOW = b"-lh7-"
+"""The method of LHA whose codes ARJ uses."""
+SCAN = 1 << 20
+PIECE = 256 * 1024
+
+
+@dataclass(slots=True)
+class Member:
+    """One header and where its bytes are."""
+
+    at: int
+    system: int
+    flags: int
+    method: int
+    kind: int
+    time: int
+    packed: int
+    size: int
+    crc: int
+    mode: int
+    name: bytes
+    comment: bytes
+    start: int
+
+
+class ArjArchive(Handler):
+    name = "arj"
+    media_types = ("application/x-arj",)
+    signatures = (Signature(MARK),)
+    suffixes = (".arj",)
+    fields: ClassVar[Mapping[str, str]] = {
+        **ARCHIVE_FIELDS,
+        "archive.method": "compression of a member",
+        "archive.host": "system that packed it",
+        "archive.crc": "CRC-32 as recorded",
+        "archive.comment": "comment on the archive or on a member",
+        "arj.name": "what the archive was called when it was made",
+        "arj.volume_label": "the member is a volume's label",
+        "encryption.*": "method",
+    }
+    reads = "members with names in any code page, times, comments; what a damaged archive still holds"
+    rank = 56
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        return self.media_types[0] if read_header(stream, 0) else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        names = Names(part.name for part in walk(stream) if isinstance(part, Member))
+        yield from names.fields()
+        for part in walk(stream):
+            if isinstance(part, Gap):
+                yield from tell_gap(stream, part)
+            elif part.kind == MAIN:
+                yield from _labels(part, names)
+            else:
+                yield _child(stream, part, names)
+                if part.start + part.packed > stream.size:
+                    message = f"the archive breaks off in the member at {part.at}"
+                    yield Problem("truncated", message, resolution="kept so far")
+
+
+def walk(stream: Stream) -> Iterator[Member | Gap]:
+    """Members in the order of the archive, and what lies between and behind them."""
+    position = 0
+    while position < stream.size:
+        if stream.at(position, 4) == MARK + b"\0\0":
+            position += 4
+            if position < stream.size:
+                message = f"{stream.size - position} bytes behind the end, at {position}"
+                yield Gap(position, stream.size - position, "corrupt", message, "[after the archive]")
+            return
+        member = read_header(stream, position)
+        if member is None:
+            found = _find_header(stream, position + 1)
+            cut = not found and stream.size - position < LEAST
+            message = f"no valid header at {position}" + (f"; the next one stands at {found}" if found else "")
+            end = found or stream.size
+            yield Gap(position, end - position, "truncated" if cut else "corrupt", message, f"[damaged at {position}]")
+            position = end
+            continue
+        yield member
+        position = member.start + (0 if member.kind == MAIN else member.packed)
+
+
+def _find_header(stream: Stream, position: int) -> int:
+    while data := stream.at(position, SCAN):
+        at = data.find(MARK)
+        while at >= 0:
+            if read_header(stream, position + at):
+                return position + at
+            at = data.find(MARK, at + 1)
+        if len(data) < SCAN:
+            break
+        position += len(data) - 1
+    return 0
+
+
+def read_header(stream: Stream, at: int) -> Member | None:
+    """The member whose header stands at an offset, or None where its CRC does not fit."""
+    head = stream.at(at, 4)
+    length = int.from_bytes(head[2:], "little") if head[:2] == MARK else 0
+    if not LEAST <= length <= MOST:
+        return None
+    data = stream.at(at + 4, length + 4)
+    if len(data) < length + 4 or zlib.crc32(data[:length]) != int.from_bytes(data[length:], "little"):
+        return None
+    first = data[0]
+    if not LEAST <= first <= length:
+        return None
+    system, flags, method, kind, _, time, packed, size, crc, _, mode = struct.unpack_from("<3x5BIIIIHH", data)
+    name, _, rest = data[first:length].partition(b"\0")
+    start = at + 8 + length
+    for _ in range(100):  # extended headers, which end with one of no length
+        extension = int.from_bytes(stream.at(start, 2), "little")
+        start += 2
+        if not extension:
+            break
+        start += extension + 4
+    comment = rest.partition(b"\0")[0]
+    return Member(at, system, flags, method, kind, time, packed, size, crc, mode, name, comment, start)
+
+
+def _labels(main: Member, names: Names) -> Iterator[Fact]:
+    if main.name:
+        yield Field("arj.name", names.decode(main.name))
+    if main.comment:
+        yield Field("archive.comment", Names((main.comment,)).decode(main.comment))
+    if main.flags & VOLUME:
+        yield Problem("truncated", "one of several volumes: the set goes on in the next, which is not here")
+    stamp = _time("B", main.time, main.system, "arj.created")
+    if stamp:
+        yield stamp
+
+
+def _time(kind: str, value: int, system: int, origin: str) -> Timestamp | None:
+    if system in UNIX_SYSTEMS:
+        return from_unix(kind, value, origin)
+    return from_dos(kind, value >> 16, value & 0xFFFF, origin)
+
+
+def _child(stream: Stream, member: Member, names: Names) -> Child:
+    kind = FOLDER if member.kind == DIRECTORY else FILE
+    fields = [Field("file.kind", kind)] if kind != FILE else []
+    if member.system in UNIX_SYSTEMS and member.mode:
+        fields.append(Field("file.mode", f"{member.mode & 0o7777:04o}"))
+    if member.system < len(SYSTEMS):
+        fields.append(Field("archive.host", SYSTEMS[member.system]))
+    if member.kind == LABEL:
+        fields.append(Field("arj.volume_label", True))
+    if kind == FILE:
+        method = METHODS[member.method] if member.method < len(METHODS) else str(member.method)
+        fields += [Field("archive.method", method), Field("archive.crc", f"{member.crc:08x}")]
+    if member.comment:
+        fields.append(Field("archive.comment", Names((member.comment,)).decode(member.comment)))
+    if member.flags & GARBLED:
+        fields.append(Field("encryption.method", "ARJ"))
+    problems: list[Problem] = []
+    if member.flags & VOLUME:
+        problems.append(Problem("truncated", "goes on in the next volume"))
+    if member.flags & CONTINUED:
+        problems.append(Problem("truncated", "begins in the volume before"))
+    stamp = _time("M", member.time, member.system, "arj.mtime")
+    return Child(
+        names.decode(member.name),
+        member.name,
+        partial(_open, stream, member) if kind == FILE else None,
+        timestamps=(stamp,) if stamp else (),
+        fields=tuple(fields),
+        problems=tuple(problems),
+    )
+
+
+def _open(stream: Stream, member: Member) -> BinaryIO:
+    if member.flags & GARBLED:
+        raise EvidenceError("encrypted", "ARJ's own encryption: no program here opens it")
+    if member.method > 3:
+        raise EvidenceError("unsupported", f"the method {member.method}")
+    return open_chunks(_unpack(stream, member))
+
+
+def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
+    crc = 0
+    packed = decode(stream, WINDOW, member.start, member.packed, member.size)
+    for chunk in packed if member.method else _slices(stream, member):
+        crc = zlib.crc32(chunk, crc)
+        yield chunk
+    if crc != member.crc:
+        raise EvidenceError("corrupt", "the CRC-32 does not fit the content")
+
+
+def _slices(stream: Stream, member: Member) -> Iterator[bytes]:
+    piece = Slice(stream, member.start, member.packed)
+    while chunk := piece.read(PIECE):
+        yield chunk
