@@ -36,7 +36,7 @@ from search.units import micros
 
 Array = NDArray[Any]
 
-CHARACTERS = 24_000_000
+CHARACTERS = 16_000_000
 """Characters of text after which a segment is full."""
 _CHUNK = 1 << 20
 _MOST_NAMES = 1024  # characters of a field's name

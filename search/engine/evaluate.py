@@ -32,7 +32,7 @@ from search.engine.codes import spread
 from search.engine.expand import expand
 from search.engine.layout import PLACED
 from search.engine.question import K1, Question, View, physical
-from search.engine.read import runs
+from search.engine.read import distinct, runs
 from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Term
 from search.tree import Sequence as Row
 
@@ -262,19 +262,14 @@ def _documents_of(numbers: Array, name: str, view: View, ask: Question) -> Found
     return Found(documents[view.alive(documents)], None)
 
 
-def distinct(documents: Array, size: int) -> Array:
-    """The documents, each once, ascending."""
-    if len(documents) * 16 < size:
-        return np.unique(documents)
-    mask = np.zeros(size, bool)
-    mask[documents] = True
-    return np.flatnonzero(mask)
-
-
 def _open(node: Query, view: View, ask: Question) -> Found:
     field = node.fieldname
     name, start = physical(field)
-    documents = _documents_of(expand(node, view.segment.lexicons[name], start, ask), name, view, ask).documents
+    known = view.segment.beginning(name, start + _text(node.text)) if type(node) is Prefix else None
+    if known is None:
+        documents = _documents_of(expand(node, view.segment.lexicons[name], start, ask), name, view, ask).documents
+    else:
+        documents = known[view.alive(known)]
     if not is_scored(field):
         return Found(documents, None)
     return Found(documents, np.full(len(documents), schema.BOOSTS.get(field, 1.0)))

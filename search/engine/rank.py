@@ -184,29 +184,9 @@ def count_values(views: Sequence[View], found: Sequence[Found], name: str) -> di
         if not len(each.documents):
             continue
         is_date = part in _PARTS and (field == "date" or field in view.segment.date_names())
-        for value, count in _dates(view, each, field, part) if is_date else _values(view, each, name):
+        for value, count in _dates(view, each, field, part) if is_date else view.segment.counted(name, each.documents):
             counts[value] = counts.get(value, 0) + count
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _values(view: View, found: Found, name: str) -> list[tuple[str, int]]:
-    segment = view.segment
-    start, documents, codes = segment.values(name)
-    if len(found.documents) == view.count:
-        held = codes
-    else:
-        mask = np.zeros(view.count, bool)
-        mask[found.documents] = True
-        held = codes[mask[documents]]
-    counts = np.bincount(held)
-    which = np.flatnonzero(counts)
-    if len(which) * 8 > len(counts):
-        terms = segment.lexicons["whole"].terms(start, start + len(counts))
-        named = [terms[at] for at in which.tolist()]
-    else:
-        named = [segment.lexicons["whole"].terms(start + at, start + at + 1)[0] for at in which.tolist()]
-    values = [term.decode().partition("\0")[2] for term in named]
-    return list(zip(values, counts[which].tolist(), strict=True))
 
 
 def _dates(view: View, found: Found, field: str, part: str) -> list[tuple[str, int]]:

@@ -31,7 +31,9 @@ Array = NDArray[Any]
 
 _HEX = frozenset("0123456789abcdef")
 _KEPT = 2_000_000
-_COLUMNS = 24
+_COLUMNS = 48
+_FEW = 4096  # values of a field that are kept as text
+_MOST_BEGINNING = 1 << 20  # numbers that are decoded for a prefix in one go
 _FOUND = 20_000  # terms whose numbers are remembered
 MISSING = -1
 """The code of a document that has no value in a column."""
@@ -158,6 +160,20 @@ class Segment:
         found = self.places(field).counted(values) if field in PLACED else (values, _NONE)
         return self._keep(key, found)
 
+    def beginning(self, field: str, prefix: str) -> Array | None:
+        """The documents with a term that begins with the prefix, deleted ones too; None where that is too much."""
+        key = f"{field} beginning", prefix
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+        lexicon = self.lexicons[field]
+        start, end = lexicon.prefixed(prefix.encode())
+        if int(lexicon.counts(start, end).sum()) > _MOST_BEGINNING:
+            return None
+        values = lexicon.values(start, end)
+        documents = self.places(field).documents(values) if field in PLACED else values
+        return self._keep(key, (distinct(documents, self.count), _NONE))[0]
+
     def find(self, field: str, term: str) -> int:
         """The number of a term; -1 where there is none."""
         key = field, term
@@ -240,6 +256,28 @@ class Segment:
         found: Array = self._column("ranks", name, made)
         return found
 
+    def counted(self, name: str, documents: Array) -> list[tuple[str, int]]:
+        """How many of these documents have each value of a field."""
+        _, holders, codes = self.values(name)
+        if len(documents) == self.count:
+            counts = np.bincount(codes)
+        elif self._column("single", name, lambda: not len(holders) or int(np.bincount(holders).max()) == 1):
+            counts = np.bincount(self.ranks(name)[documents] + 1)[1:]
+        else:
+            mask = np.zeros(self.count, bool)
+            mask[documents] = True
+            counts = np.bincount(codes[mask[holders]])
+        which = np.flatnonzero(counts)
+        names = self._column("names", name, lambda: self._few_names(name))
+        found = [names[code] if names else self.value(name, code) for code in which.tolist()]
+        return list(zip(found, counts[which].tolist(), strict=True))
+
+    def _few_names(self, name: str) -> list[str]:
+        """The values of a field in order; none where they are many."""
+        start, end = self.lexicons["whole"].prefixed(f"{name}\0".encode())
+        terms = self.lexicons["whole"].terms(start, end) if end - start < _FEW else []
+        return [term.decode().partition("\0")[2] for term in terms]
+
     def value(self, name: str, code: int) -> str:
         """The value with this rank."""
         start = self.values(name)[0]
@@ -276,6 +314,15 @@ class Segment:
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def distinct(documents: Array, size: int) -> Array:
+    """The documents, each once, ascending."""
+    if len(documents) * 16 < size:
+        return np.unique(documents)
+    mask = np.zeros(size, bool)
+    mask[documents] = True
+    return np.flatnonzero(mask)
 
 
 class Places:
