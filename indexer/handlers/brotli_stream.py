@@ -1,0 +1,85 @@
+"""Brotli streams, which have no mark: taken for one by the suffix `.br`, and only if they decode.
+
+Source: RFC 7932.
+Limits: a stream under another suffix is not recognised; nothing in the format proves the content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Stream
+from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
+from indexer.limits import KIB
+from indexer.model import Fact
+
+SUFFIX = ".br"
+TRIED = 16 * KIB
+
+
+class BrotliStream(Handler):
+    name = "brotli"
+    media_types = ("application/x-brotli",)
+    suffixes = (SUFFIX,)
+    fields: ClassVar[Mapping[str, str]] = {**FIELDS}
+    reads = "the content, as far as it decodes; what stands behind it"
+    needs = ("brotli",)
+    rank = 90
+    uses_name = True
+    container = True
+
+    def claims(self, stream: Stream) -> str | None:
+        """By the suffix, where the beginning decodes to something and is no text."""
+        head = stream.head[:TRIED]
+        if stream.suffix != SUFFIX or not head or (head.isascii() and b"\0" not in head):
+            return None
+        try:
+            import brotli  # type: ignore[import-untyped]
+        except ImportError:
+            return self.media_types[0]
+        decoder = brotli.Decompressor()
+        try:
+            made = decoder.process(head)
+        except brotli.error:
+            return None
+        return self.media_types[0] if made or decoder.is_finished() else None
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        try:
+            import brotli
+        except ImportError as error:
+            raise EvidenceError("missing-library", "brotli: pip install brotli") from error
+        unpacking = Unpacking(stream, _begin, (brotli.error,), _translate)
+        yield from read_frames(stream, unpacking, "", content_name(stream, self.suffixes, "content"))
+
+
+class _Decoder:
+    """brotli's decoder with the manners of the others; it does not tell where a stream ends."""
+
+    unused_data = b""
+
+    def __init__(self) -> None:
+        import brotli
+
+        self._brotli: Any = brotli.Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._brotli.is_finished())
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._brotli.can_accept_more_data())
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return bytes(self._brotli.process(data, output_buffer_limit=max_length))
+
+
+def _begin(_: Stream, offset: int) -> Beginning:
+    return None if offset else _Decoder
+
+
+def _translate(error: Exception) -> EvidenceError:
+    return EvidenceError("corrupt", "brotli: the data do not decode")
