@@ -146,7 +146,7 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
     )
     if first:
         yield from names.fields()
-    reached = 0
+    reached, found = 0, {-1}
     for part in walk(stream, volume):
         if isinstance(part, EvidenceError):
             if first:
@@ -157,9 +157,8 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
         if not first and (part.folder or part.link is not None or _is_known(part, name, seen, held)):
             continue
         yield _child(stream, volume, part, raw, name, names)
-        if first:
-            seen.update(start for start, size in part.extents if size)
-    seen.add(-1)
+        found.update(start for start, size in part.extents if size)
+    seen.update(found)
     if first and reached > stream.size:
         message = f"files reach to {reached}, the image ends at {stream.size}"
         yield Problem("truncated", message, resolution="kept so far")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import lzma
+from base64 import b64decode
 from pathlib import Path
 
 from crawling import crawl_bytes
@@ -24,6 +26,28 @@ CUT = st.none() | st.integers(0, 10**6)
 
 rar = importlib.import_module("rar.make")
 xar = importlib.import_module("xar.make")
+
+
+# A disc with a UDF tree and a plain one, as pycdlib 1.22 writes it; half a megabyte of zeros, so packed.
+UDF = lzma.decompress(
+    b64decode(
+        "/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM6Gf/A9tdAABv/f//o7f/Rz5IFXI5YVG4kijmo4YH+e7kHoLTL8U6PAFLsX7JiopNL6MN"
+        "2X+m44wjEVPgWRjFdYrid/dE790OjkefKuUMHms5GlVVr7U46S9lJP4jE6ZlOrVfp4JxRQQwDziWwCjkT/ptoZo1FJNwuOVCmYyN"
+        "MzXGgnAuU3Ybj0yXzWVHpK/cMKsosF1RI3gb0/EY2b63U6u1hRZ9MGiY+qYQf8jEHYkY091sFvQ2UvWxSRRRX12mGzLZVxRZAneA"
+        "bI7U9xGzXFdDtsVTSz5RIxU/b1NQ4NQmE8pbObC/VQBQTc9Fi/670+PkCBM8JKmx6FfIO6Cx/not+DylXVrrN1mJOgbcsQmeQjBm"
+        "KYGEZZM1nlpjtNRCsytsk+QmjcjmvoHcyI9pE+qtSjvJaLORCJifYjZMZaf7l7Yj2v3lyibQcFtKvrVA5S2dEEVWz53BPWL+/vCe"
+        "C13H4mZwTDnxRvvDAtYCt0uggijMma/fr2UF9EnhQAuRoa5m7OtiJ2z0AtCakss843LwBF9ZEifqBR4RlkRL70RAW7+FPt5cMOJZ"
+        "Enh5GGAK1UUReNoc8XZo91tE9J0gaKVJK09On2zHQT8mm7mMpUXysKYIVFnATutXUIe/AjGV5GbuGakQx5wK9Fb23E528ps13hvL"
+        "tEIY8YQX+/14SuxntmPkVUVyQVZuZyTzByfcjlnGt0b+9LZ3lZmb9UY6+aXqp6LBSUWjzD7DMwG4D2ZgbrY66Za9P1qrQx8Kdvw/"
+        "dIXf1FVUCtbvnaMyoC2RFGc4zEqVpJ6fWy+0+kNBrtV7MbmLlSzRrj9mwhLODKjssA9B3VeQmuGMmyBqTs1qnOZhPfXGizuge8qf"
+        "RPg3LWDd63Ky5Eb2VPCIdSww28JQVJEilwYDX56g5Rm7LqByp5Ik2b1dfP9BqNVoXJrLHOKUVAgQtTNJb7g7Xh+WGpKwXzUtm9l4"
+        "Hl1Bjlm0k7ZELUayPYs4nwJDTzBGVUuRv64tdhnGplil8lWS4AgorOoAf8X44t45ULzlX83sBh+508vQxUumckMobrdWo9paFDyL"
+        "Gz+EV8vsJ+cuBzP3h1h2I+kfUBGZFMnNCvxE4ZSqXQbWypOmM1r3XjziPgePRgGn60mzrZpr0QIdprlkv264z8TbHcrne91QvztU"
+        "wDr5Jh5bwnuNU9XwGRzXCwc6kxmRWSgO6GKzj5ZeHmg9gC3Oidj/uYJLH10YsfcHQI0OCs/972T2rJF3zR6L1BoCHDq/1lHaIBR/"
+        "CLCPO117KzPwA+xVyGww6PqGGR3mJZm9NMlXhEapbJkn7vHNqA5dqae+AAAAlxjAqqRHknkAAfcHgNAhAIS3rZWxxGf7AgAAAAAE"
+        "WVo="
+    )
+)
 
 
 def samples(names: tuple[str, ...]) -> st.SearchStrategy[Path]:
@@ -87,3 +111,11 @@ def test_folders_of_a_table_end_at_a_depth_that_is_told() -> None:
     items = read(table)
     assert [problem.cause for problem in items[0].problems] == ["limit"]
     assert len(items) == 103
+
+
+def test_the_udf_tree_comes_first_and_the_others_add_what_it_has_not() -> None:
+    items = read(UDF)
+    assert [(item.name, item.size) for item in items[1:]] == [("CUT", 29), ("지시서 180.txt", 29)]
+    fields = {field.name: field.value for field in items[0].fields}
+    assert fields["iso.tree"] == "udf"
+    assert not [problem for problem in items[0].problems]
