@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from indexer.errors import EvidenceError
 from indexer.handlers._cfb import MAGIC, ROOT, STREAM, Compound, Entry
 
 _FREE, _END, _FAT, _DIFAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
@@ -21,11 +22,11 @@ def rebuild(held: Compound, storage: Entry) -> Iterator[bytes]:
     """A compound file with everything below a storage, in pieces.
 
     Raises:
-        EvidenceError: where a stream cannot be read to its end; what could be read stands before it.
+        EvidenceError: at once if its streams claim more than there is; where one cannot be read to its end.
     """
-    rows = [storage]
-    for entry in rows:
-        rows.extend(entry.children)
+    rows = _below(storage)
+    if not is_sound(held, storage):
+        raise EvidenceError("corrupt", "the object claims more bytes than the file around it has")
     small = [entry for entry in rows if entry.kind == STREAM and 0 < entry.size < _CUTOFF]
     large = [entry for entry in rows if entry.kind == STREAM and entry.size >= _CUTOFF]
     starts: dict[int, int] = {}
@@ -54,6 +55,19 @@ def rebuild(held: Compound, storage: Entry) -> Iterator[bytes]:
         part.extend([_FREE] * (127 - len(part)))
         part.append(count + tables + number + 1 if number + 1 < _extra(tables) else _END)
         yield part.tobytes()
+
+
+def is_sound(held: Compound, storage: Entry) -> bool:
+    """Whether the streams below a storage claim no more bytes than the whole file has."""
+    return sum(entry.size for entry in _below(storage) if entry.kind == STREAM) <= held.stream.size
+
+
+def _below(storage: Entry) -> list[Entry]:
+    """The storage and everything below it."""
+    rows = [storage]
+    for entry in rows:
+        rows.extend(entry.children)
+    return rows
 
 
 def _up(size: int) -> int:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from indexer.charsets import find_codec
 from indexer.handler import Stream
 from indexer.handlers._cfb import STORAGE, STREAM, Compound, Entry, compound
-from indexer.handlers._cfb_write import rebuild
+from indexer.handlers._cfb_write import is_sound, rebuild
 from indexer.handlers._streams import open_chunks
 from indexer.model import Child, Fact, Field, Scalar, Timestamp
 from indexer.names import decode_names
@@ -321,6 +321,8 @@ def _object(held: Compound, storage: Entry) -> Child | None:
         return _native(held, native, stamps, fields)
     suffix = next((_OWN[name] for name in _OWN if name in inside), "")
     if not suffix and not ({"\x01compobj", "\x01ole"} & inside.keys() and "contents" not in inside):
+        return None
+    if not is_sound(held, storage):
         return None
     fields.append(Field("ole.rebuilt", True))
     name = _shown(storage.path) + (suffix or ".ole")

@@ -56,13 +56,13 @@ def _modules(data: bytes) -> tuple[str, list[tuple[str, str, int]]]:
         kind, size = struct.unpack_from("<HI", data, at)
         value = data[at + 6 : at + 6 + size]
         at += 6 + size + (2 if kind == _VERSION else 0)
-        if kind == _CODE_PAGE and size == 2:
+        if kind == _CODE_PAGE and len(value) == 2:
             codec = codec_of(struct.unpack("<H", value)[0])
         elif kind == _NAME:
             name = stream = value.decode(codec, "replace")
         elif kind == _STREAM_NAME:
             stream = value.decode(codec, "replace")
-        elif kind == _OFFSET and size == 4:
+        elif kind == _OFFSET and len(value) == 4:
             found.append((name, stream, struct.unpack("<I", value)[0]))
     return codec, found
 

@@ -154,7 +154,7 @@ class Word:
                     found.append((start, offset, length, wide))
                     total += length
         if not found:
-            start, end = _u32(self.main, 0x18), _u32(self.main, 0x1C)
+            start, end = _u32(self.main, 0x18), min(_u32(self.main, 0x1C), len(self.main))
             wide = self.is_97 and bool(_u16(self.main, 10) & 0x1000) and sum(self.lengths) * 2 <= end - start
             found.append((0, start, max(0, end - start) >> wide, wide))
         return found

@@ -93,8 +93,9 @@ class Epub(Handler):
 def _root(parts: Parts) -> str:
     """The name of the package document."""
     for kind, tag, attributes in parts.events("META-INF/container.xml", {}):
-        if kind == START and tag == "rootfile" and attributes.get("full-path", "") in parts:
-            return attributes["full-path"]
+        path = attributes.get("full-path", "")
+        if kind == START and tag == "rootfile" and path and path in parts:
+            return path
     return next((name for name in parts.names if name.endswith(".opf")), "")
 
 

@@ -296,7 +296,7 @@ def _box_text(record: Record, count: int) -> str:
     """The text of a drawing object: in the continuations, each with a byte of flags."""
     _, _, data, cuts = record
     pieces = []
-    for start, end in zip(cuts, (*cuts[1:], len(data)), strict=True):
+    for start, end in itertools.pairwise((*cuts, len(data))):
         if count <= 0 or start >= len(data):
             break
         unit = 1 + (data[start] & 1)
