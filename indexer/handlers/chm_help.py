@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._p7z_members import FIELDS, read_archive
+from indexer.handlers._p7z_entries import FIELDS
+from indexer.handlers._p7z_members import read_archive
 from indexer.model import Fact, Field
 
 

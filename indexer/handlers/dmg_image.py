@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers._p7z_members import FIELDS, read_archive
+from indexer.handlers._p7z_entries import FIELDS
+from indexer.handlers._p7z_members import read_archive
 from indexer.model import Fact, Field
 
 ENCRYPTED = b"encrcdsa"

@@ -29,7 +29,8 @@ from indexer.handlers._iso import (
     walk,
 )
 from indexer.handlers._p7z import list_members
-from indexer.handlers._p7z_members import FIELDS, Members, list_entries
+from indexer.handlers._p7z_entries import FIELDS, list_entries
+from indexer.handlers._p7z_members import Members
 from indexer.handlers._streams import open_chunks
 from indexer.model import Child, Fact, Field, Problem
 

@@ -20,7 +20,8 @@ from indexer.handlers._archive import FILE, SYMLINK, Gap, Names, tell_gap
 from indexer.handlers._lha_headers import SYSTEMS, Member, read_header, walk
 from indexer.handlers._lzh import WINDOWS, decode
 from indexer.handlers._p7z import list_members
-from indexer.handlers._p7z_members import FIELDS, Entry, Members, list_entries, stored
+from indexer.handlers._p7z_entries import FIELDS, Entry, list_entries, stored
+from indexer.handlers._p7z_members import Members
 from indexer.limits import KIB
 from indexer.model import Fact, Field, Problem
 

@@ -19,16 +19,8 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._archive import FILE, FOLDER, LINK, SYMLINK, Names, kind_of_mode
 from indexer.handlers._p7z import list_members
-from indexer.handlers._p7z_members import (
-    FIELDS,
-    STREAM,
-    Entry,
-    Members,
-    find_password,
-    list_entries,
-    list_with_password,
-    stored,
-)
+from indexer.handlers._p7z_entries import FIELDS, STREAM, Entry, find_password, list_entries, list_with_password, stored
+from indexer.handlers._p7z_members import Members
 from indexer.handlers._rar import (
     END,
     HOSTS,

@@ -118,4 +118,4 @@ def test_the_udf_tree_comes_first_and_the_others_add_what_it_has_not() -> None:
     assert [(item.name, item.size) for item in items[1:]] == [("CUT", 29), ("지시서 180.txt", 29)]
     fields = {field.name: field.value for field in items[0].fields}
     assert fields["iso.tree"] == "udf"
-    assert not [problem for problem in items[0].problems]
+    assert not items[0].problems
