@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 from indexer.errors import EvidenceError
 from indexer.handlers._ole import codec_of
+from indexer.handlers._word_lists import Lists
 
 WORD_97 = 0xC1
+STYLES, PARAGRAPHS, LISTS, LISTS_USED = 1, 13, 73, 74
 STORIES = ("body", "footnote", "header", "macro", "comment", "endnote", "text box", "header text box")
 """In the order in which their texts follow one another."""
 FOOTNOTES, COMMENT_REFS, COMMENTS, HEADERS, RUNS, CLX, OWNERS, ENDNOTES, REVISERS, BOXES, HEADER_BOXES, SAVED_BY = (
@@ -75,6 +77,7 @@ class Word:
         self.missing = 0
         self.fault = ""
         self._pieces = self._read_pieces()
+        self._positions = [piece[0] for piece in self._pieces]
         self.text = "".join(self._decode(*piece[1:]) for piece in self._pieces)
         self.missing += max(0, sum(self.lengths) - len(self.text))
         self.marks = self._read_marks() if self.is_97 else []
@@ -86,6 +89,22 @@ class Word:
             return b""
         start, size = _u32(self.main, at), _u32(self.main, at + 4)
         return self.table[start : start + size]
+
+    def lists(self) -> Lists | None:
+        """The paragraphs' properties and lists; None in Word 6 and 95."""
+        if not self.is_97:
+            return None
+        start = _u32(self.main, 0x9A + 8 * LISTS)
+        lists = self.table[start:] if self.part(LISTS) else b""
+        return Lists(self.main, self.part(PARAGRAPHS), self.part(STYLES), lists, self.part(LISTS_USED))
+
+    def offset(self, position: int) -> int:
+        """Where the character at this position lies in the stream."""
+        row = bisect_right(self._positions, position) - 1
+        if row < 0:
+            return -1
+        start, offset, _, wide = self._pieces[row]
+        return offset + ((position - start) << wide)
 
     def story(self, number: int) -> tuple[int, int]:
         """First and last position of a story."""

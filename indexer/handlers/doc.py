@@ -1,8 +1,8 @@
 """Word 6 to 2003 documents: body, headers, notes, comments, text boxes, what is hidden or deleted; properties, macros.
 
 Source: [MS-DOC] 2.4 to 2.9; [MS-OFFCRYPTO] 2.3.6 and 2.3.7 (encryption).
-Limits: numbers of lists are not worked out; text hidden by a style counts as plain; a row of a table ends where
-two of its marks meet, which an empty cell looks like too; in Word 6 and 95 what is hidden is not told apart.
+Limits: text hidden by a style counts as plain; numbers of lists in other scripts than Latin are left out; in Word 6
+and 95 numbers and what is hidden are not worked out, and a row of a table ends where two of its marks meet.
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ class _Story:
     def __init__(self, word: Word) -> None:
         self.links: dict[str, None] = {}
         self._word = word
+        self._lists = word.lists()
         self._words: dict[str, list[str]] = {}
         self._codes: list[list[str]] = []
         self._in_code: list[bool] = []
@@ -168,11 +169,14 @@ class _Story:
                 char = match[0]
                 if char in _ENDS:
                     filled = bool(self._words) or (match.start() > start and not after_cell)
+                    look = self._lists.look(self._word.offset(match.start())) if self._lists else None
+                    if self._lists and look and (number := self._lists.number(look)):
+                        self._words.setdefault(locator, []).insert(0, number + " ")
                     yield from self._paragraph(flow, locator)
-                    if char == _CELL and filled:
-                        flow.end_cell()
-                    elif char == _CELL:
+                    if char == _CELL and (look.ends_row if look else not filled):
                         flow.end_row()
+                    elif char == _CELL:
+                        flow.end_cell()
                     after_cell = char == _CELL
                     continue
                 self._control(char, mark or locator)
