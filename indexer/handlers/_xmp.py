@@ -19,6 +19,7 @@ from indexer.timestamps import from_iso
 
 FIELDS: Final = {
     "xmp.history": "one step of the editing history: what, when, by which program, which version",
+    "refers_to": "path or name of another file that this one uses",
     "xmp.*": "an XMP property by its schema and name: xmp.dc.title, xmp.xmp.CreatorTool, xmp.xmpMM.DocumentID",
 }
 
@@ -172,6 +173,8 @@ def _property_facts(name: str, value: str) -> Iterator[Fact]:
     if not value or name.startswith("xmpMM.History."):
         return
     yield Field(f"xmp.{name}", value[:FIELD_CHARS])
+    if name.endswith(".filePath"):
+        yield Field("refers_to", value[:FIELD_CHARS])
     if (kind := _TIMES.get(name)) and (stamp := from_iso(kind, value, f"xmp.{name}")):
         yield stamp
 

@@ -143,7 +143,7 @@ def _resources(data: bytes) -> Iterator[Fact]:
         if number in (1058, 1059):
             yield from metadata.read(_exif.read_exif_block, value)
         elif number == 1060:
-            yield from metadata.read(_packet, value)
+            yield from metadata.read(_xmp.read_xmp, value)
         elif number == 1039:
             yield from _picture.profile(value)
         elif reader := _OWN.get(number):
@@ -151,14 +151,6 @@ def _resources(data: bytes) -> Iterator[Fact]:
                 yield from reader(Cursor(value))
             except EvidenceError as error:
                 yield Problem(error.cause, f"image resource {number}: {error.message}")
-
-
-def _packet(data: bytes) -> Iterator[Fact]:
-    """The facts of XMP; the files that it names as parts of the picture are told as such."""
-    for fact in _xmp.read_xmp(data):
-        yield fact
-        if isinstance(fact, Field) and fact.name.endswith(".filePath"):
-            yield Field("refers_to", fact.value)
 
 
 def _resolution(cursor: Cursor) -> Iterator[Fact]:
