@@ -187,7 +187,7 @@ def _read_lists(data: bytes) -> dict[int, list[_Level]]:
 
 def _read_overrides(data: bytes) -> list[tuple[int, dict[int, int]]]:
     """For each list in use, its name and where levels start anew."""
-    count = min(int.from_bytes(data[:4], "little"), len(data) // 16)
+    count = max(0, min(int.from_bytes(data[:4], "little"), (len(data) - 4) // 16))
     at = 4 + 16 * count
     found = []
     for row in range(count):
