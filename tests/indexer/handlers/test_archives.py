@@ -16,7 +16,7 @@ from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 WALKED, UNPACKED = (
-    ("ar", "arj", "brotli", "cpio", "iso", "lha", "lzip", "mtree", "rpm", "snappy", "warc", "xar"),
+    ("ar", "arj", "brotli", "cpio", "iso", "lha", "lzip", "lzop", "mtree", "rpm", "snappy", "warc", "xar"),
     ("cab", "chm", "dmg", "rar", "squashfs", "wim"),
 )
 """Read by our own code alone; with the help of a program, which takes longer to start."""
