@@ -16,13 +16,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from whoosh.index import Index as WhooshIndex
-from whoosh.reading import IndexReader
 
 from indexer.errors import QueryError, StoreError
 from search import analysis, schema
-from search.engine import matchers, store
+from search.engine import store
 from search.engine.evaluate import Found, evaluate
 from search.engine.question import Limits, Question, View, check_depth
 from search.engine.rank import Page, count_values, page
@@ -30,6 +30,10 @@ from search.engine.store import Generation
 from search.engine.write import Changes
 from search.schema import Document
 from search.tree import Query
+
+if TYPE_CHECKING:
+    from whoosh.fields import Schema
+    from whoosh.reading import IndexReader
 
 
 class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
@@ -44,7 +48,6 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         self.folder = folder
         self.limits = Limits()
         self.notes: tuple[str, ...] = ()
-        self.schema = matchers.Schema()
         self._generation = generation
         self._changes: Changes | None = None
 
@@ -253,15 +256,24 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
     def _ask(self, tree: Query) -> tuple[list[View], list[Found]]:
         views = self._views()
         check_depth(tree, self.limits.depth)
-        ask = Question(views, self.limits, matchers.by_matchers)
+        ask = Question(views, self.limits, _by_matchers)
         found = [evaluate(tree, view, ask) for view in views]
         self.notes = tuple(ask.notes)
         return views, found
 
     # -- what whoosh asks of an index
 
+    @property
+    def schema(self) -> Schema:
+        """Whoosh's schema: every field there can be."""
+        from search.engine import matchers
+
+        return matchers.Schema()
+
     def reader(self, reuse: object = None) -> IndexReader:
         """Whoosh's reader over the latest commit."""
+        from search.engine import matchers
+
         return matchers.readers(self._views(), self._generation.number)
 
     def is_empty(self) -> bool:
@@ -276,6 +288,12 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
     def doc_count(self) -> int:
         """The number of live documents."""
         return len(self)
+
+
+def _by_matchers(node: Query, view: View, ask: Question) -> tuple[Any, Any]:
+    from search.engine import matchers  # takes long to import, and few questions need it
+
+    return matchers.by_matchers(node, view, ask)
 
 
 @contextmanager

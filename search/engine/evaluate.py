@@ -199,7 +199,7 @@ def _term(node: Term, view: View, ask: Question) -> Found:
     return Found(documents, _weigh(field, ask.idf(field, text), documents, times, view))
 
 
-def _weigh(field: str, idf: float, documents: Array, times: Array, view: View) -> Array:
+def _weigh(field: str, idf: float | Array, documents: Array, times: Array, view: View) -> Array:
     weight = schema.BOOSTS.get(field, 1.0) * idf * (K1 + 1)
     weighed: Array = weight * times / (times + (view.norms[documents] if field == "text" else K1))
     return weighed
@@ -209,31 +209,57 @@ def _many_terms(field: str, terms: Sequence[Term], view: View, ask: Question) ->
     """Many terms of one field at once."""
     name, start = physical(field)
     lexicon = view.segment.lexicons[name]
-    texts = sorted({_text(term.text) for term in terms})
+    asked: dict[str, int] = {}
+    for term in terms:
+        asked[_text(term.text)] = asked.get(_text(term.text), 0) + 1
+    texts = sorted(asked)
     numbers = lexicon.find_all([(start + text).encode() for text in texts])
     held = np.flatnonzero(numbers >= 0)
     if not is_scored(field):
         return _documents_of(numbers[held], name, view, ask)
-    times_asked: dict[str, int] = {}
-    for term in terms:
-        times_asked[_text(term.text)] = times_asked.get(_text(term.text), 0) + 1
+    _learn_idfs(field, texts, ask)
+    weights = np.array([ask.idf(field, text) * asked[text] for text in texts])[held]
     sums = np.zeros(view.count)
     mask = np.zeros(view.count, bool)
     for part in _batches(numbers[held], lexicon):
         ask.check_time()
-        counts = lexicon.counts_of(numbers[held[part]])
-        of = np.repeat(np.arange(len(counts)), counts)
-        documents = view.segment.places(name).documents(lexicon.values_of(numbers[held[part]]))
-        keys, times = runs(of * view.count + documents)
-        of, documents = np.divmod(keys, view.count)
-        alive = view.alive(documents)
-        of, documents, times = of[alive], documents[alive], times[alive]
-        asked = [texts[at] for at in held[part].tolist()]
-        weights = np.array([ask.idf(field, text) * times_asked[text] for text in asked])
-        sums += np.bincount(documents, _weigh(field, weights[of], documents, times, view), minlength=view.count)
+        of, documents, times = _entries(numbers[held[part]], name, view)
+        scores = _weigh(field, weights[part][of], documents, times, view)
+        sums += np.bincount(documents, scores, minlength=view.count)
         mask[documents] = True
     documents = np.flatnonzero(mask)
     return Found(documents, sums[documents])
+
+
+def _entries(numbers: Array, name: str, view: View) -> tuple[Array, Array, Array]:
+    """For each term and each live document with it: which term, which document, how often."""
+    lexicon = view.segment.lexicons[name]
+    of = np.repeat(np.arange(len(numbers)), lexicon.counts_of(numbers))
+    documents = view.segment.places(name).documents(lexicon.values_of(numbers))
+    keys, times = runs(of * view.count + documents)
+    of, documents = np.divmod(keys, max(1, view.count))
+    alive = view.alive(documents)
+    return of[alive], documents[alive], times[alive]
+
+
+def _learn_idfs(field: str, texts: Sequence[str], ask: Question) -> None:
+    """Count for many terms at once how many live documents have each."""
+    if all(ask.knows(field, text) for text in texts):
+        return
+    name, start = physical(field)
+    holding = np.zeros(len(texts), np.int64)
+    for view in ask.views:
+        lexicon = view.segment.lexicons[name]
+        numbers = lexicon.find_all([(start + text).encode() for text in texts])
+        held = np.flatnonzero(numbers >= 0)
+        if view.dead is None:
+            holding[held] += lexicon.documents_of(numbers[held])
+            continue
+        for part in _batches(numbers[held], lexicon):
+            ask.check_time()
+            of, _, _ = _entries(numbers[held[part]], name, view)
+            holding[held[part]] += np.bincount(of, minlength=len(held[part]))
+    ask.learn(field, texts, holding.tolist())
 
 
 def _batches(numbers: Array, lexicon: Any) -> list[slice]:

@@ -85,6 +85,13 @@ class Lexicon:
                 found[at] = base + place
         return found
 
+    def documents_of(self, numbers: Array) -> Array:
+        """In how many documents each of these terms stands, the deleted ones included."""
+        if not len(numbers):
+            return np.zeros(0, np.int64)
+        start = int(numbers.min())
+        return self.documents(start, int(numbers.max()) + 1)[numbers - start]
+
     def counts_of(self, numbers: Array) -> Array:
         """How many numbers the lists of these terms hold."""
         if not len(numbers):
@@ -171,7 +178,7 @@ class Lexicon:
         self._file.check(self._low.offset + lows[0] // 8, self._low.offset + (lows[1] + 7) // 8)
         begin, end = int(high_at[0]) // 8, -(-int((high_at + highs).max()) // 8)
         taken = self._high.take(begin, end)
-        if 8 * (end - begin) > 2 * int(highs.sum()) + 4096 or len(steps) * STEP > 2 * len(numbers):
+        if int(numbers[-1] - numbers[0]) != len(numbers) - 1:  # the bits of lists between are left out
             ends = -(-(high_at + highs) // 8)
             pieces = ends - high_at // 8
             bits = np.unpackbits(taken[spread(high_at // 8 - begin, pieces)], bitorder="little")

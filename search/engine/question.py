@@ -130,9 +130,17 @@ class Question:
         key = field, text
         if key not in self._idf:
             name, start = physical(field)
-            holding = sum(view.holding(name, start + text) for view in self.views)
-            self._idf[key] = math.log(1 + (self.live - holding + 0.5) / (holding + 0.5))
+            self.learn(field, [text], [sum(view.holding(name, start + text) for view in self.views)])
         return self._idf[key]
+
+    def knows(self, field: str, text: str) -> bool:
+        """Whether the term was counted already."""
+        return (field, text) in self._idf
+
+    def learn(self, field: str, texts: Sequence[str], holding: Sequence[int]) -> None:
+        """Take how many live documents have each term."""
+        for text, count in zip(texts, holding, strict=True):
+            self._idf[field, text] = math.log(1 + (self.live - count + 0.5) / (count + 0.5))
 
     def by_matchers(self, node: Query, view: View) -> tuple[Array, Array]:
         """The answer to a node that the arrays do not know, from whoosh's own matchers."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from plain import GAP, Plain
 from whoosh import fields, formats
@@ -125,6 +126,31 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Index, Plai
         assert len(index) == 260
         assert 2 < len(list(index.folder.glob("*.seg"))) < 16
         yield index, Plain(documents)
+
+
+def test_any_lists_are_decoded_alike(held: tuple[Index, Plain]) -> None:
+    index, _ = held
+    choose = random.Random(8)
+    for view in index._views():
+        for lexicon in view.segment.lexicons.values():
+            each = [lexicon.values(at, at + 1).tolist() for at in range(lexicon.count)]
+            for _ in range(20):
+                some = sorted(choose.sample(range(lexicon.count), choose.randint(0, lexicon.count)))
+                assert lexicon.values_of(np.array(some, np.int64)).tolist() == [
+                    value for at in some for value in each[at]
+                ]
+                low, high = sorted((choose.randint(0, lexicon.count), choose.randint(0, lexicon.count)))
+                assert lexicon.values(low, high).tolist() == [value for at in range(low, high) for value in each[at]]
+
+
+def test_many_terms_count_as_each_alone(held: tuple[Index, Plain]) -> None:
+    index, plain = held
+    terms = sorted({term for field, term in plain.held if field == "text"})[:300]
+    tree = Or([Term("text", term) for term in [*terms, terms[7]]])
+    got = found(index, tree)
+    for name, score in plain.answer(tree).items():
+        assert abs(got.pop(name) - score) <= 2e-6
+    assert not got
 
 
 def found(index: Index, tree: Query) -> dict[str, float]:
