@@ -24,7 +24,7 @@ FIXTURES = Path(__file__).parents[3] / "fixtures"
 KINDS = (
     *("psd", "clip-studio", "krita", "openraster", "gif", "bmp", "icon", "tga", "mp3", "flac", "ogg", "mp4"),
     *("matroska", "riff-media", "aiff", "asf", "project-xml", "timesheet", "after-effects", "blender", "font", "swf"),
-    *("maya", "exr", "dpx", "rig", "real-media", "flv"),
+    *("maya", "exr", "dpx", "rig", "real-media", "flv", "metafile"),
 )
 SAMPLES = sorted(path for kind in KINDS for path in FIXTURES.glob(f"{kind}/*/input.*") if path.stat().st_size < 20_000)
 
