@@ -132,10 +132,10 @@ def _breaks_off(stream: Stream, at: int, new: bool) -> bool:
     return at + length > stream.size
 
 
-def read_block(stream: Stream, at: int, new: bool) -> Block | None:
-    """The block at an offset, or None where its checksum does not fit."""
+def read_block(stream: Stream, at: int, new: bool, *, quick: bool = False) -> Block | None:
+    """The block at an offset, or None where its checksum does not fit; a `quick` look is for a search."""
     try:
-        return _read_new(stream, at) if new else _read_old(stream, at)
+        return _read_new(stream, at) if new else _read_old(stream, at, quick)
     except (struct.error, IndexError, OverflowError):
         return None
 
@@ -144,7 +144,7 @@ def _find_block(stream: Stream, position: int, new: bool) -> int:
     data = stream.at(position, SCAN)
     if not new:
         for match in re.finditer(rb"[\x74\x7a]", data):
-            if (at := position + match.start() - 2) >= position and _read_old(stream, at, quick=True):
+            if (at := position + match.start() - 2) >= position and read_block(stream, at, False, quick=True):
                 return at
         return 0
     for match in re.finditer(rb"(?=(?:[\x0c-\x7f]|[\x80-\xff][\x01-\x7f])\x02[\x00-\x1f])", data):
@@ -156,7 +156,7 @@ def _find_block(stream: Stream, position: int, new: bool) -> int:
 # -- RAR 1.5 to 4 -----------------------------------------------------------------------------------
 
 
-def _read_old(stream: Stream, at: int, quick: bool = False) -> Block | None:
+def _read_old(stream: Stream, at: int, quick: bool) -> Block | None:
     head = stream.at(at, 7)
     if len(head) < 7:
         return None

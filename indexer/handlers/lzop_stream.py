@@ -1,7 +1,5 @@
 """lzop: blocks of LZO1X with checksums, unpacked here; the name and time in the header.
 
-About 3 MB/s.
-
 Source: lzop 1.04 (manual, and the order of the values in its header); Linux, Documentation/staging/lzo.rst.
 Limits: several files in one are read up to the end of the first; filters are not undone.
 """

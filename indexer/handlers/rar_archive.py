@@ -239,7 +239,7 @@ def _entry(stream: Stream, block: Block, names: Names) -> Entry:
         kind = STREAM
     if block.host < len(HOSTS):
         fields.append(Field("archive.host", HOSTS[block.host]))
-    if not block.folder and block.method < len(METHODS):
+    if not block.folder and 0 <= block.method < len(METHODS):
         fields.append(Field("archive.method", METHODS[block.method]))
     if block.crc is not None:
         fields.append(Field("archive.crc", f"{block.crc:08x}"))

@@ -1,7 +1,5 @@
 """Snappy's framing format: chunks with a checksum each, unpacked here.
 
-About 20 MB/s on text with long repeats, 3 MB/s where there are few.
-
 Source: snappy, framing_format.txt (2013) and format_description.txt.
 Limits: raw Snappy without frames has no mark and is not recognised; nor are Hadoop's own frames.
 """

@@ -119,3 +119,15 @@ def test_the_udf_tree_comes_first_and_the_others_add_what_it_has_not() -> None:
     fields = {field.name: field.value for field in items[0].fields}
     assert fields["iso.tree"] == "udf"
     assert not items[0].problems
+
+
+def test_old_blocks_that_lie_about_method_and_size_are_no_crash() -> None:
+    odd = (
+        rar.old_start()
+        + rar.old_member(b"a.txt", rar.CEL, method=0x02)
+        + rar.old_member(b"b.txt", rar.CEL, method=0xFF)
+    )
+    large = rar.old_block(0x74, 0x8100, bytes(25))
+    items = read(odd + b"#" * 20 + large + rar.old_member(b"c.txt", rar.CEL))
+    assert "crash" not in [problem.cause for item in items for problem in item.problems]
+    assert [item.name for item in items if item.name.endswith("c.txt")]
