@@ -39,6 +39,7 @@ Array = NDArray[Any]
 CHARACTERS = 16_000_000
 """Characters of text after which a segment is full."""
 _CHUNK = 1 << 20
+_MOST_RUNS = 1 << 16  # different characters of runs
 _MOST_NAMES = 1024  # characters of a field's name
 
 
@@ -263,7 +264,7 @@ class _Placed:
         self.word_of.append(numbers[which] if len(words) else which.astype(np.uint32))
         self.word_at.append(at + moved[at] if len(at) else at.astype(np.uint32))
         fresh = np.unique(first[self.runs[first] == 0])
-        room = (1 << 16) - len(self.run_codes)
+        room = max(0, _MOST_RUNS - len(self.run_codes))
         self.runs[fresh[:room]] = np.arange(len(self.run_codes), len(self.run_codes) + len(fresh[:room]))
         self.run_codes += fresh[:room].tolist()
         ids, following = self.runs[first], self.runs[second]
@@ -340,6 +341,9 @@ class _Placed:
         order = np.full(len(sizes) + len(pair_sizes), -1)
         order[where] = np.arange(len(sizes))
         order[order < 0] = np.arange(len(sizes), len(order))
+        if np.isin(word_first, both[:, 0]).any():  # there were too many characters for all to be pairs
+            terms = blob.tobytes().split(b"\n")[:-1] + pair_blob.tobytes().split(b"\n")[:-1]
+            order = np.array(sorted(range(len(order)), key=terms.__getitem__), np.int64)
         return merge_lists(order, (blob, pair_blob), (sizes, pair_sizes), (counts, pair_counts), (values, pair_values))
 
 

@@ -156,21 +156,22 @@ def _even(joined: str, odd: Array, table: _Table) -> str:
 def _by_text(texts: Sequence[str]) -> Tokens:
     """Names that the arrays cannot fold, token by token."""
     numbers: dict[str, int] = {}
-    which: list[int] = []
-    places: list[int] = []
+    words: list[tuple[int, int]] = []
+    pairs: list[tuple[int, int, int]] = []
     lengths: list[int] = []
     base = 0
     for text in texts:
         last = -1
         for term, last, *_ in analysis.tokens(text, split=True):
-            which.append(numbers.setdefault(term, len(numbers)))
-            places.append(base + last)
+            if analysis.is_run(term[0]):
+                pairs.append((ord(term[0]), ord(term[1]) if len(term) > 1 else 0, base + last))
+            else:
+                words.append((numbers.setdefault(term, len(numbers)), base + last))
         lengths.append(last + 1)
         base += last + 1
-    none = np.zeros(0, np.uint32)
-    return Tokens(
-        list(numbers), np.array(which, np.uint32), np.array(places, np.uint32), none, none, none, np.array(lengths)
-    )
+    which, places = np.array(words, np.uint32).reshape(-1, 2).T
+    first, second, pair_at = np.array(pairs, np.uint32).reshape(-1, 3).T
+    return Tokens(list(numbers), which, places, first, second, pair_at, np.array(lengths))
 
 
 def _tokens(chars: Array, found: Array, cases: _Table | None) -> Tokens:

@@ -6,6 +6,7 @@ import random
 from array import array
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from whoosh.query import AndMaybe, AndNot, DisjunctionMax, Ordered, Regex, Requi
 from whoosh.searching import Searcher
 
 from search import analysis, schema
+from search.engine import build as building
 from search.engine import matchers
 from search.engine.evaluate import evaluate
 from search.engine.question import Limits, Question
@@ -141,6 +143,34 @@ def test_any_lists_are_decoded_alike(held: tuple[Index, Plain]) -> None:
                 ]
                 low, high = sorted((choose.randint(0, lexicon.count), choose.randint(0, lexicon.count)))
                 assert lexicon.values(low, high).tolist() == [value for at in range(low, high) for value in each[at]]
+
+
+@pytest.mark.parametrize("most", [1 << 16, 12, 1])
+def test_every_spelling_of_a_name_is_one_term(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Names that are folded one by one, and runs of more characters than are numbered, share terms with the rest."""
+    monkeypatch.setattr(building, "_MOST_RUNS", most)
+    names = [
+        "ガンダム 動畫.mov",
+        "カ\u3099ンタ\u3099ム 动画.mov",
+        "각\u11a8 제작",
+        "각 제작",
+        "e\u0301t\u00e9 动画",
+        "ß…画",
+        "1 动画动",
+    ]
+    documents = [Document(f"{at:032x}", (name, name), name, f"s:{name}") for at, name in enumerate(names)]
+    plain = Plain(documents)
+    with Index.create(tmp_path / "i") as index:
+        for batch in (documents, documents[:3]):
+            index.add(batch)
+            index.commit()
+        for field, term in plain.held:
+            tree = Term(field, term)
+            assert found(index, tree).keys() == plain.answer(tree).keys(), tree
+        for view in index._views():
+            for lexicon in view.segment.lexicons.values():
+                terms = lexicon.terms(0, lexicon.count)
+                assert terms == sorted(set(terms))
 
 
 def test_many_terms_count_as_each_alone(held: tuple[Index, Plain]) -> None:
