@@ -67,7 +67,7 @@ class Hwp(Handler):
         if locks:
             yield Problem("encrypted", f"protected by {' and '.join(locks)}", resolution="the preview was read")
         else:
-            yield from _read_info(held, packed=packed)
+            yield from _read_tables(held, packed=packed)
             body = Body()
             if flags & 4:
                 yield Field("hwp.distribution", True)
@@ -131,7 +131,7 @@ def _decrypted(data: bytes) -> Iterator[bytes]:
     yield AES.new(key, AES.MODE_ECB).decrypt(rest[: len(rest) & ~15])
 
 
-def _read_info(held: Compound, *, packed: bool) -> Iterator[Fact]:
+def _read_tables(held: Compound, *, packed: bool) -> Iterator[Fact]:
     """Linked files and who made changes, from the document's own tables."""
     entry = held.get("DocInfo")
     if not entry:

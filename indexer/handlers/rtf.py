@@ -11,17 +11,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
-from io import BytesIO
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cfb import WHOLE
 from indexer.handlers._flow import Flow
-from indexer.handlers._ole import FIELDS, parse_native
+from indexer.handlers._ole import FIELDS
 from indexer.handlers._rtf import BINARY, BYTE, CLOSE, NO_NUMBER, OPEN, SYMBOL, TEXT, WORD, Fonts, tokens
-from indexer.model import Child, Fact, Field, Problem, Text, Timestamp
-from indexer.names import decode_names
+from indexer.handlers._rtf_objects import Spans, read_object, read_picture
+from indexer.model import Fact, Field, Problem, Text, Timestamp
 
 _NOTES = {"footnote": "footnote", "annotation": "comment", "shptxt": "text box"}
 _HEADERS = {f"{name}{page}": name for name in ("header", "footer") for page in ("", "l", "r", "f")}
@@ -120,7 +118,6 @@ _SKIPPED = frozenset(
 _PICTURES = {"pngblip": ".png", "jpegblip": ".jpg", "emfblip": ".emf", "wmetafile": ".wmf", "macpict": ".pict"}
 _PICTURES |= {"dibitmap": ".dib", "wbitmap": ".bmp"}
 _LINK = re.compile(r'\s*HYPERLINK\s+(?:\\[a-z]\s+)*"?([^"\s]+)')
-_NOT_HEX = re.compile(rb"[^0-9A-Fa-f]+")
 _DEPTH = 4096
 
 
@@ -179,7 +176,7 @@ class _Reading:
         self.state = _State()
         self.flow = Flow()
         stack: list[_State] = []
-        spans: list[tuple[int, int, bool]] = []
+        spans: Spans = []
         suffix = ""
         clock = [0] * 6
         author = name = ""
@@ -206,8 +203,7 @@ class _Reading:
                     break
                 self.state = outer = stack.pop()
                 if state.kind in ("objdata", "pict") and spans:
-                    made = self._picture(spans, suffix) if state.kind == "pict" else self._object(spans)
-                    self.found.append(made)
+                    self.found.append(self._embedded(state.kind, spans, suffix))
                     spans, suffix = [], ""
                 elif state.kind in _TIMES:
                     self._time(state.kind, clock)
@@ -294,7 +290,7 @@ class _Reading:
         for link in self.links:
             yield Field("office.link", link)
         if stack and spans:
-            yield self._picture(spans, suffix) if self.state.kind == "pict" else self._object(spans)
+            yield self._embedded(self.state.kind, spans, suffix)
         if stack:
             yield Problem("truncated", f"{len(stack)} groups are not closed", resolution="read up to there")
 
@@ -336,6 +332,11 @@ class _Reading:
     def _number(self, kind: str) -> str:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return f"{kind} {self.counts[kind]}"
+
+    def _embedded(self, kind: str, spans: Spans, suffix: str) -> Fact:
+        if kind == "pict":
+            return read_picture(self.data, spans, self._number("picture") + suffix)
+        return read_object(self.data, spans, self._number("object"))
 
     # -- groups --------------------------------------------------------------------------------
 
@@ -421,48 +422,3 @@ class _Reading:
             return
         name, origin = _TIMES[kind]
         self.found.append(Timestamp(name, at, origin, 1.0 if clock[5] else 60.0, zone_known=False))
-
-    # -- what stands in hexadecimal ------------------------------------------------------------
-
-    def _bytes(self, spans: list[tuple[int, int, bool]]) -> bytes:
-        out = bytearray()
-        for start, end, binary in spans:
-            part = self.data[start:end]
-            if not binary:
-                part = _NOT_HEX.sub(b"", part)
-                part = bytes.fromhex(part[: len(part) & ~1].decode("ascii"))
-            out += part
-        return bytes(out)
-
-    def _picture(self, spans: list[tuple[int, int, bool]], suffix: str) -> Child:
-        name = self._number("picture") + suffix
-        return Child(name, name.encode(), lambda: BytesIO(self._bytes(spans)))
-
-    def _object(self, spans: list[tuple[int, int, bool]]) -> Fact:
-        """An object of OLE 1: a packaged file, the object itself, or a link to a file."""
-        number = self._number("object")
-        data = self._bytes(spans)
-        form = int.from_bytes(data[4:8], "little")
-        at, words = 8, list[bytes]()
-        for _ in range(3):
-            size = int.from_bytes(data[at : at + 4], "little")
-            words.append(data[at + 4 : at + 4 + size].rstrip(b"\0"))
-            at += 4 + size
-        names = decode_names(words).names
-        if form == 1 and names[1]:
-            return Field("rtf.linked_file", names[1])
-        size = int.from_bytes(data[at : at + 4], "little")
-        body = data[at + 4 : at + 4 + size] if form == 2 else data
-        fields = [Field("rtf.object_class", names[0])] if form == 2 and names[0] else []
-        name, raw = f"{number}.ole", b""
-        if words[0].lower() == b"package":
-            raw, path, start, length = parse_native(bytes(4) + body)
-            if raw:
-                name, shown = decode_names([raw, path]).names
-                fields.append(Field("ole.package_path", shown))
-                body = body[start - 4 : start - 4 + length]
-        return Child(name, raw or name.encode(), partial(_open, body), fields=tuple(fields))
-
-
-def _open(body: bytes) -> BinaryIO:
-    return BytesIO(body)
