@@ -17,6 +17,7 @@ LITERALS, LENGTHS = 510, 19
 THRESHOLD = 3
 OUTPUT = 256 * 1024
 INPUT = 4096
+LEAST_BITS = 32
 LONGEST_CODE = 16
 
 
@@ -37,15 +38,16 @@ class _Bits:
 
     def fill(self) -> None:
         """More bits, so that at least 32 are held."""
-        data = self._stream.at(self._at, min(INPUT, self._left))
-        self._at += len(data)
-        self._left -= len(data)
-        if not data:
-            self.check()
-            data = bytes(4)
-            self.zeros += 32
-        self.held = (self.held & (1 << self.count) - 1) << 8 * len(data) | int.from_bytes(data, "big")
-        self.count += 8 * len(data)
+        while self.count < LEAST_BITS:
+            data = self._stream.at(self._at, min(INPUT, self._left))
+            self._at += len(data)
+            self._left -= len(data)
+            if not data:
+                self.check()
+                data = bytes(4)
+                self.zeros += 32
+            self.held = (self.held & (1 << self.count) - 1) << 8 * len(data) | int.from_bytes(data, "big")
+            self.count += 8 * len(data)
 
     def check(self) -> None:
         """Raises EvidenceError where what was taken last was not there."""
@@ -53,7 +55,7 @@ class _Bits:
             raise EvidenceError("truncated", "the packed data end too early")
 
     def take(self, width: int) -> int:
-        if self.count < 32:
+        if self.count < LEAST_BITS:
             self.fill()
         self.count -= width
         return self.held >> self.count & (1 << width) - 1
@@ -82,7 +84,7 @@ def _symbol(bits: _Bits, table: Table) -> int:
     width, values = table
     if not width:
         return values[0]
-    if bits.count < 32:
+    if bits.count < LEAST_BITS:
         bits.fill()
     value = values[bits.held >> bits.count - width & (1 << width) - 1]
     bits.count -= value & 31

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import io
 import lzma
 from base64 import b64decode
 from pathlib import Path
 
+import pytest
 from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer.errors import EvidenceError
+from indexer.handler import Stream
+from indexer.handlers._lzh import decode
 from indexer.model import Item
 from indexer.registry import all_handlers
 
@@ -131,3 +136,16 @@ def test_old_blocks_that_lie_about_method_and_size_are_no_crash() -> None:
     items = read(odd + b"#" * 20 + large + rar.old_member(b"c.txt", rar.CEL))
     assert "crash" not in [problem.cause for item in items for problem in item.problems]
     assert [item.name for item in items if item.name.endswith("c.txt")]
+
+
+def test_packed_data_that_end_anywhere_give_what_decodes() -> None:
+    lha = importlib.import_module("lha.make")
+    packed_data = lha.pack(lha.CEL, 40)
+    for size in range(len(packed_data)):
+        stream = Stream(io.BytesIO(packed_data[:size]))
+        made = b""
+        with pytest.raises(EvidenceError) as caught:
+            for chunk in decode(stream, b"-lh5-", 0, size, len(lha.CEL) + 40):
+                made += chunk
+        assert caught.value.cause == "truncated"
+        assert lha.CEL.startswith(made)
