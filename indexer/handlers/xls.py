@@ -32,6 +32,7 @@ _FORMULA, _LABELSST, _SST, _FORMAT, _XF, _DATEMODE = 0x06, 0xFD, 0xFC, 0x41E, 0x
 _BOUNDSHEET, _NAME, _SUPBOOK, _CODEPAGE, _WRITER, _DRAWINGS = 0x85, 0x18, 0x1AE, 0x42, 0x5C, 0xEB
 _NOTE, _OBJ, _TXO, _HLINK, _HEADER, _FOOTER, _CHART_TEXT = 0x1C, 0x5D, 0x1B6, 0x1B8, 0x14, 0x15, 0x100D
 _ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+_CELL = struct.Struct("<HHH")
 _NOTE_BOX, _MACRO_SHEET = 25, 1
 _URL, _FILE = bytes.fromhex("e0c9ea79f9bace118c8200aa004ba90b"), bytes.fromhex("0303000000000000c000000000000046")
 _PATH_MARKS = str.maketrans({"\1": "", "\2": "\\", "\3": "\\", "\4": "..\\", "\5": "", "\6": "", "\7": "", "\x08": ""})
@@ -193,7 +194,7 @@ class _Book:
 
     def _read_sheet(self, sheet: _Sheet, record: Record) -> Iterator[Fact]:
         _, number, data, _ = record
-        row, column, style = _u16(data, 0), _u16(data, 2), _u16(data, 4)
+        row, column, style = _CELL.unpack_from(data) if len(data) >= 6 else (0, 0, 0)
         if number == _LABELSST:
             index = int.from_bytes(data[6:10], "little")
             yield from sheet.add(row, column, self._strings[index] if index < len(self._strings) else "")
