@@ -21,7 +21,7 @@ def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
         open_roots = case.catalog.journal.open_roots()
         runs = case.catalog.runs()
         sources = case.catalog.sources()
-        stale = len(case.catalog.stale(1))
+        stale = case.catalog.is_stale(1)
         name = case.name
     if as_json:
         say_json(

@@ -35,12 +35,12 @@ from search.texts import Texts
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
     from search.index import Index
     from search.schema import Document
+    from search.upkeep import Upkeep
 
 FORMAT = 1
 """Rises when an older Archivore could not read the folder any more."""
 _SETTINGS = "case.toml"
 _FREE_FLOOR = 64 << 20
-_INDEX_BATCH = 50_000
 _READER = "search.case:documents_of"
 
 
@@ -63,6 +63,7 @@ class Case:
         self.catalog = Catalog(path / "catalog.sqlite", write=write)
         self.texts = Texts(path / "texts.sqlite", write=write)
         self._index: Index | None = None
+        self._upkeep: Upkeep | None = None
 
     @classmethod
     def create(cls, path: Path, name: str = "") -> Case:
@@ -98,12 +99,19 @@ class Case:
 
     def close(self) -> None:
         """Closes all files and gives the lock back; what was not committed is gone."""
-        if self._index:
-            self._index.close()
+        self._close_index()
         self.catalog.close()
         self.texts.close()
         if self._lock:
             self._lock.close()
+
+    def _close_index(self) -> None:
+        if self._upkeep:
+            self._upkeep.wait()
+            self._upkeep = None
+        if self._index:
+            self._index.close()
+            self._index = None
 
     @property
     def name(self) -> str:
@@ -175,18 +183,14 @@ class Case:
         Args:
             tell: called with the number of items done so far.
         """
-        done = 0
-        while ids := self.catalog.stale(_INDEX_BATCH):
-            kept = self.catalog.kept_of(ids)
-            index = self.index
-            index.delete(each for each in ids if each not in kept)
-            index.add_beside(_READER, str(self.path), sorted(kept))
-            index.commit()
-            self.catalog.freshen(ids)
-            self.catalog.commit()
-            done += len(ids)
-            tell(done)
-        return done
+        return self._keeper().finish(tell)
+
+    def _keeper(self) -> Upkeep:
+        if self._upkeep is None:
+            from search.upkeep import Upkeep
+
+            self._upkeep = Upkeep(self.catalog, self.index, _READER, self.path)
+        return self._upkeep
 
     def rebuild_index(self, tell: Callable[[int], None] = lambda count: None) -> int:
         """Builds the index anew beside the old one, puts it in its place, and returns the number of items."""
@@ -194,14 +198,11 @@ class Case:
 
         beside = self.path / "index.new"
         shutil.rmtree(beside, ignore_errors=True)
-        if self._index:
-            self._index.close()
-            self._index = None
+        self._close_index()
         old, self._index = self.path / "index", Index.create(beside)
         self.catalog.make_all_stale()
         count = self.update_index(tell)
-        self._index.close()
-        self._index = None
+        self._close_index()
         shutil.rmtree(old, ignore_errors=True)
         beside.rename(old)
         return count
@@ -263,6 +264,7 @@ class Case:
         status = os.statvfs(self.path)
         if status.f_bavail * status.f_frsize < _FREE_FLOOR:
             raise StoreError(f"{self.path}: less than {_FREE_FLOOR >> 20} MiB free; make room and run the same again")
+        self._keeper().go_on()
 
     def keep_source(self, source: Source) -> None:
         """Keeps a source's description.

@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS problems (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS problems_cause ON problems (cause, handler);
 CREATE TABLE IF NOT EXISTS fields (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS stale (id BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stale (id BLOB PRIMARY KEY, taken INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 
@@ -151,7 +151,7 @@ class Catalog(Lookup):
                         "UPDATE items SET hops = ?, path = ?, name = ? WHERE id = ?",
                         (encode(new), path, _storable(last_part(new[-1].name)), identity),
                     )
-                    self._database.write("INSERT OR IGNORE INTO stale VALUES (?)", (identity,))
+                    self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", (identity,))
                     renamed += 1
                 waiting.append(identity)
         return renamed
@@ -159,7 +159,7 @@ class Catalog(Lookup):
     def _drop(self, where: str, values: Sequence[bytes]) -> None:
         write = self._database.write
         chosen = f"SELECT id FROM items WHERE {where}"  # noqa: S608 - `where` is one of two literals above
-        write(f"INSERT OR IGNORE INTO stale {chosen}", values)
+        write(f"INSERT OR REPLACE INTO stale (id) {chosen}", values)
         write(f"DELETE FROM problems WHERE id IN ({chosen})", values)  # noqa: S608
         write(f"CREATE TEMP TABLE orphaned AS SELECT key FROM readings WHERE item IN ({chosen})", values)  # noqa: S608
         write(f"DELETE FROM items WHERE {where}", values)  # noqa: S608
@@ -268,7 +268,7 @@ class Catalog(Lookup):
             "status, reading, hops, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
-        self._database.write("INSERT OR IGNORE INTO stale VALUES (?)", row[:1])
+        self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", row[:1])
 
     def _keep_problems(self, identity: str, own: Sequence[Problem], reading: Reading | None) -> None:
         problems = (*own, *(reading.problems if reading else ()))
@@ -311,22 +311,29 @@ class Catalog(Lookup):
 
     # -- the index's due -----------------------------------------------------------------------
 
-    def stale(self, most: int) -> list[str]:
-        """Ids that the index does not hold as they are now; some may be gone from the catalog."""
-        return [identity.hex() for (identity,) in self._database.rows("SELECT id FROM stale LIMIT ?", (most,))]
+    def is_stale(self, least: int) -> bool:
+        """Whether at least so many items are not in the index as they are now."""
+        row = self._database.row("SELECT count(*) FROM (SELECT 1 FROM stale LIMIT ?)", (least,))
+        return bool(row and row[0] >= least)
+
+    def take_stale(self, most: int) -> list[str]:
+        """Marks items as about to be indexed, and returns their ids; some may be gone from the catalog."""
+        self._database.write("UPDATE stale SET taken = 0 WHERE taken")
+        self._database.write("UPDATE stale SET taken = 1 WHERE id IN (SELECT id FROM stale LIMIT ?)", (most,))
+        return [identity.hex() for (identity,) in self._database.rows("SELECT id FROM stale WHERE taken")]
 
     def kept_of(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids that the catalog holds."""
         row = self._database.row
         return {each for each in ids if row("SELECT 1 FROM items WHERE id = ?", (bytes.fromhex(each),))}
 
-    def freshen(self, ids: Iterable[str]) -> None:
-        """These are in the index now."""
-        self._database.write_all("DELETE FROM stale WHERE id = ?", ((bytes.fromhex(each),) for each in ids))
+    def freshen(self) -> None:
+        """What was taken is in the index now, but for what has changed since."""
+        self._database.write("DELETE FROM stale WHERE taken")
 
     def make_all_stale(self) -> None:
         """Everything is to be indexed anew."""
-        self._database.write("INSERT OR IGNORE INTO stale SELECT id FROM items")
+        self._database.write("INSERT OR REPLACE INTO stale (id) SELECT id FROM items")
 
 
 def _above(place: Provenance) -> Iterator[str]:

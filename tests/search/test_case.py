@@ -14,6 +14,7 @@ import pytest
 from cli.runs import ingest_sources, limits_of
 from indexer.errors import StoreError, UsageError
 from indexer.model import Source
+from search.answers import ask
 from search.case import Case, find_case
 
 
@@ -135,3 +136,41 @@ def test_readers_see_the_case_while_it_is_written(tmp_path: Path, evidence: Path
     fill(tmp_path / "case", evidence)
     with Case(tmp_path / "case", write=True), Case(tmp_path / "case") as reader:
         assert len(list(reader.items())) == 40
+
+
+def test_searches_see_what_was_found_while_the_run_goes_on(
+    tmp_path: Path, evidence: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.upkeep._WORTH", 5)
+    monkeypatch.setattr("search.upkeep._SECONDS", 0.0)
+    monkeypatch.setattr("indexer.ingest._COMMIT_SECONDS", 0.05)
+    monkeypatch.setattr("indexer.ingest._EVENT_SECONDS", 0.05)
+    for number in range(2000):
+        (evidence / f"more{number}.txt").write_text(f"needle number {number}\n")
+    seen: list[int] = []
+
+    def look(_: object) -> None:
+        with Case(tmp_path / "case") as reader:
+            seen.append(ask(reader, "needle").total)
+
+    with Case.create(tmp_path / "case") as case:
+        source = Source("s", str(evidence))
+        ingest_sources(case, [source], limits=limits_of(case), passwords=(), jobs=1, tell=look)
+        assert ask(case, "needle").total == 2000
+        assert not case.catalog.is_stale(1)
+    assert seen == sorted(seen)
+    assert any(0 < count < 2000 for count in seen)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_index_that_cannot_be_built_is_told_and_stays_due(
+    tmp_path: Path, evidence: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.case._READER", "search.case:nothing_of_that_name")
+    with pytest.raises(StoreError, match="reindex"):
+        fill(tmp_path / "case", evidence)
+    monkeypatch.undo()
+    with Case(tmp_path / "case", write=True) as case:
+        assert case.catalog.is_stale(1)
+        case.update_index()
+        assert ask(case, "words").total == 40
