@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from indexer.errors import EvidenceError
 from indexer.handlers._ifd import RATIOS, SIZES, Directory, Ifds, decode_numbers
-from indexer.handlers._picture import FIELD_CHARS, shared_codec, held_member, read_text
+from indexer.handlers._picture import FIELD_CHARS, held_member, read_text, shared_codec
 from indexer.model import Fact, Field, Problem, Scalar, Text, Timestamp
 from indexer.timestamps import from_exif
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from indexer.handlers._picture import FIELD_CHARS, shared_codec, held_member, read_text
+from indexer.handlers._picture import FIELD_CHARS, held_member, read_text, shared_codec
 from indexer.model import Fact, Field, Problem, Text
 from indexer.timestamps import from_exif, from_iso
 
