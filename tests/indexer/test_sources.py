@@ -15,7 +15,7 @@ from indexer.sources import check_source, list_source, open_evidence, place_of_r
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "root"
+    root = tmp_path / "tree"
     (root / "b").mkdir(parents=True)
     (root / "empty").mkdir()
     (root / "b" / "inner.txt").write_text("inner")
@@ -64,7 +64,7 @@ def test_a_single_file_is_a_source(folder: Path) -> None:
     assert place_of_root(source, entry.place.provenance) == entry.place
 
 
-@pytest.mark.parametrize("path", [b"link", b"up/root/a.txt", b"fifo", b"b", b"nowhere"])
+@pytest.mark.parametrize("path", [b"link", b"up/tree/a.txt", b"fifo", b"b", b"nowhere"])
 def test_what_is_no_plain_file_is_not_opened(folder: Path, path: bytes) -> None:
     with pytest.raises(EvidenceError) as caught:
         open_evidence(Source("s", str(folder)), path)
