@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 import pytest
-from crawling import as_lines, crawl_file
 
+from crawling import as_lines, crawl_file
 from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from build import all_cases
 
+from build import all_cases
 from indexer import registry
 from indexer.handler import Handler
 

@@ -132,11 +132,13 @@ def mailbox(messages: list[str], attachment: bytes = b"") -> bytes:
         )
         if attachment and number == 0:
             encoded = base64.encodebytes(attachment).decode()
-            parts.append(
-                f"{head}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=XX\n\n--XX\n"
-                f"Content-Type: text/plain; charset=utf-8\n\n{text}\n--XX\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding:"
-                f" base64\nContent-Disposition: attachment; filename=a.zip\n\n{encoded}\n--XX--\n\n"
+            text_part = f"--XX\nContent-Type: text/plain; charset=utf-8\n\n{text}\n"
+            zip_part = (
+                "--XX\nContent-Type: application/zip; name=a.zip\nContent-Transfer-Encoding: base64\n"
+                f"Content-Disposition: attachment; filename=a.zip\n\n{encoded}\n--XX--\n\n"
             )
+            kind = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=XX\n\n"
+            parts.append(head + kind + text_part + zip_part)
         else:
             parts.append(f"{head}MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n{text}\n\n")
     return "".join(parts).encode()

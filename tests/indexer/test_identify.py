@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.identify import Identifier
 from indexer.registry import all_handlers

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from killers import kill, line, pack
 
 from indexer.errors import Interrupted, LockedError
 from indexer.ingest import Ingest
 from indexer.limits import MIB, Limits
 from indexer.model import Item, Source
+from killers import kill, line, pack
 from search.case import Case
 
 KILLERS = str(Path(__file__).parent / "handlers" / "killers.py")

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plain import GAP, Plain
 from whoosh import fields, formats
 from whoosh.filedb.filestore import RamStorage
 from whoosh.query import AndMaybe, AndNot, DisjunctionMax, Ordered, Regex, Require, TermRange
 from whoosh.searching import Searcher
 
+from plain import GAP, Plain
 from search import analysis, schema
 from search.engine import build as building
 from search.engine import matchers

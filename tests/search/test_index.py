@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plain
 from indexer.errors import LockedError, StoreError
 from search import schema
 from search.engine import build as building

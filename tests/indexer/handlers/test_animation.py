@@ -6,12 +6,12 @@ import io
 import struct
 from pathlib import Path
 
-import media_parts
 import pytest
-from crawling import crawl_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import media_parts
+from crawling import crawl_bytes
 from indexer.handler import Handler, Stream
 from indexer.handlers import _id3, _refs
 from indexer.handlers._media import Tags

@@ -9,10 +9,10 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._lzh import decode

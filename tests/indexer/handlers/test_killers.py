@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 
+from crawling import crawl_bytes
 from indexer.limits import Limits
 from indexer.model import Item
 from indexer.registry import all_handlers, handlers_in, in_order

@@ -7,10 +7,10 @@ import io
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._mail import decode_value, parameter, split_headers, split_value

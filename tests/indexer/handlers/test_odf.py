@@ -6,10 +6,10 @@ import io
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers._opendoc import PREFIXES, Walker
 from indexer.handlers._parts import XmlReader

@@ -8,11 +8,10 @@ import struct
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ole_parts import Tree, compound
 
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers import _cfb
 from indexer.handlers._blips import find_pictures
@@ -33,6 +32,7 @@ from indexer.handlers.rtf import Rtf
 from indexer.handlers.strings import Strings
 from indexer.handlers.xls import Xls
 from indexer.model import Text
+from ole_parts import Tree, compound
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 FOLDERS = ("hwp", "hwpx", "ole", "doc", "xls", "ppt", "rtf", "epub", "msg", "ooxml-locked")

@@ -11,12 +11,12 @@ import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-import picture_parts as parts
 import pytest
-from crawling import crawl_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import picture_parts as parts
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers import _exif, _ifd, _iptc, _picture, _xmp
 from indexer.handlers._ifd import Ifds

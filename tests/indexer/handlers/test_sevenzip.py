@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers import _p7z, sevenzip

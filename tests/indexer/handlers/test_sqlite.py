@@ -7,10 +7,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers import sqlite_db
 from indexer.handlers.sqlite_db import Sqlite

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import lz4.frame
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers.bzip2_stream import Bzip2Stream

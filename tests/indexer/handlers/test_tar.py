@@ -7,16 +7,16 @@ import tarfile
 import time
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tar.make import END, GNU, header, member, padded, pax
 
+from crawling import crawl_bytes
 from indexer.handler import Handler, Stream
 from indexer.handlers._tar import MOST_EXTENTS, Gap, Member, is_header, number, parse_records, walk
 from indexer.handlers.strings import Strings
 from indexer.handlers.tar_archive import TarArchive
 from indexer.model import Child, Item
+from tar.make import END, GNU, header, member, padded, pax
 
 HANDLERS: list[Handler] = [Strings(), TarArchive()]
 

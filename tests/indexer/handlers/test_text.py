@@ -8,10 +8,10 @@ import random
 import tracemalloc
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers.delimited import Delimited
 from indexer.handlers.json_text import Json

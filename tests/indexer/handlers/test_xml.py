@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from crawling import crawl_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers import xml_text
 from indexer.handlers.xml_text import Xml

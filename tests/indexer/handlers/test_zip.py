@@ -11,12 +11,12 @@ import zlib
 from pathlib import Path
 from types import ModuleType
 
-import build
 import pytest
-from crawling import crawl_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import build
+from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._ciphers import PkzipCipher, spellings
