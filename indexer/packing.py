@@ -37,6 +37,10 @@ def unpack_texts(data: bytes) -> tuple[Text, ...]:
         StoreError: the bytes are not what was packed.
     """
     try:
-        return tuple(Text(body, locator) for locator, body in _decoder.decode(zstd.decompress(data)))
+        decompressor = zstd.ZstdDecompressor()
+        packed = decompressor.decompress(data)
+        if not decompressor.eof:
+            raise StoreError("a text of the case is cut off")
+        return tuple(Text(body, locator) for locator, body in _decoder.decode(packed))
     except (zstd.ZstdError, msgspec.DecodeError) as error:
         raise StoreError(f"a text of the case is damaged: {error}") from error

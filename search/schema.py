@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from indexer.model import Item, Scalar
@@ -127,6 +128,7 @@ _ARCHIVES = frozenset((
 # fmt: on
 
 
+@lru_cache(maxsize=1024)
 def coarse_type(media_type: str) -> str:
     """The kind of file that a media type is: archive, picture, mail, ...; `other` where unknown."""
     kind, _, rest = media_type.partition("/")
