@@ -324,8 +324,6 @@ def compare(scratch: Path, options: argparse.Namespace) -> None:
         hits = built["ours"].search(parse(f"text:({text})" if "modified" not in text else text, {}), limit=1)[0]
         ratio = f"{median['ours'] / median['tantivy']:.2f}" if "tantivy" in median else ""
         print(f"| {kind} `{text}` | {hits} | {median['ours'] * 1000:.2f} | {ratio} |")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(f"\npeak memory of a building process: {peak // 1024} MiB")
 
 
 def grow(scratch: Path) -> None:
