@@ -68,6 +68,8 @@ for command in COMMANDS:
 def run() -> None:
     """Runs the command line and exits with its code."""
     use_utf8()
+    # numpy is used for arrays, not for algebra: its threads would only cost their start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except QueryError as error:
