@@ -10,7 +10,7 @@ Source: 7-Zip 26 manual, command line ("l -slt", "x -so").
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from indexer.handlers._archive import FILE, FOLDER, MOST_TARGET, SYMLINK
 from indexer.handlers._p7z import list_members, stream_members
 from indexer.handlers._p7z_entries import Entry, list_entries, read_times
 from indexer.handlers._streams import open_chunks
+from indexer.handlers._tap import Tap
 from indexer.limits import GIB
 from indexer.model import Child, Fact, Field, Problem
 from indexer.passwords import Password
@@ -239,50 +240,3 @@ class Members:
             self._tap.close()
         self._tap = None
         self._offsets = {}
-
-
-class Tap:
-    """A generator of bytes from which members are taken in their order; it can only go forward."""
-
-    def __init__(self, chunks: Generator[bytes, None, None]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-        self._error = EvidenceError("corrupt", "the packed data end before the members do")
-        self.position = 0
-
-    def take(self, start: int, size: int) -> Iterator[bytes]:
-        """The bytes from `start`; what lies before them is dropped.
-
-        Raises:
-            EvidenceError: what ended the generator, every time it is asked for more.
-        """
-        end = start + size
-        while self.position < end:
-            if not self._rest:
-                try:
-                    self._rest = memoryview(next((chunk for chunk in self._chunks if chunk), b""))
-                except EvidenceError as error:
-                    self._error = error
-                if not self._rest:
-                    raise self._error
-            wanted = (start if self.position < start else end) - self.position
-            piece, self._rest = self._rest[:wanted], self._rest[wanted:]
-            skipped = self.position < start
-            self.position += len(piece)
-            if not skipped:
-                yield bytes(piece)
-
-    def last_word(self) -> EvidenceError | None:
-        """What the generator raises where it has nothing more to give."""
-        try:
-            while not self._rest:
-                self._rest = memoryview(next(self._chunks))
-        except StopIteration:
-            return None
-        except EvidenceError as error:
-            return error
-        return None
-
-    def close(self) -> None:
-        """Ends what gives the bytes."""
-        self._chunks.close()

@@ -29,8 +29,9 @@ from indexer.handlers._cab import (
 )
 from indexer.handlers._p7z import list_members
 from indexer.handlers._p7z_entries import FIELDS, Entry, list_entries
-from indexer.handlers._p7z_members import Members, Tap
+from indexer.handlers._p7z_members import Members
 from indexer.handlers._streams import slack
+from indexer.handlers._tap import Tap
 from indexer.model import Fact, Field, Problem
 from indexer.timestamps import from_dos
 

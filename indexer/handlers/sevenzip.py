@@ -40,6 +40,7 @@ from indexer.handlers._sevenzip import (
     read_directory,
 )
 from indexer.handlers._streams import open_chunks
+from indexer.handlers._tap import Tap
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field
 from indexer.passwords import Password
@@ -186,41 +187,6 @@ def _try_passwords(
     return None
 
 
-class _Tap:
-    """A generator of bytes from which members are taken in their order; it can only go forward."""
-
-    def __init__(self, chunks: Generator[bytes, None, None]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-        self._error = EvidenceError("corrupt", "the packed data end before the members do")
-        self.position = 0
-
-    def take(self, start: int, size: int) -> Iterator[bytes]:
-        """The bytes from `start`; what lies before them is dropped.
-
-        Raises:
-            EvidenceError: what ended the generator, every time it is asked for more.
-        """
-        end = start + size
-        while self.position < end:
-            if not self._rest:
-                try:
-                    self._rest = memoryview(next((chunk for chunk in self._chunks if chunk), b""))
-                except EvidenceError as error:
-                    self._error = error
-                if not self._rest:
-                    raise self._error
-            wanted = (start if self.position < start else end) - self.position
-            piece, self._rest = self._rest[:wanted], self._rest[wanted:]
-            skipped = self.position < start
-            self.position += len(piece)
-            if not skipped:
-                yield bytes(piece)
-
-    def close(self) -> None:
-        self._chunks.close()
-
-
 class _Members:
     """The bytes of members, from 7-Zip in one go or from py7zr block by block."""
 
@@ -237,7 +203,7 @@ class _Members:
         # could no longer be cut by the sizes.
         gaps = locked or any(ONLY_HERE.intersection(folder.methods) for folder in self._folders)
         self._all_at_once = not self._folders or (not gaps and (not here or keys > MOST_KEYS))
-        self._tap: _Tap | None = None
+        self._tap: Tap | None = None
         self._folder = -1
         self._names = Counter(entry.name for entry in directory.entries)
         self._runs = 0
@@ -276,20 +242,20 @@ class _Members:
     def _take(self, entry: Entry) -> Iterator[bytes]:
         if self._all_at_once:
             if self._tap is None:
-                self._tap = _Tap(stream_members(self._path, kind="7z", password=self._password or ""))
+                self._tap = Tap(stream_members(self._path, kind="7z", password=self._password or ""))
             return self._tap.take(self._offsets[id(entry)], entry.size)
         if not self._folders or not self._folders[entry.folder].tried_here:
             self._runs += 1
             if self._runs <= MOST_RUNS and self._names[entry.name] == 1:
                 self.close()
                 password = self._password or ""
-                self._tap = _Tap(stream_members(self._path, kind="7z", password=password, names=(entry.name,)))
+                self._tap = Tap(stream_members(self._path, kind="7z", password=password, names=(entry.name,)))
                 return self._tap.take(0, entry.size)
             raise EvidenceError("unsupported", f"{entry.method}: only 7-Zip reads it, and it stopped before")
         if self._folder != entry.folder or self._tap is None or self._tap.position > entry.start:
             self.close()
             self._folder = entry.folder
-            self._tap = _Tap(_decode(self._stream, self._folders[entry.folder], self._password))
+            self._tap = Tap(_decode(self._stream, self._folders[entry.folder], self._password))
         return self._tap.take(entry.start, entry.size)
 
     def close(self) -> None:
