@@ -303,8 +303,11 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
         for identity in ids:
             held = case.catalog.with_reading(identity)
             if held:
-                source = sources[held[0].provenance.source]
-                yield document_of(case._with_text(*held), custodian=source.custodian, series=source.series)
+                item, reading = held
+                source = sources[item.provenance.source]
+                document = document_of(item, custodian=source.custodian, series=source.series)
+                texts = case.texts.of(reading.key, reading.chunks) if reading else ()
+                yield replace(document, texts=(text.body for text in texts))
 
 
 def _read_settings(path: Path) -> dict[str, object]:

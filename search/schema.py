@@ -149,13 +149,13 @@ def key(name: str) -> str:
 class Document:
     """What the index is given of one item; plain values, so that it knows nothing of the case.
 
-    `texts` are the passages in order; a phrase never reaches from one into the next. `fields` holds
+    `texts` are the passages in order, gone through once; a phrase never reaches from one into the next. `fields` holds
     the keyword fields of `CORE` under their names, and whatever handlers yielded under theirs.
     `times` holds the kind as the item holds it (`M`, `sent`) and an aware datetime.
     """
 
     id: str
-    texts: tuple[str, ...] = ()
+    texts: Iterable[str] = ()
     name: str = ""
     path: str = ""
     size: int | None = None

@@ -71,12 +71,12 @@ class Builder:
         self.numbers_of[document.id] = number
         self._ids.append(document.id)
         self.count += 1
-        self._size += 256 + sum(map(len, document.texts))
+        self._size += 256
         has: set[str] = set()
         wholes = [("id", document.id)]
         for text in document.texts:
             self._placed["text"].add(text, number)
-        if document.texts:
+            self._size += len(text)
             has.add("text")
         for name, value in (("name", document.name), ("path", document.path)):
             if value:
