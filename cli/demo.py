@@ -8,19 +8,21 @@ from typing import Annotated
 import typer
 
 from cli.console import BOLD, say, style
-from cli.options import CaseOption
+
+NAME = "archivore demo"
+"""What the demo calls its case: only one of that name is made anew."""
 
 
 def demo(
     tour: Annotated[Path, typer.Argument(help="The folder with the tour.")] = Path("fixtures/tour"),
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the case and the lists go.")] = Path("demo"),
-    _: CaseOption = None,
 ) -> None:
     """Build a case from a small invented server, search it in three languages, and write hit lists.
 
     Example: archivore demo fixtures/tour
     """
     import shutil
+    import tomllib
 
     from cli.export import export
     from cli.ingest import ingest
@@ -33,8 +35,11 @@ def demo(
     if not (tour / "day1").is_dir():
         raise UsageError(f"{tour}: no tour here; give the path of fixtures/tour")
     case = output / "case"
-    if (case / "case.toml").exists():
-        shutil.rmtree(case)  # only ever a case that this command made
+    settings = case / "case.toml"
+    if settings.exists():
+        if tomllib.loads(settings.read_text("utf-8")).get("name") != NAME:
+            raise UsageError(f"{case}: a case that the demo did not make; choose another --output")
+        shutil.rmtree(case)
 
     def step(title: str, command: str) -> None:
         say()
@@ -42,7 +47,7 @@ def demo(
         say(style(f"$ archivore {command}", "2"))
 
     step("A case is a folder.", f"new {case}")
-    new(case, "tour")
+    new(case, NAME)
     days = [tour / "day1", tour / "day2"]
     step(
         "Two days of one server go in; every archive, mailbox and document is opened.",

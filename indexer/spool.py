@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from indexer.digests import Hasher
-from indexer.errors import EvidenceError, StoreError
+from indexer.errors import StoreError
 from indexer.limits import Limits
 from indexer.model import Digests, Problem
 
@@ -92,15 +92,3 @@ class Spool:
         except OSError as error:
             raise StoreError(f"{self.folder}: the spool cannot be written: {error.strerror}") from error
         return file
-
-
-def read_all(file: BinaryIO, most: int) -> bytes:
-    """The whole of a small member.
-
-    Raises:
-        EvidenceError: `limit`, where it is larger than `most` bytes.
-    """
-    data = file.read(most + 1)
-    if len(data) > most:
-        raise EvidenceError("limit", f"more than {most} bytes where a small part was expected")
-    return data

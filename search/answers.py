@@ -51,9 +51,11 @@ def ask(
     index = case.index
     shown: set[str] = set()
     hits: list[Hit] = []
+    notes: tuple[str, ...] = ()
     at, total = start, start + 1
     while len(hits) < limit and at < total:
         total, order = index.search(tree, limit=_CHUNK, sort=sort, reverse=reverse, offset=at)
+        notes = index.notes
         for identity, score in order:
             if len(hits) == limit:
                 break
@@ -75,7 +77,9 @@ def ask(
             hits.append(replace(make_hit(whole, score, tree), duplicates=tuple(twins)))
         if not order:
             break
-    return Answer(total, tuple(hits), at, index.notes)
+    if index.fallen:
+        notes = (*notes, f"An older state of the index answers: {index.fallen}. Run archivore reindex.")
+    return Answer(total, tuple(hits), at, notes)
 
 
 def every_hit(case: Case, query: str) -> Iterator[Hit]:

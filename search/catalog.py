@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from indexer.model import (
-    Field,
     Found,
     Hop,
     Item,
@@ -59,7 +58,6 @@ CREATE TABLE IF NOT EXISTS problems (
     id BLOB NOT NULL, cause TEXT NOT NULL, handler TEXT NOT NULL, PRIMARY KEY (id, cause, handler)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS problems_cause ON problems (cause, handler);
-CREATE TABLE IF NOT EXISTS fields (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stale (id BLOB PRIMARY KEY, taken INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
@@ -219,7 +217,6 @@ class Catalog(Lookup):
             self._keep_reading(reading, bytes.fromhex(found.provenance.id))
         self._insert(self._row(found, reading))
         self._keep_problems(found.provenance.id, found.problems, reading)
-        self._keep_field_names(found.fields, reading.fields if reading and not found.known else ())
         return cost
 
     def _keep_reading(self, reading: Reading, item: bytes) -> None:
@@ -276,12 +273,6 @@ class Catalog(Lookup):
         if problems:
             rows = ((key, problem.cause, problem.handler) for problem in problems)
             self._database.write_all("INSERT OR IGNORE INTO problems VALUES (?, ?, ?)", rows)
-
-    def _keep_field_names(self, *groups: Sequence[Field]) -> None:
-        fresh = {field.name for group in groups for field in group} - self._field_names
-        if fresh:
-            self._field_names |= fresh
-            self._database.write_all("INSERT OR IGNORE INTO fields VALUES (?)", ((name,) for name in sorted(fresh)))
 
     def _copy_below(self, first: bytes, place: Provenance) -> Known:
         """Copies every item below `first` to below `place`; texts and readings are shared."""

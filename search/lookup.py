@@ -35,7 +35,6 @@ class Lookup:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._field_names = {name for (name,) in database.rows("SELECT name FROM fields")}
 
     def sources(self) -> dict[str, Source]:
         """Every source by its name, in order of names."""
@@ -116,10 +115,6 @@ class Lookup:
     def reading_keys(self) -> Iterator[str]:
         """The keys of all readings."""
         return (key.hex() for (key,) in self._database.rows("SELECT key FROM readings"))
-
-    def field_names(self) -> list[str]:
-        """Every field name that an item of this case carries, sorted."""
-        return sorted(self._field_names)
 
     def counts(self, column: str) -> dict[str, int]:
         """Items by `status`, `source` or `media_type`; problems by `cause`."""

@@ -308,3 +308,12 @@ def test_help_is_quick_to_import() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_the_demo_makes_only_its_own_case_anew(tmp_path: Path) -> None:
+    assert archivore("demo", TOUR, "-o", tmp_path / "own").returncode == 0
+    assert archivore("demo", TOUR, "-o", tmp_path / "own").returncode == 0
+    archivore("new", tmp_path / "mine" / "case")
+    answer = archivore("demo", TOUR, "-o", tmp_path / "mine")
+    assert answer.returncode == 2
+    assert (tmp_path / "mine" / "case" / "catalog.sqlite").exists()

@@ -174,3 +174,13 @@ def test_an_index_that_cannot_be_built_is_told_and_stays_due(
         assert case.catalog.is_stale(1)
         case.update_index()
         assert ask(case, "words").total == 40
+
+
+def test_an_answer_from_an_older_state_of_the_index_says_so(
+    tmp_path: Path, evidence: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "case", evidence)
+    with Case(tmp_path / "case") as case:
+        assert ask(case, "words").notes == ()
+        monkeypatch.setattr("search.index.Index.fallen", "the newest is damaged")
+        assert any("reindex" in told for told in ask(case, "words").notes)
