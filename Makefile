@@ -54,5 +54,5 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 $(VENV)/developing: pyproject.toml $(VENV)/installed | $(BIN)/python
 	@echo "installing what the tests need ..."
 	@$(PIP) install --upgrade 'pip>=25.1'
-	@$(PIP) install --group dev
+	@$(PIP) install -e '.[all]' --group dev
 	@touch $@

@@ -11,7 +11,7 @@ import io
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +38,9 @@ class Stream(io.BufferedIOBase):
 
     Calls go straight to the file below, so that libraries pay nothing for the wrapping. Handlers
     need not close or rewind it. `name` is the item's own file name and must not be trusted; a
-    handler whose facts depend on it says so with `uses_name`.
+    handler whose facts depend on it says so with `uses_name`. `sibling(name)` opens another file of
+    the same folder (the next volume of a set), seekable, or gives None; a handler that asks for it
+    says so with `volumes`.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Stream(io.BufferedIOBase):
         limits: Limits | None = None,
         passwords: Passwords | None = None,
         scratch: str | None = None,
+        siblings: Callable[[str], BinaryIO | None] = lambda name: None,
     ) -> None:
         super().__init__()
         self.file = file
         self.name = name
+        self.sibling = siblings
         self.limits = limits or Limits()
         self.passwords = passwords or Passwords()
         self.scratch = scratch
@@ -131,6 +135,7 @@ class Handler(ABC):
         needs: what is optional at run time: importable modules, or `program:NAME`.
         rank: candidates are asked in this order; a type inside a type (docx in zip) stands lower.
         uses_name: whether what `read` yields depends on the item's own name.
+        volumes: whether what `read` yields depends on files beside the item.
         container: whether `read` yields members.
     """
 
@@ -144,6 +149,7 @@ class Handler(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     rank: ClassVar[int] = 50
     uses_name: ClassVar[bool] = False
+    volumes: ClassVar[bool] = False
     container: ClassVar[bool] = False
 
     def claims(self, stream: Stream) -> str | None:
