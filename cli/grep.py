@@ -43,6 +43,7 @@ def grep(
                 shown = match.item.id
                 say(f"{style(visible(str(match.item.provenance)), '1')}  {style(shown[:8], '2')}")
             say(f"  {visible(match.locator)} @{match.start}: {marked(match.line)}")
+        case.record("answer", command="grep", query=pattern, options={"ignore_case": ignore_case}, rows=count)
     if not count:
         note("Nothing matches.")
         sys.exit(1)

@@ -13,5 +13,5 @@ def reindex(case_path: CaseOption = None) -> None:
     """
     with open_case(case_path, write=True) as case:
         count = case.rebuild_index()
-        case.log("reindexed", items=count)
+        case.record("reindexed", items=count)
     say(f"Indexed {count:,} items.")

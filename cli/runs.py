@@ -154,14 +154,14 @@ def _recorded(
     )
     case.catalog.keep_run(run)
     case.commit()
-    case.log("started", run=run.id, command=command, sources=sources, **options)
+    case.record("started", run=run.id, command=command, sources=sources, **options)
     complete = False
     try:
         yield counts
         case.update_index(indexed)
         complete = True
     finally:
-        case.log("ended", run=run.id, complete=complete, counts=counts)
+        case.record("ended", run=run.id, complete=complete, counts=counts)
     case.catalog.keep_run(replace(run, ended=datetime.now(UTC), counts=dict(counts)))
     case.commit()
 
@@ -213,7 +213,7 @@ def rename_members(case: Case, container: Item, codec: str) -> int:
     count = case.catalog.rename_members(container.provenance, changed)
     case.commit()
     case.update_index()
-    case.log("renamed", container=container.id, codec=codec, items=count)
+    case.record("renamed", container=container.id, codec=codec, items=count)
     return count
 
 

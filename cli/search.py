@@ -36,6 +36,7 @@ def search(
         raise UsageError(f"{sort}: no such order; there are {', '.join(SORTS)}")
     with open_case(case_path) as case:
         answer = ask(case, query, limit=limit, sort=field, reverse=sort != field, fold=not no_fold, start=start)
+        case.record("answer", command="search", query=query, options={"sort": sort, "limit": limit}, rows=answer.total)
         if case.catalog.is_stale(1):
             note("The index is behind the case: run archivore reindex.")
     for told in answer.notes:

@@ -6,7 +6,7 @@
     index/           terms, built from the two above at any time     (search/index.py)
     spool/           members on their way to a worker; empty between runs
     lock             held by the one writer, names it
-    log.jsonl        what was run, as JSON lines
+    audit.jsonl      what was done and asked, each record sealing the one before (search/audit.py)
 
 `Case` fulfils `indexer.ingest.Ledger`. Texts are committed before the catalog that points at them,
 and the index after both, so that a kill at any moment leaves a case that is whole: what the catalog
@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING
 
 from indexer.errors import LockedError, StoreError, UsageError
 from indexer.model import Found, Item, Known, Provenance, Reading, Source, Spent, Text, print_time
+from search.audit import Audit
 from search.catalog import Catalog
 from search.texts import Texts
 
@@ -132,14 +133,19 @@ class Case:
         """Where members wait for a worker."""
         return self.path / "spool"
 
-    def log(self, event: str, **values: object) -> None:
-        """Appends one line to the run log; evidence text in it is escaped to ASCII."""
-        row = {"at": print_time(datetime.now(UTC)), "event": event, **values}
-        try:
-            with (self.path / "log.jsonl").open("a", encoding="ascii") as file:
-                file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise StoreError(f"{self.path / 'log.jsonl'}: {error.strerror}") from error
+    @property
+    def audit(self) -> Audit:
+        """The log of everything that was done to the case and asked of it."""
+        return Audit(self.path / "audit.jsonl")
+
+    def record(self, event: str, **values: object) -> None:
+        """Adds a record to the audit log; a case that cannot be written (on a disc, in another's care) keeps none.
+
+        Raises:
+            StoreError: the log is damaged, or the disk full.
+        """
+        if os.access(self.path, os.W_OK):
+            self.audit.append(event, **values)
 
     # -- items ---------------------------------------------------------------------------------
 

@@ -1,31 +1,86 @@
-"""Hit lists into files: one format per file of `exports/`, rows sorted by provenance, never capped."""
+"""Answers into files: one format per file of `exports/`, never capped, with an account of how they were made.
+
+Beside every export `FILE` lies `FILE.about.json`: the colophon (case, query, options, versions, runs, state),
+the number of rows, and the SHA-256 of what was written. The same question to the same case gives the same bytes
+of both; when it was asked, and by whom, stands in the audit log under the export's id.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from indexer.errors import UsageError
-from indexer.model import Hit, Item
+from indexer.errors import StoreError, UsageError
+from indexer.model import Hit, Item, Scalar
 from search.answers import every_hit
 from search.case import Case
+from search.exports._file import whole_file
+from search.report import Report, colophon_of, hits_sheet
 
-FORMATS = {"csv": "csv_table", "jsonl": "jsonl"}
-"""Name on the command line -> module in `exports/`."""
+TABLES = {"csv": "csv_table", "jsonl": "jsonl"}
+"""Formats that write any sheet: name on the command line -> module in `exports/`."""
+ITEMS: dict[str, str] = {}
+"""Formats that are about items."""
+FORMATS = TABLES | ITEMS
+ABOUT = ".about.json"
 
 
-def export(case: Case, kind: str, path: Path, query: str = "", *, with_text: bool = False) -> int:
-    """Writes every item, or every hit of the query, and returns how many rows were written.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an export made."""
+
+    path: Path
+    rows: int
+    sha256: str
+    id: str
+    notes: tuple[str, ...] = ()
+
+
+def export(report: Report, kind: str, path: Path) -> Written:
+    """Writes a report and the account of it, and records both in the audit log.
 
     Raises:
-        UsageError: no such format, or the file cannot be made there.
+        UsageError: no such format, not for this kind of answer, or the file cannot be made there.
         QueryError: the query cannot be understood.
         StoreError: the disk is full, or the case damaged.
     """
     if kind not in FORMATS:
         raise UsageError(f"{kind}: no such format; there are {', '.join(sorted(FORMATS))}")
-    rows: Iterable[Item | Hit] = every_hit(case, query) if query else case.items(with_text=with_text)
+    if kind in ITEMS and report.items is None:
+        raise UsageError(f"{kind} is about items, this answer is a table; write {', '.join(sorted(TABLES))}")
     module = importlib.import_module(f"search.exports.{FORMATS[kind]}")
-    count: int = module.write(path, rows, with_text=with_text)
-    return count
+    rows: int = module.write(path, report)
+    digest = digest_of(path)
+    about = {"export": report.colophon.id, "format": kind, "rows": rows, "sha256": digest}
+    with whole_file(path.with_name(path.name + ABOUT)) as file:
+        json.dump({**about, **report.colophon.to_json()}, file, ensure_ascii=True, indent=1)
+        file.write("\n")
+    report.case.record("export", **about, query=report.colophon.query, output=str(path))
+    return Written(path, rows, digest, report.colophon.id, report.notes)
+
+
+def report_of(case: Case, query: str = "", *, with_text: bool = False) -> Report:
+    """Every hit of a query, or every item of the case, sorted by provenance path."""
+    rows: Callable[[], Iterator[Item | Hit]]
+    rows = partial(every_hit, case, query) if query else partial(case.items, with_text=with_text)
+    options: dict[str, Scalar] = {"with_text": True} if with_text else {}
+    sheet = hits_sheet("hits" if query else "items", rows, with_text=with_text)
+    return Report(case, colophon_of(case, "export", query, **options), (sheet,), rows)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file that was written.
+
+    Raises:
+        StoreError: it cannot be read again.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error

@@ -22,7 +22,7 @@ from indexer.model import CAUSES, Source
 from indexer.passwords import parse_passwords
 from search.answers import ask
 from search.case import Case
-from search.exporting import export
+from search.exporting import export, report_of
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 TOUR = FIXTURES / "tour"
@@ -88,7 +88,7 @@ def test_1_read_only(evidence: Path, tmp_path: Path) -> None:
     before = state_of(evidence)
     build(evidence, tmp_path / "case", jobs=2)
     with Case(tmp_path / "case") as case:
-        export(case, "csv", tmp_path / "hits.csv", "수정")
+        export(report_of(case, "수정"), "csv", tmp_path / "hits.csv")
     assert state_of(evidence) == before
     assert digests_of(evidence) == content
 
@@ -114,7 +114,7 @@ def test_3_deterministic(evidence: Path, case: Case, tmp_path: Path) -> None:
     for number, opened in enumerate((case, Case(tmp_path / "one"))):
         for query in ("수정 OR 修改 OR deadline", ""):
             path = tmp_path / f"{number}-{len(query)}.jsonl"
-            export(opened, "jsonl", path, query, with_text=True)
+            export(report_of(opened, query, with_text=True), "jsonl", path)
             rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
             for row in rows:  # reading may change an access time where the kernel does not let us keep it
                 row["timestamps"] = [stamp for stamp in row["timestamps"] if stamp["origin"] != "fs.atime"]

@@ -76,7 +76,7 @@ def test_the_password_that_worked_is_told_by_its_line_only(tour: Path) -> None:
     for hit in hits:
         assert str(hit["fields"]["encryption.password"]).startswith("line ")  # type: ignore[index]
     for path in tour.rglob("*"):
-        if path.is_file() and path.name == "log.jsonl":
+        if path.is_file() and path.name == "audit.jsonl":
             assert not any(word in path.read_text("utf-8") for word in words)
 
 

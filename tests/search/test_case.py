@@ -120,7 +120,7 @@ def test_a_run_is_recorded_with_versions_options_limits_and_counts(tmp_path: Pat
     assert run.versions["text"]
     assert run.limits["members"]
     assert run.counts["items"] == 40
-    log = [json.loads(line) for line in (tmp_path / "case" / "log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (tmp_path / "case" / "audit.jsonl").read_text().splitlines()]
     assert [row["event"] for row in log] == ["started", "ended"]
 
 

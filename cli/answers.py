@@ -1,0 +1,75 @@
+"""How an answer leaves: as a table, as JSON lines, or as a file; each time recorded in the audit log."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import columns, cut, note, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from search.report import Cell, Report
+
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write a file instead of showing it.")]
+FormatOption = Annotated[str, typer.Option("--format", "-f", help="Of the file; else by its suffix.")]
+
+
+def give(report: Report, *, as_json: bool, output: Path | None = None, kind: str = "", limit: int = 50) -> None:
+    """Shows the report's first sheet, or writes all of it; exits with 1 where there is nothing."""
+    if output is not None:
+        write(report, output, kind)
+        return
+    sheet = report.sheets[0]
+    rows = iter(sheet.rows())
+    shown = list(islice(rows, limit)) if limit and not as_json else rows
+    count = 0
+    if as_json:
+        for row in shown:
+            say_json(dict(row.exact))
+            count += 1
+    else:
+        table = [[_shown(cell) for cell in row.cells] for row in shown]
+        count = len(table)
+        if table:
+            room = max(24, columns() // 2)
+            numbers = frozenset(at for at, column in enumerate(sheet.columns) if column.kind == "number")
+            head = [column.name.replace("_", " ") for column in sheet.columns]
+            say_table(head, [[cut(cell, room) for cell in row] for row in table], right=numbers)
+        if limit and next(rows, None) is not None:
+            note(f"The first {limit} rows; more with --limit, all with --json or --output.")
+    for told in report.notes:
+        note(told)
+    colophon = report.colophon
+    report.case.record("answer", command=colophon.command, query=colophon.query, options=colophon.options, rows=count)
+    if not count:
+        note("Nothing found.")
+        sys.exit(1)
+
+
+def write(report: Report, output: Path, kind: str = "") -> None:
+    """Writes the report to a file and says so."""
+    from search.exporting import FORMATS, export
+
+    written = export(report, kind or by_suffix(output, FORMATS), output)
+    for told in written.notes:
+        note(told)
+    say(f"Wrote {output}: {written.rows:,} rows, SHA-256 {written.sha256}.")
+
+
+def by_suffix(output: Path, formats: dict[str, str]) -> str:
+    """The format that a file's suffix names; CSV where it names none."""
+    suffix = output.suffix.removeprefix(".").lower()
+    return suffix if suffix in formats else "csv"
+
+
+def _shown(cell: Cell) -> str:
+    from search.report import plain
+
+    value = plain(cell)
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,167 @@
+"""What an answer is before it is a file: sheets of rows, and the colophon that says how they were made.
+
+Every way of asking makes a `Report`; every format of `exports/` writes one. A sheet is a table with typed
+columns whose rows are made as they are written; `items` gives the items or hits behind them to the formats
+that are about items (body files, CASE, review platforms), and is None where the answer is about something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+from indexer.model import Hit, Item, Scalar, print_time
+
+if TYPE_CHECKING:
+    from search.case import Case
+
+Cell = str | int | float | bool | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name in snake case, and how its cells are typed and sorted."""
+
+    name: str
+    kind: Literal["text", "number", "time"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells in the order of the columns, and the same as exact JSON, with all that has no column."""
+
+    cells: tuple[Cell, ...]
+    exact: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table; its rows can be gone through once for each call of `rows`."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: Callable[[], Iterable[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Colophon:
+    """How an answer was made: enough for somebody else to make it again, and nothing that differs then."""
+
+    case: str
+    command: str
+    query: str
+    options: dict[str, Scalar]
+    version: str
+    handlers: dict[str, str]
+    runs: list[dict[str, object]]
+    sources: list[dict[str, object]]
+    state: dict[str, int]
+
+    @property
+    def id(self) -> str:
+        """Names the answer: the same question to the same case in the same state has the same id."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, object]:
+        """All of it as one JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An answer that can be written in any format."""
+
+    case: Case
+    colophon: Colophon
+    sheets: tuple[Sheet, ...]
+    items: Callable[[], Iterator[Item | Hit]] | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) -> Colophon:
+    """The colophon of an answer that this case gives now."""
+    runs = case.catalog.runs()
+    count, size = case.catalog.totals()
+    return Colophon(
+        case=case.name,
+        command=command,
+        query=query,
+        options=options,
+        version=version("archivore"),
+        handlers={name: made for name, made in (runs[-1].versions if runs else {}).items() if name != "archivore"},
+        runs=[{"id": run.id, "limits": dict(run.limits), "options": dict(run.options)} for run in runs],
+        sources=[
+            {"name": source.name, "path": source.path, "custodian": source.custodian, "series": source.series}
+            for source in case.catalog.sources().values()
+        ],
+        state={"items": count, "bytes": size, **case.catalog.counts("status")},
+    )
+
+
+def sheet_of(name: str, columns: tuple[Column, ...], rows: Callable[[], Iterable[tuple[Cell, ...]]]) -> Sheet:
+    """A sheet whose exact rows are its cells under the columns' names."""
+
+    def make() -> Iterator[Row]:
+        names = [column.name for column in columns]
+        for cells in rows():
+            yield Row(cells, {name: plain(cell) for name, cell in zip(names, cells, strict=True)})
+
+    return Sheet(name, columns, make)
+
+
+def plain(cell: Cell) -> Scalar | None:
+    """A cell as JSON has it: times in ISO 8601 with `Z`."""
+    return print_time(cell) if isinstance(cell, datetime) else cell
+
+
+_HITS = (
+    Column("id"), Column("path"), Column("name"), Column("size", "number"), Column("media_type"), Column("handler"),
+    Column("status"), Column("language"), Column("modified", "time"), Column("md5"), Column("sha1"), Column("sha256"),
+    Column("problems"), Column("score", "number"), Column("snippet"), Column("locator"), Column("duplicates", "number"),
+)  # fmt: skip
+
+
+def hits_sheet(name: str, rows: Callable[[], Iterable[Item | Hit]], *, with_text: bool = False) -> Sheet:
+    """The sheet of items, or of hits with their best passage."""
+    columns = (*_HITS, Column("text")) if with_text else _HITS
+
+    def make() -> Iterator[Row]:
+        for row in rows():
+            cells = _cells(row)
+            if with_text:
+                item = row.item if isinstance(row, Hit) else row
+                cells = (*cells, "\n".join(text.body for text in item.texts))
+            yield Row(cells, row.to_json(with_text=with_text))
+
+    return Sheet(name, columns, make)
+
+
+def _cells(row: Item | Hit) -> tuple[Cell, ...]:
+    hit = row if isinstance(row, Hit) else None
+    item = row.item if isinstance(row, Hit) else row
+    digests = item.digests
+    best = hit.highlights[0] if hit and hit.highlights else None
+    return (
+        item.id,
+        str(item.provenance),
+        item.name,
+        item.size,
+        item.media_type,
+        item.handler,
+        item.status,
+        item.language,
+        next((stamp.at for stamp in item.timestamps if stamp.kind == "M"), None),
+        digests.md5 if digests else None,
+        digests.sha1 if digests else None,
+        digests.sha256 if digests else None,
+        "; ".join(f"{problem.cause}: {problem.message}" for problem in item.problems),
+        hit.score if hit else None,
+        best.text if best else None,
+        best.locator if best else None,
+        len(hit.duplicates) if hit else None,
+    )
