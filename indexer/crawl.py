@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
@@ -44,7 +44,8 @@ from indexer.model import (
 from indexer.names import last_part, unsafe_reason
 from indexer.passwords import Password, Passwords
 from indexer.places import Avoided, Outlet, Place, Task
-from indexer.spool import Spool
+from indexer.spool import Shelf, Spool
+from indexer.volumes import Joined, Siblings, join_patterns, no_siblings
 
 FALLBACK = "strings"
 """The handler for what no other handler reads, or what another could not read."""
@@ -74,6 +75,10 @@ class Crawler:
         self._passwords = passwords
         self._fallback = next((handler for handler in handlers if handler.name == FALLBACK), None)
         self._spool = Spool(self.limits, scratch)
+        self._volume_name = join_patterns(each for handler in handlers for each in handler.volume_names)
+        self._volume_handlers = [
+            (handler, pattern) for handler in handlers if (pattern := join_patterns(handler.volume_names))
+        ]
         self._task = Task()
         self._spent_bytes = 0
         self._spent_members = 0
@@ -86,12 +91,14 @@ class Crawler:
         file: BinaryIO,
         task: Task | None = None,
         recheck: Callable[[], Problem | None] = lambda: None,
+        siblings: Siblings = no_siblings,
     ) -> None:
         """Visits a root, or a member that another worker spooled, and everything below it.
 
         Args:
             file: seekable; it is hashed and read where it lies.
             recheck: asked after the last read whether the file changed under us.
+            siblings: opens files beside this one.
         """
         self._task = task or Task()
         self._spent_bytes = self._spent_members = 0
@@ -100,7 +107,7 @@ class Crawler:
         self.outlet.enter(place.provenance, self._deadline(0))
         avoided = self._task.avoid.get(place.provenance.id)
         digests, problems = self.hash(file)
-        self._read(place, file, digests, problems, avoided)
+        self._read(place, file, digests, problems, avoided, siblings)
         self.outlet.leave()
 
     def hash(self, file: BinaryIO) -> tuple[Digests, list[Problem]]:
@@ -111,7 +118,28 @@ class Crawler:
         """A member's bytes in a seekable file, their digests, and what went wrong."""
         return self._spool.take(source, self.fence, self._tick)
 
-    def stream(self, file: BinaryIO, place: Place) -> Stream:
+    def shelf(self) -> Shelf:
+        """A place for the volumes among the members of one container."""
+        return Shelf(self._spool)
+
+    def has_volume_name(self, name: str) -> bool:
+        """Whether a member is called as volumes are."""
+        return bool(self._volume_name and self._volume_name.fullmatch(last_part(name)))
+
+    def is_volume(self, name: str, held: BinaryIO) -> bool:
+        """Whether a member must wait until its siblings are there: by its name, then by its bytes."""
+        if not self.has_volume_name(name):
+            return False
+        bare = last_part(name)
+        stream = Stream(held, name=bare, limits=self.limits, scratch=self._spool.folder)
+        for handler, pattern in self._volume_handlers:
+            if pattern.fullmatch(bare) and self.fence(handler.is_volume, stream) is True:
+                held.seek(0)
+                return True
+        held.seek(0)
+        return False
+
+    def stream(self, file: BinaryIO, place: Place, siblings: Siblings = no_siblings) -> Stream:
         """The bytes as a handler gets them."""
         return Stream(
             file,
@@ -119,15 +147,18 @@ class Crawler:
             limits=self.limits,
             passwords=Passwords(self._passwords, self.limits.password_tries, self.limits.password_seconds),
             scratch=self._spool.folder,
+            siblings=siblings,
         )
 
     # -- one item ------------------------------------------------------------------------------
 
-    def _visit_child(self, place: Place, child: Child) -> int:
-        """Visits a member and returns the bytes it unpacked to."""
+    def _visit_child(self, place: Place, child: Child, waiting: _Waiting) -> int:
+        """Visits a member, or lets it wait for its siblings, and returns the bytes it unpacked to."""
         identity = place.provenance.id
         if spent := self._task.done.get(identity):
             self._charge(spent.bytes, spent.members)
+            if child.open and self.has_volume_name(child.name):
+                self._shelve(child, waiting.shelf)
             return spent.size
         self._charge(0, 1)
         if child.open is None:
@@ -144,22 +175,59 @@ class Crawler:
         if isinstance(source, Problem):
             self.outlet.item(without_bytes(place, UNKNOWN, source))
         else:
-            with closing(source):
-                held, digests, problems = self.take(source)
+            held, digests, problems = self.take(source)
             with closing(held):
                 size = held.seek(0, 2)
                 held.seek(0)
                 self._charge(size, 0)
-                shared = not self._task.alone and not avoided and not problems
-                if not (shared and self.outlet.spill(place, held, size)):
-                    self._read(place, held, digests, problems, avoided)
+                kept = self._keep_volume(place, held, size, waiting.shelf)
+                if kept:
+                    waiting.members.append((place, kept, digests, problems, avoided))
+                elif not self._spill(place, held, size, whole=not avoided and not problems):
+                    self._read(place, held, digests, problems, avoided, no_siblings)
         self.outlet.leave()
         return size
 
+    def _spill(self, place: Place, held: BinaryIO, size: int, *, whole: bool) -> bool:
+        joined = isinstance(held, Joined)  # nothing is gained by writing it all anew
+        return whole and not joined and not self._task.alone and self.outlet.spill(place, held, size)
+
+    def _keep_volume(self, place: Place, held: BinaryIO, size: int, shelf: Shelf) -> BinaryIO | None:
+        name = place.provenance.hops[-1].name
+        if not self.is_volume(name, held):
+            return None
+        kept = shelf.keep(name, held, size)
+        held.seek(0)
+        return kept
+
+    def _shelve(self, child: Child, shelf: Shelf) -> None:
+        """Takes the bytes of a member that was read before, for siblings that were not."""
+        source = self._fenced_open(child.open) if child.open else None
+        if source is None or isinstance(source, Problem):
+            return
+        held, _, _ = self.take(source)
+        with closing(held):
+            if self.is_volume(child.name, held):
+                shelf.keep(clean(child.name), held, held.seek(0, 2))
+
+    def _visit_volumes(self, waiting: _Waiting) -> None:
+        """Visits the members that waited for their siblings, in the order of the container."""
+        for place, held, digests, problems, avoided in waiting.members:
+            self.outlet.enter(place.provenance, self._deadline(0))
+            siblings = waiting.shelf.beside(place.provenance.hops[-1].name)
+            self._read(place, held, digests, problems, avoided, siblings)
+            self.outlet.leave()
+
     def _read(
-        self, place: Place, file: BinaryIO, digests: Digests, problems: list[Problem], avoided: Avoided | None
+        self,
+        place: Place,
+        file: BinaryIO,
+        digests: Digests,
+        problems: list[Problem],
+        avoided: Avoided | None,
+        siblings: Siblings,
     ) -> None:
-        stream = self.stream(file, place)
+        stream = self.stream(file, place, siblings)
         identity = self._identify(stream, problems)
         handler = identity.handler or self._fallback
         if avoided:
@@ -172,6 +240,12 @@ class Crawler:
         known = False
         if handler is not None and identity.media_type != EMPTY:
             key = self._key(digests, handler, stream.name)
+            if handler.volumes and siblings is not no_siblings:
+                if self.fence(handler.is_volume, stream) is True:
+                    key = _at_this_place(key, place)
+                else:
+                    stream.sibling = no_siblings
+                stream.seek(0)
             held = None if avoided or problems else self.outlet.known(key)
             if held and self._affords(held, place):
                 self._charge(held.bytes, held.members)
@@ -193,7 +267,7 @@ class Crawler:
     ) -> Reading:
         # What was read around a death or inside itself is not what reading these bytes gives.
         if avoided or digests.sha256 in place.ancestors:
-            key = hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
+            key = _at_this_place(key, place)
         facts = Facts()
         self._run(handler, stream, place, digests, facts, key)
         if handler is not self._fallback and self._fallback and facts.failed and not facts.has_content:
@@ -239,7 +313,8 @@ class Crawler:
         produced = 0
         ancestors = (*place.ancestors, digests.sha256)
         generator = handler.read(stream)
-        with closing(_Closer(generator, self.fence)):
+        waiting = _Waiting(self.shelf())
+        with closing(waiting.shelf), closing(_Closer(generator, self.fence)):
             while True:
                 started = time.monotonic()
                 self.outlet.tick(started + allowance - own)
@@ -260,7 +335,7 @@ class Crawler:
                     facts.members += 1
                     seen[fact.raw_name] += 1
                     hop = Hop(fact.raw_name, clean(fact.name), seen[fact.raw_name])
-                    produced += self._visit_child(place_of(fact, place.provenance.child(hop), ancestors), fact)
+                    produced += self._visit_child(place_of(fact, place.provenance.child(hop), ancestors), fact, waiting)
                 else:
                     facts.add(fact, self.limits)
                 if own > allowance:
@@ -269,6 +344,7 @@ class Crawler:
                     break
                 if facts.full:
                     break
+            self._visit_volumes(waiting)
         if facts.members:
             facts.fields.append(Field("container.members", facts.members))
             if stream.size and produced > RATIO * stream.size:
@@ -358,6 +434,19 @@ def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
         timestamps=tuple(place.timestamps),
         problems=tuple(dict.fromkeys((*place.problems, *problems, *told))),
     )
+
+
+def _at_this_place(key: str, place: Place) -> str:
+    """The key of a reading that no other place shares: it came of more than the item's own bytes."""
+    return hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Members of one container that wait for its last one: they may be volumes of a set."""
+
+    shelf: Shelf
+    members: list[tuple[Place, BinaryIO, Digests, list[Problem], Avoided | None]] = field(default_factory=list)
 
 
 class _Closer:

@@ -11,7 +11,7 @@ import io
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ from typing import BinaryIO, ClassVar
 from indexer.limits import KIB, Limits
 from indexer.model import Fact
 from indexer.passwords import Passwords
+from indexer.volumes import Siblings, no_siblings
 
 HEAD = 16 * KIB
 """Bytes from the start that identification looks at."""
@@ -40,7 +41,7 @@ class Stream(io.BufferedIOBase):
     need not close or rewind it. `name` is the item's own file name and must not be trusted; a
     handler whose facts depend on it says so with `uses_name`. `sibling(name)` opens another file of
     the same folder (the next volume of a set), seekable, or gives None; a handler that asks for it
-    says so with `volumes`.
+    says so with `volumes`, and need not close it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Stream(io.BufferedIOBase):
         limits: Limits | None = None,
         passwords: Passwords | None = None,
         scratch: str | None = None,
-        siblings: Callable[[str], BinaryIO | None] = lambda name: None,
+        siblings: Siblings = no_siblings,
     ) -> None:
         super().__init__()
         self.file = file
@@ -136,6 +137,8 @@ class Handler(ABC):
         rank: candidates are asked in this order; a type inside a type (docx in zip) stands lower.
         uses_name: whether what `read` yields depends on the item's own name.
         volumes: whether what `read` yields depends on files beside the item.
+        volume_names: with `volumes`, patterns of the bare names that volumes have (in any case, from
+            start to end): members so called wait until all their siblings are there.
         container: whether `read` yields members.
     """
 
@@ -150,6 +153,7 @@ class Handler(ABC):
     rank: ClassVar[int] = 50
     uses_name: ClassVar[bool] = False
     volumes: ClassVar[bool] = False
+    volume_names: ClassVar[tuple[str, ...]] = ()
     container: ClassVar[bool] = False
 
     def claims(self, stream: Stream) -> str | None:
@@ -160,6 +164,14 @@ class Handler(ABC):
         raise on any input, and may leave the position anywhere.
         """
         return self.media_types[0] if self.signatures else None
+
+    def is_volume(self, stream: Stream) -> bool:
+        """Whether these bytes are one volume of several; asked where `volumes` is set.
+
+        Elsewhere `stream.sibling` gives nothing, and what is read may be shared with every copy of
+        the same bytes. Asked before siblings are to be had; must be fast and must not raise.
+        """
+        return True
 
     @abstractmethod
     def read(self, stream: Stream) -> Iterator[Fact]:

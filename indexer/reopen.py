@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from indexer.crawl import Crawler, place_of
 from indexer.errors import EvidenceError
-from indexer.model import Child, Hop, Provenance, Source
+from indexer.facts import clean
+from indexer.model import Child, Fact, Hop, Problem, Provenance, Source
 from indexer.places import Place
-from indexer.sources import open_evidence
+from indexer.sources import Beside, open_evidence
+from indexer.volumes import Siblings, no_siblings
 
 
 @contextmanager
-def reopen(source: Source, provenance: Provenance, crawler: Crawler) -> Iterator[tuple[Place, BinaryIO]]:
-    """The item's place, as its container tells of it, and its bytes in a seekable file.
+def reopen(source: Source, provenance: Provenance, crawler: Crawler) -> Iterator[tuple[Place, BinaryIO, Siblings]]:
+    """The item's place, as its container tells of it, its bytes in a seekable file, and what lies beside it.
 
     Args:
         crawler: gives its handlers, passwords, limits and spool; nothing is sent to its outlet.
@@ -25,31 +27,70 @@ def reopen(source: Source, provenance: Provenance, crawler: Crawler) -> Iterator
     Raises:
         EvidenceError: it is not there any more, or no longer opens.
     """
-    file: BinaryIO = open_evidence(source, provenance.hops[0].raw)
-    place = Place(provenance.root)
-    try:
+    raw = provenance.hops[0].raw
+    with ExitStack() as stack:
+        file: BinaryIO = stack.enter_context(open_evidence(source, raw))
+        siblings: Siblings = stack.enter_context(closing(Beside(source, raw)))
+        place = Place(provenance.root)
         for hop in provenance.hops[1:]:
-            place, member = _step(place, file, hop, crawler)
-            file.close()
-            file = member
-        yield place, file
-    finally:
-        file.close()
+            place, file, siblings = _step(place, file, siblings, hop, crawler, stack)
+        yield place, file, siblings
 
 
-def _step(place: Place, file: BinaryIO, hop: Hop, crawler: Crawler) -> tuple[Place, BinaryIO]:
+def _step(
+    place: Place, file: BinaryIO, siblings: Siblings, hop: Hop, crawler: Crawler, stack: ExitStack
+) -> tuple[Place, BinaryIO, Siblings]:
     digests, _ = crawler.hash(file)
-    stream = crawler.stream(file, place)
+    stream = crawler.stream(file, place, siblings)
     handler = crawler.identifier.identify(stream).handler
+    shelf = stack.enter_context(closing(crawler.shelf()))
+    volume = crawler.has_volume_name(hop.name)
+    found: tuple[Place, BinaryIO] | None = None
     seen: Counter[bytes] = Counter()
-    for fact in handler.read(stream) if handler else ():
-        if not isinstance(fact, Child):
-            continue
-        seen[fact.raw_name] += 1
-        if fact.raw_name == hop.raw and seen[fact.raw_name] == hop.ordinal and fact.open:
-            with closing(fact.open()) as opened:
-                held, _, problems = crawler.take(opened)
+    with closing(_Facts(handler.read(stream) if handler else iter(()))) as facts:
+        for fact in facts:
+            if not isinstance(fact, Child):
+                continue
+            seen[fact.raw_name] += 1
+            meant = fact.raw_name == hop.raw and seen[fact.raw_name] == hop.ordinal
+            if not fact.open or not (meant or (volume and crawler.has_volume_name(fact.name))):
+                continue
+            opened = fact.open() if meant else crawler.fence(fact.open)
+            if isinstance(opened, Problem):
+                continue
+            held, _, problems = crawler.take(opened)
+            stack.callback(held.close)
+            waits = crawler.is_volume(fact.name, held) and shelf.keep(clean(fact.name), held, held.seek(0, 2))
+            if not meant:
+                held.close()
+                continue
             ancestors = (*place.ancestors, digests.sha256)
-            found = place_of(fact, place.provenance.child(hop), ancestors)
-            return replace(found, problems=(*found.problems, *problems)), held
+            there = place_of(fact, place.provenance.child(hop), ancestors)
+            found = replace(there, problems=(*there.problems, *problems)), held
+            if not waits:
+                return (*found, no_siblings)
+            # What is still to come may lie beside it; trouble there is not this member's.
+            facts.guard(crawler.fence)
+    if found:
+        return (*found, shelf.beside(hop.name))
     raise EvidenceError("corrupt", f"{place.provenance} gives no member {hop} any more")
+
+
+class _Facts:
+    """What a handler yields; once guarded, what it raises ends it quietly."""
+
+    def __init__(self, facts: Iterator[Fact]) -> None:
+        self._facts = facts
+        self._next: Callable[..., Fact | None] = next
+
+    def guard(self, fence: Callable[..., Any]) -> None:
+        """From here on, trouble is an end."""
+        self._next = lambda facts, end: fence(next, facts, end)
+
+    def __iter__(self) -> Iterator[Fact]:
+        while (fact := self._next(self._facts, None)) is not None:
+            yield fact
+
+    def close(self) -> None:
+        """Ends the generator."""
+        getattr(self._facts, "close", lambda: None)()

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from indexer.errors import EvidenceError, UsageError
 from indexer.facts import clean
@@ -21,6 +21,7 @@ from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp
 from indexer.names import Decision, decode_names
 from indexer.places import Place
 from indexer.timestamps import from_unix
+from indexer.volumes import Span, is_bare, match_name
 
 _KINDS = (
     (stat.S_ISREG, "file"),
@@ -148,6 +149,65 @@ def open_evidence(source: Source, relative: bytes) -> BinaryIO:
         os.close(descriptor)
         raise EvidenceError("unreadable", "no longer a plain file")
     return os.fdopen(descriptor, "rb", buffering=1 << 17)
+
+
+class Beside:
+    """Opens the files that lie beside one in its folder, by their bare names, as evidence is opened.
+
+    Close it after use; that closes every file it opened. Where the source is a single file, its
+    folder is looked at all the same: the volumes of a set are one thing that was received.
+    """
+
+    def __init__(self, source: Source, relative: bytes) -> None:
+        self._source = source
+        self._folder = os.path.dirname(relative)
+        if not os.path.isdir(source.path):
+            self._source = replace(source, path=os.path.dirname(os.path.abspath(source.path)))
+        self._names: dict[str, bytes] | None = None
+        self._opened: dict[bytes, tuple[BinaryIO, _Watch]] = {}
+
+    def __call__(self, name: str) -> BinaryIO | None:
+        """The file of this name, or one whose name differs in case only; None where there is none."""
+        raw = self._find(name) if is_bare(name) else None
+        if raw is None:
+            return None
+        if raw not in self._opened:
+            try:
+                file = open_evidence(self._source, os.path.join(self._folder, raw))
+            except EvidenceError:
+                return None
+            self._opened[raw] = file, watch(file)
+        file = self._opened[raw][0]
+        return cast(BinaryIO, Span(file.fileno(), 0, file.seek(0, os.SEEK_END)))
+
+    def changed(self) -> Problem | None:
+        """Whether a file that was opened changed since."""
+        return next((problem for _, state in self._opened.values() if (problem := state())), None)
+
+    def close(self) -> None:
+        """Closes what was opened."""
+        for file, _ in self._opened.values():
+            file.close()
+
+    def _find(self, name: str) -> bytes | None:
+        if self._names is None:
+            self._names = self._list()
+        shown = match_name(name, self._names)
+        return None if shown is None else self._names[shown]
+
+    def _list(self) -> dict[str, bytes]:
+        """Names as they are shown, with the bytes they are made of; each also as the system decodes it."""
+        try:
+            descriptor = _open_below(os.fsencode(self._source.path), self._folder, os.O_DIRECTORY)
+        except OSError:
+            return {}
+        try:
+            raws = sorted(os.fsencode(name) for name in os.listdir(descriptor))
+        finally:
+            os.close(descriptor)
+        shown = _show_names(raws)
+        names = {raw.decode("utf-8", "replace"): raw for raw in reversed(raws)}
+        return names | {clean(decision.names[0]): raw for raw, decision in shown.items()}
 
 
 def watch(file: BinaryIO) -> _Watch:

@@ -15,7 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,11 +30,14 @@ from indexer.places import Place, Task
 from indexer.registry import all_handlers, handlers_in, in_order
 from indexer.reopen import reopen
 from indexer.sieve import Sieve
-from indexer.sources import open_evidence, watch
+from indexer.sources import Beside, open_evidence, watch
+from indexer.volumes import Siblings, no_siblings
 
 _PR_SET_PDEATHSIG = 1
 _FEW = 64 * 1024
 """Bytes of a member that travel in the frame itself; more go through a file of the spool."""
+_FILES = 4096
+"""Descriptors: a set of volumes may have a thousand files."""
 _CPU_GRACE = 30
 """Seconds of CPU beyond an item's allowance before the kernel ends the worker."""
 
@@ -65,6 +68,9 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
 def _bound(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
 
 
 def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
@@ -77,6 +83,7 @@ def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
     with ExitStack() as stack:
         recheck: Callable[[], Problem | None] = lambda: None  # noqa: E731 - a default, not a function of its own
         place = job.place
+        siblings: Siblings = no_siblings
         if job.held is not None:
             file: BinaryIO = io.BytesIO(job.held)
         elif job.spooled:
@@ -86,21 +93,25 @@ def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
             if isinstance(opened, Problem):
                 outlet.item(without_bytes(job.place, UNKNOWN, opened))
                 return
-            place, file = opened
-            if len(place.provenance.hops) == 1:
-                recheck = watch(file)
-        crawler.walk(place, file, task, recheck)
+            place, file, siblings, recheck = opened
+        crawler.walk(place, file, task, recheck, siblings)
 
 
-def _open(crawler: Crawler, job: frames.Job, stack: ExitStack) -> tuple[Place, BinaryIO]:
-    if len(job.place.provenance.hops) == 1:
-        return job.place, stack.enter_context(open_evidence(job.source, job.place.provenance.hops[0].raw))
-    return stack.enter_context(reopen(job.source, job.place.provenance, crawler))
+def _open(
+    crawler: Crawler, job: frames.Job, stack: ExitStack
+) -> tuple[Place, BinaryIO, Siblings, Callable[[], Problem | None]]:
+    if len(job.place.provenance.hops) > 1:
+        return (*stack.enter_context(reopen(job.source, job.place.provenance, crawler)), lambda: None)
+    raw = job.place.provenance.hops[0].raw
+    file = stack.enter_context(open_evidence(job.source, raw))
+    beside = stack.enter_context(closing(Beside(job.source, raw)))
+    state = watch(file)
+    return job.place, file, beside, lambda: state() or beside.changed()
 
 
 def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> None:
     def pieces() -> None:
-        with reopen(fetch.source, fetch.provenance, crawler) as (_, file):
+        with reopen(fetch.source, fetch.provenance, crawler) as (_, file, _):
             file.seek(0)
             while data := file.read(1 << 20):
                 frames.send(channel, frames.Piece(data))
