@@ -12,6 +12,7 @@ import sys
 import typer
 
 from cli import (
+    audit,
     demo,
     doctor,
     export,
@@ -24,6 +25,7 @@ from cli import (
     problems,
     reindex,
     retry,
+    review,
     search,
     show,
     status,
@@ -44,6 +46,13 @@ COMMANDS = (
     text.text,
     extract.extract,
     export.export,
+    review.tag,
+    review.note,
+    review.save,
+    review.saved,
+    review.run,
+    audit.verify,
+    audit.verify_export,
     problems.problems,
     retry.retry,
     reindex.reindex,
@@ -63,6 +72,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(audit.audit)
 
 
 def run() -> None:

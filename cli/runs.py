@@ -6,13 +6,14 @@ joins them here, in the same order: record, read, commit, index, record.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexer.digests import Hasher
 from indexer.errors import EvidenceError, UsageError
@@ -28,6 +29,9 @@ from indexer.registry import all_handlers
 from indexer.sources import check_source, place_of_root
 from indexer.workers import fetch
 from search.case import Case
+
+if TYPE_CHECKING:
+    from search.verify import Difference
 
 
 def limits_of(case: Case, overrides: tuple[str, ...] = ()) -> Limits:
@@ -122,6 +126,28 @@ def read_again(
         run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
         counts |= run.read_again(places)
     return counts
+
+
+def check_evidence(
+    case: Case, *, passwords: tuple[Password, ...], jobs: int, tell: Callable[[Event], None]
+) -> tuple[int, list[Difference]]:
+    """How many items the evidence still gives as the catalog has them, and what differs.
+
+    Raises:
+        UsageError: a source is not where it was.
+    """
+    from search.verify import Checker
+
+    sources = list(case.catalog.sources().values())
+    for source in sources:
+        check_source(source)
+    runs = case.catalog.runs()
+    limits = Limits(**runs[-1].limits) if runs else limits_of(case)  # type: ignore[arg-type]
+    checker = Checker(case)
+    with tempfile.TemporaryDirectory(prefix="archivore-") as scratch:
+        Ingest(checker, Path(scratch), limits=limits, passwords=passwords, jobs=jobs, tell=tell).run(sources)
+    found = [*checker.differences, *checker.gone(source.name for source in sources)]
+    return checker.same, sorted(found, key=lambda each: (each.path, each.id))
 
 
 def _place(sources: dict[str, Source], item: Item) -> Place:

@@ -29,6 +29,7 @@ def search(
     """
     from indexer.errors import UsageError
     from search.answers import ask
+    from search.report import exact_of
     from search.schema import SORTS
 
     field = sort.removeprefix("-")
@@ -36,6 +37,8 @@ def search(
         raise UsageError(f"{sort}: no such order; there are {', '.join(SORTS)}")
     with open_case(case_path) as case:
         answer = ask(case, query, limit=limit, sort=field, reverse=sort != field, fold=not no_fold, start=start)
+        exact = [exact_of(case, hit) for hit in answer.hits] if as_json else []
+        tags = {hit.item.id: case.review.tags_of(hit.item.id) for hit in answer.hits}
         case.record("answer", command="search", query=query, options={"sort": sort, "limit": limit}, rows=answer.total)
         if case.catalog.is_stale(1):
             note("The index is behind the case: run archivore reindex.")
@@ -45,8 +48,8 @@ def search(
         note("Nothing found." if not start else "No further hits.")
         sys.exit(1)
     if as_json:
-        for hit in answer.hits:
-            say_json(hit.to_json())
+        for row in exact:
+            say_json(row)
         return
     room = columns()
     for number, hit in enumerate(answer.hits, start + 1):
@@ -57,6 +60,8 @@ def search(
             told += f"  {item.language}"
         if hit.duplicates:
             told += f"  same bytes at {len(hit.duplicates)} more places"
+        if tags[item.id]:
+            told += f"  [{', '.join(mark.text for mark in tags[item.id])}]"
         if item.problems:
             told += f"  {', '.join(sorted({problem.cause for problem in item.problems}))}"
         say(f"     {style(told, DIM)}")

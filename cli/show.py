@@ -20,12 +20,14 @@ def show(
     Example: archivore show 3f2a91
     """
     from indexer.model import print_time
+    from search.report import exact_of
 
     with open_case(case_path) as case:
         item = case.find(item_word)
         if as_json:
-            say_json(item.to_json())
+            say_json(exact_of(case, item))
             return
+        tags, notes = case.review.tags_of(item.id), case.review.notes_of(item.id)
         parent = item.provenance.parent
         members = list(case.catalog.children(item.id))
         same = case.catalog.same_bytes(item.digests.sha256) if item.digests else []
@@ -44,6 +46,8 @@ def show(
         rows.append(("same bytes", f"{len(same)} items: {', '.join(each[:8] for each in same[:8])}"))
     if item.language:
         rows.append(("language", item.language))
+    rows += [("tag", f"{mark.text} ({mark.who}, {mark.at})") for mark in tags]
+    rows += [("note", f"{mark.text} ({mark.who}, {mark.at})") for mark in notes]
     say_card(rows)
     if item.timestamps:
         say()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -35,11 +36,12 @@ from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
     from search.index import Index
+    from search.review import Review
     from search.schema import Document
     from search.upkeep import Upkeep
 
-FORMAT = 1
-"""Rises when an older Archivore could not read the folder any more."""
+FORMAT = 2
+"""Rises when an older Archivore could not read the folder any more. 2: tags and notes; an audit log."""
 _SETTINGS = "case.toml"
 _FREE_FLOOR = 64 << 20
 _READER = "search.case:documents_of"
@@ -59,8 +61,10 @@ class Case:
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
         self.path = path
-        self.settings = _read_settings(path)
+        self.settings = _read_settings(path, write=write)
         self._lock: IO[str] | None = _take_lock(path / "lock") if write else None
+        if write and self.settings["format"] != FORMAT:
+            _raise_format(path / _SETTINGS)
         self.catalog = Catalog(path / "catalog.sqlite", write=write)
         self.texts = Texts(path / "texts.sqlite", write=write)
         self._index: Index | None = None
@@ -132,6 +136,11 @@ class Case:
     def scratch(self) -> Path:
         """Where members wait for a worker."""
         return self.path / "spool"
+
+    @property
+    def review(self) -> Review:
+        """What reviewers said of items: tags, notes, saved queries."""
+        return self.catalog.review
 
     @property
     def audit(self) -> Audit:
@@ -311,12 +320,13 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
             if held:
                 item, reading = held
                 source = sources[item.provenance.source]
-                document = document_of(item, custodian=source.custodian, series=source.series)
+                tags = [mark.text for mark in case.review.tags_of(identity)]
+                document = document_of(item, custodian=source.custodian, series=source.series, tags=tags)
                 texts = case.texts.of(reading.key, reading.chunks) if reading else ()
                 yield replace(document, texts=(text.body for text in texts))
 
 
-def _read_settings(path: Path) -> dict[str, object]:
+def _read_settings(path: Path, *, write: bool) -> dict[str, object]:
     try:
         settings = tomllib.loads((path / _SETTINGS).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -328,7 +338,19 @@ def _read_settings(path: Path) -> dict[str, object]:
         raise StoreError(f"{path / _SETTINGS}: `format` or `name` is missing")
     if made > FORMAT:
         raise StoreError(f"{path}: made by a newer Archivore (format {made}, this one reads {FORMAT}); update first")
+    if made < FORMAT and not write:
+        raise StoreError(
+            f"{path}: made by an older Archivore (format {made}); `archivore reindex` brings it up to date"
+        )
     return settings
+
+
+def _raise_format(settings: Path) -> None:
+    """Writes the new format into `case.toml`; the tables that are new are made when the catalog is opened."""
+    text = re.sub(r"(?m)^format = \d+", f"format = {FORMAT}", settings.read_text("utf-8"), count=1)
+    part = settings.with_name(settings.name + ".part")
+    part.write_text(text, "utf-8")
+    part.replace(settings)
 
 
 def _take_lock(path: Path) -> IO[str]:

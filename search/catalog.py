@@ -7,7 +7,8 @@
     stale     items that the index does not hold as they are now
     runs      when, with which versions, options and limits, and how much
 
-The journal of a run (search/journal.py) lies in the same file and shares its transactions.
+The journal of a run (search/journal.py) and what reviewers say (search/review.py) lie in the same file
+and share its transactions.
 It fulfils `indexer.ingest.Ledger` together with the texts; see `search/case.py`.
 """
 
@@ -31,7 +32,7 @@ from indexer.model import (
     Spent,
 )
 from indexer.names import last_part
-from search import journal
+from search import journal, review
 from search.database import Database, Row
 from search.lookup import ITEM, Lookup, decode_hops, encode, found_in
 
@@ -67,8 +68,9 @@ class Catalog(Lookup):
     """The catalog, one file of the case."""
 
     def __init__(self, path: Path, *, write: bool) -> None:
-        super().__init__(Database(path, _SCHEMA + journal.SCHEMA, write=write))
+        super().__init__(Database(path, _SCHEMA + journal.SCHEMA + review.SCHEMA, write=write))
         self.journal = journal.Journal(self._database)
+        self.review = review.Review(self._database)
 
     def commit(self) -> None:
         """Makes everything so far durable."""

@@ -69,7 +69,7 @@ def report_of(case: Case, query: str = "", *, with_text: bool = False) -> Report
     rows: Callable[[], Iterator[Item | Hit]]
     rows = partial(every_hit, case, query) if query else partial(case.items, with_text=with_text)
     options: dict[str, Scalar] = {"with_text": True} if with_text else {}
-    sheet = hits_sheet("hits" if query else "items", rows, with_text=with_text)
+    sheet = hits_sheet(case, "hits" if query else "items", rows, with_text=with_text)
     return Report(case, colophon_of(case, "export", query, **options), (sheet,), rows)
 
 

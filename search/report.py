@@ -122,26 +122,37 @@ def plain(cell: Cell) -> Scalar | None:
 _HITS = (
     Column("id"), Column("path"), Column("name"), Column("size", "number"), Column("media_type"), Column("handler"),
     Column("status"), Column("language"), Column("modified", "time"), Column("md5"), Column("sha1"), Column("sha256"),
-    Column("problems"), Column("score", "number"), Column("snippet"), Column("locator"), Column("duplicates", "number"),
+    Column("problems"), Column("tags"), Column("notes"), Column("score", "number"), Column("snippet"),
+    Column("locator"), Column("duplicates", "number"),
 )  # fmt: skip
 
 
-def hits_sheet(name: str, rows: Callable[[], Iterable[Item | Hit]], *, with_text: bool = False) -> Sheet:
+def exact_of(case: Case, row: Item | Hit, *, with_text: bool = False) -> dict[str, object]:
+    """The public JSON of an item or a hit, with what reviewers said of it."""
+    item = row.item if isinstance(row, Hit) else row
+    said = {
+        "tags": [mark.to_json() for mark in case.review.tags_of(item.id)],
+        "notes": [mark.to_json() for mark in case.review.notes_of(item.id)],
+    }
+    return {**row.to_json(with_text=with_text), **said}
+
+
+def hits_sheet(case: Case, name: str, rows: Callable[[], Iterable[Item | Hit]], *, with_text: bool = False) -> Sheet:
     """The sheet of items, or of hits with their best passage."""
     columns = (*_HITS, Column("text")) if with_text else _HITS
 
     def make() -> Iterator[Row]:
         for row in rows():
-            cells = _cells(row)
+            cells = _cells(case, row)
             if with_text:
                 item = row.item if isinstance(row, Hit) else row
                 cells = (*cells, "\n".join(text.body for text in item.texts))
-            yield Row(cells, row.to_json(with_text=with_text))
+            yield Row(cells, exact_of(case, row, with_text=with_text))
 
     return Sheet(name, columns, make)
 
 
-def _cells(row: Item | Hit) -> tuple[Cell, ...]:
+def _cells(case: Case, row: Item | Hit) -> tuple[Cell, ...]:
     hit = row if isinstance(row, Hit) else None
     item = row.item if isinstance(row, Hit) else row
     digests = item.digests
@@ -160,6 +171,8 @@ def _cells(row: Item | Hit) -> tuple[Cell, ...]:
         digests.sha1 if digests else None,
         digests.sha256 if digests else None,
         "; ".join(f"{problem.cause}: {problem.message}" for problem in item.problems),
+        ", ".join(mark.text for mark in case.review.tags_of(item.id)),
+        "\n".join(f"{mark.text} ({mark.who}, {mark.at})" for mark in case.review.notes_of(item.id)),
         hit.score if hit else None,
         best.text if best else None,
         best.locator if best else None,

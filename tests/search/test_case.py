@@ -62,7 +62,7 @@ def test_a_case_is_found_upwards(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused_in_words(tmp_path: Path) -> None:
     Case.create(tmp_path / "case").close()
     settings = tmp_path / "case" / "case.toml"
-    settings.write_text(settings.read_text().replace("format = 1", "format = 99"))
+    settings.write_text(settings.read_text().replace("format = 2", "format = 99"))
     with pytest.raises(StoreError, match="newer"):
         Case(tmp_path / "case")
 

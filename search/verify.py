@@ -1,0 +1,129 @@
+"""Whether the evidence still gives what the case says: every item read anew and compared with the catalog.
+
+`Checker` stands in the store's place in a second run over the same sources: it keeps nothing, and compares
+each item's size and digests with those of the item that the catalog holds at the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from indexer.model import Found, Known, Provenance, Spent
+from search.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where evidence and catalog differ: `changed`, `gone` or `new`."""
+
+    id: str
+    path: str
+    difference: str
+    was: str = ""
+    now: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """As the public JSON has it; `was` and `now` are SHA-256."""
+        return {"id": self.id, "path": self.path, "difference": self.difference, "was": self.was, "now": self.now}
+
+
+class Checker:
+    """Fulfils `indexer.ingest.Ledger` and keeps only what differs.
+
+    Attributes:
+        same: how many items are as the catalog has them.
+        differences: what is not.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.same = 0
+        self.differences: list[Difference] = []
+        self._catalog = case.catalog
+        self._seen: dict[str, set[bytes]] = {}
+
+    def keep(self, found: Found) -> Known:
+        """Compares one item."""
+        identity = found.provenance.id
+        seen = self._seen.setdefault(found.provenance.root.id, set())
+        if bytes.fromhex(identity) in seen:  # read twice, since a worker died
+            return Known(0, 0, 0)
+        seen.add(bytes.fromhex(identity))
+        held = self._catalog.item(identity)
+        now = found.digests.sha256 if found.digests else ""
+        if held is None:
+            self.differences.append(Difference(identity, str(found.provenance), "new", now=now))
+        elif (held.digests, held.size) != (found.digests, found.size):
+            was = held.digests.sha256 if held.digests else ""
+            self.differences.append(Difference(identity, str(found.provenance), "changed", was, now))
+        else:
+            self.same += 1
+        return Known(0, 0, 0)
+
+    def gone(self, sources: Iterable[str]) -> Iterator[Difference]:
+        """What the catalog holds of these sources and the evidence gives no more."""
+        chosen = set(sources)
+        seen = set().union(*self._seen.values())
+        for item, _ in self._catalog.items():
+            if item.provenance.source in chosen and bytes.fromhex(item.id) not in seen:
+                was = item.digests.sha256 if item.digests else ""
+                yield Difference(item.id, str(item.provenance), "gone", was)
+
+    def forget(self, root: str) -> None:
+        """A root is read again from its beginning: what was compared below it counts no more."""
+        forgotten = {identity.hex() for identity in self._seen.pop(root, set())}
+        different = {each.id for each in self.differences}
+        self.same -= len(forgotten - different)
+        self.differences = [each for each in self.differences if each.id not in forgotten]
+
+    # -- what a store would keep -----------------------------------------------------------------
+
+    def reading_keys(self) -> Iterable[str]:
+        """None: everything is to be read."""
+        return ()
+
+    def known(self, key: str) -> None:
+        """Nothing is known: members must be read to be compared."""
+
+    def keep_texts(self, key: str, number: int, body: bytes) -> None:
+        """Texts are not compared: the same bytes give the same texts."""
+
+    def root_state(self, root: str) -> str:
+        """Every root is new."""
+        return ""
+
+    def open_root(self, root: str, source: str) -> None:
+        """Nothing to do."""
+
+    def close_root(self, root: str) -> None:
+        """Nothing to do."""
+
+    def pend(self, place: Provenance) -> None:
+        """Nothing to do."""
+
+    def unpend(self, place: Provenance) -> None:
+        """Nothing to do."""
+
+    def spent(self, root: str, *, resumed: bool) -> dict[str, Spent]:
+        """After a worker's death all below the root is read again, and compared again."""
+        return {}
+
+    def commit(self) -> None:
+        """Nothing to do."""
+
+
+def check_store(case: Case, tell: Callable[[str], None] = lambda part: None) -> None:
+    """Reads every byte of the index and every text of the case.
+
+    Raises:
+        StoreError: something is not what was written.
+    """
+    tell("index")
+    case.index.verify()
+    tell("texts")
+    done: set[str] = set()
+    for _, reading in case.catalog.items():
+        if reading and reading.chunks and reading.key not in done:
+            done.add(reading.key)
+            for _text in case.texts.of(reading.key, reading.chunks):
+                pass
