@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
@@ -44,8 +44,9 @@ from indexer.model import (
 from indexer.names import last_part, unsafe_reason
 from indexer.passwords import Password, Passwords
 from indexer.places import Avoided, Outlet, Place, Task
-from indexer.spool import Shelf, Spool
-from indexer.volumes import Joined, Siblings, join_patterns, no_siblings
+from indexer.shelf import Shelf, VolumeNames, Waiting
+from indexer.spool import Spool
+from indexer.volumes import Joined, Siblings, no_siblings
 
 FALLBACK = "strings"
 """The handler for what no other handler reads, or what another could not read."""
@@ -75,10 +76,7 @@ class Crawler:
         self._passwords = passwords
         self._fallback = next((handler for handler in handlers if handler.name == FALLBACK), None)
         self._spool = Spool(self.limits, scratch)
-        self._volume_name = join_patterns(each for handler in handlers for each in handler.volume_names)
-        self._volume_handlers = [
-            (handler, pattern) for handler in handlers if (pattern := join_patterns(handler.volume_names))
-        ]
+        self.volumes = VolumeNames(handlers, self._spool, self.fence)
         self._task = Task()
         self._spent_bytes = 0
         self._spent_members = 0
@@ -122,23 +120,6 @@ class Crawler:
         """A place for the volumes among the members of one container."""
         return Shelf(self._spool)
 
-    def has_volume_name(self, name: str) -> bool:
-        """Whether a member is called as volumes are."""
-        return bool(self._volume_name and self._volume_name.fullmatch(last_part(name)))
-
-    def is_volume(self, name: str, held: BinaryIO) -> bool:
-        """Whether a member must wait until its siblings are there: by its name, then by its bytes."""
-        if not self.has_volume_name(name):
-            return False
-        bare = last_part(name)
-        stream = Stream(held, name=bare, limits=self.limits, scratch=self._spool.folder)
-        for handler, pattern in self._volume_handlers:
-            if pattern.fullmatch(bare) and self.fence(handler.is_volume, stream) is True:
-                held.seek(0)
-                return True
-        held.seek(0)
-        return False
-
     def stream(self, file: BinaryIO, place: Place, siblings: Siblings = no_siblings) -> Stream:
         """The bytes as a handler gets them."""
         return Stream(
@@ -152,12 +133,12 @@ class Crawler:
 
     # -- one item ------------------------------------------------------------------------------
 
-    def _visit_child(self, place: Place, child: Child, waiting: _Waiting) -> int:
+    def _visit_child(self, place: Place, child: Child, waiting: Waiting) -> int:
         """Visits a member, or lets it wait for its siblings, and returns the bytes it unpacked to."""
         identity = place.provenance.id
         if spent := self._task.done.get(identity):
             self._charge(spent.bytes, spent.members)
-            if child.open and self.has_volume_name(child.name):
+            if child.open and self.volumes.match(child.name):
                 self._shelve(child, waiting.shelf)
             return spent.size
         self._charge(0, 1)
@@ -194,7 +175,7 @@ class Crawler:
 
     def _keep_volume(self, place: Place, held: BinaryIO, size: int, shelf: Shelf) -> BinaryIO | None:
         name = place.provenance.hops[-1].name
-        if not self.is_volume(name, held):
+        if not self.volumes.hold(name, held):
             return None
         kept = shelf.keep(name, held, size)
         held.seek(0)
@@ -207,10 +188,10 @@ class Crawler:
             return
         held, _, _ = self.take(source)
         with closing(held):
-            if self.is_volume(child.name, held):
+            if self.volumes.hold(child.name, held):
                 shelf.keep(clean(child.name), held, held.seek(0, 2))
 
-    def _visit_volumes(self, waiting: _Waiting) -> None:
+    def _visit_volumes(self, waiting: Waiting) -> None:
         """Visits the members that waited for their siblings, in the order of the container."""
         for place, held, digests, problems, avoided in waiting.members:
             self.outlet.enter(place.provenance, self._deadline(0))
@@ -313,7 +294,7 @@ class Crawler:
         produced = 0
         ancestors = (*place.ancestors, digests.sha256)
         generator = handler.read(stream)
-        waiting = _Waiting(self.shelf())
+        waiting = Waiting(self.shelf())
         with closing(waiting.shelf), closing(_Closer(generator, self.fence)):
             while True:
                 started = time.monotonic()
@@ -439,14 +420,6 @@ def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
 def _at_this_place(key: str, place: Place) -> str:
     """The key of a reading that no other place shares: it came of more than the item's own bytes."""
     return hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Members of one container that wait for its last one: they may be volumes of a set."""
-
-    shelf: Shelf
-    members: list[tuple[Place, BinaryIO, Digests, list[Problem], Avoided | None]] = field(default_factory=list)
 
 
 class _Closer:

@@ -44,7 +44,7 @@ def _step(
     stream = crawler.stream(file, place, siblings)
     handler = crawler.identifier.identify(stream).handler
     shelf = stack.enter_context(closing(crawler.shelf()))
-    volume = crawler.has_volume_name(hop.name)
+    volume = crawler.volumes.match(hop.name)
     found: tuple[Place, BinaryIO] | None = None
     seen: Counter[bytes] = Counter()
     with closing(_Facts(handler.read(stream) if handler else iter(()))) as facts:
@@ -53,14 +53,14 @@ def _step(
                 continue
             seen[fact.raw_name] += 1
             meant = fact.raw_name == hop.raw and seen[fact.raw_name] == hop.ordinal
-            if not fact.open or not (meant or (volume and crawler.has_volume_name(fact.name))):
+            if not fact.open or not (meant or (volume and crawler.volumes.match(fact.name))):
                 continue
             opened = fact.open() if meant else crawler.fence(fact.open)
             if isinstance(opened, Problem):
                 continue
             held, _, problems = crawler.take(opened)
             stack.callback(held.close)
-            waits = crawler.is_volume(fact.name, held) and shelf.keep(clean(fact.name), held, held.seek(0, 2))
+            waits = crawler.volumes.hold(fact.name, held) and shelf.keep(clean(fact.name), held, held.seek(0, 2))
             if not meant:
                 held.close()
                 continue

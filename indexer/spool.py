@@ -12,14 +12,13 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from indexer.digests import Hasher
-from indexer.errors import EvidenceError, StoreError
+from indexer.errors import StoreError
 from indexer.limits import Limits
 from indexer.model import Digests, Problem
-from indexer.names import last_part
-from indexer.volumes import Joined, Siblings, Span, match_name
+from indexer.volumes import Joined
 
 CHUNK = 1 << 20
 FLOOR = 256 << 20
@@ -109,65 +108,3 @@ class Spool:
         except OSError as error:
             raise StoreError(f"{self.folder}: the spool cannot be written: {error.strerror}") from error
         return file
-
-
-class Shelf:
-    """Members of one container that may be volumes of sets, kept until its last member is here.
-
-    They lie one behind the other in one unlinked file, so that a thousand of them cost one
-    descriptor. What finds no room is not kept: asking for it says so.
-    """
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self._file: BinaryIO | None = None
-        self._spans: dict[str, dict[str, tuple[int, int] | None]] = {}
-        self._end = 0
-
-    def keep(self, name: str, held: BinaryIO, size: int) -> BinaryIO | None:
-        """A copy of a member's bytes that lasts as long as the shelf; None where there is no room."""
-        folder, bare = _split(name)
-        names = self._spans.setdefault(folder, {})
-        if self._spool.shelved + size > self._spool.limits.spool_bytes:
-            names.setdefault(bare, None)
-            return None
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._spool.folder)  # noqa: SIM115 - closed in `close`
-            while chunk := held.read(CHUNK):
-                self._file.write(chunk)
-            self._file.flush()
-        except OSError as error:
-            raise StoreError(f"{self._spool.folder}: the spool cannot be written: {error.strerror}") from error
-        names.setdefault(bare, (self._end, size))
-        self._end += size
-        self._spool.shelved += size
-        return cast(BinaryIO, Span(self._file.fileno(), self._end - size, size))
-
-    def beside(self, name: str) -> Siblings:
-        """Opens kept members of the folder that the member `name` lies in."""
-        names = self._spans.get(_split(name)[0], {})
-
-        def open_sibling(wanted: str) -> BinaryIO | None:
-            found = match_name(wanted, names)
-            if found is None or self._file is None:
-                return None
-            span = names[found]
-            if span is None:
-                limit = self._spool.limits.spool_bytes
-                raise EvidenceError("limit", f"spool_bytes: more than {limit} bytes of volumes wait for {found}")
-            return cast(BinaryIO, Span(self._file.fileno(), *span))
-
-        return open_sibling
-
-    def close(self) -> None:
-        """Drops everything."""
-        self._spool.shelved -= self._end
-        self._end = 0
-        if self._file:
-            self._file.close()
-
-
-def _split(name: str) -> tuple[str, str]:
-    bare = last_part(name)
-    return name[: len(name.rstrip("/\\")) - len(bare)], bare

@@ -1,0 +1,121 @@
+"""Members that may be volumes of a set: found by name and bytes, kept until their container has ended.
+
+A member streams by while its container is walked once, and the next volume comes after it. So those
+that may belong to a set are put on a shelf, and visited when all of them are there.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from indexer.errors import EvidenceError, StoreError
+from indexer.handler import Handler, Stream
+from indexer.model import Digests, Problem
+from indexer.names import last_part
+from indexer.places import Avoided, Place
+from indexer.spool import CHUNK, Spool
+from indexer.volumes import Siblings, Span, join_patterns, match_name
+
+
+class VolumeNames:
+    """Which members must wait for their siblings, by what handlers declare.
+
+    Args:
+        fence: calls what handlers write and turns whatever it raises into a Problem.
+    """
+
+    def __init__(self, handlers: Sequence[Handler], spool: Spool, fence: Callable[..., Any]) -> None:
+        self._spool = spool
+        self._fence = fence
+        self._any = join_patterns(each for handler in handlers for each in handler.volume_names)
+        self._each = [(handler, found) for handler in handlers if (found := join_patterns(handler.volume_names))]
+
+    def match(self, name: str) -> bool:
+        """Whether a member is called as volumes are."""
+        return bool(self._any and self._any.fullmatch(last_part(name)))
+
+    def hold(self, name: str, held: BinaryIO) -> bool:
+        """Whether a member must wait: by its name, then by its bytes, which are at their start afterwards."""
+        if not self.match(name):
+            return False
+        bare = last_part(name)
+        stream = Stream(held, name=bare, limits=self._spool.limits, scratch=self._spool.folder)
+        waits = any(
+            pattern.fullmatch(bare) and self._fence(handler.is_volume, stream) is True
+            for handler, pattern in self._each
+        )
+        held.seek(0)
+        return waits
+
+
+@dataclass(slots=True)
+class Waiting:
+    """The members of one container that wait for its last one, in its order."""
+
+    shelf: Shelf
+    members: list[tuple[Place, BinaryIO, Digests, list[Problem], Avoided | None]] = field(default_factory=list)
+
+
+class Shelf:
+    """Members of one container that may be volumes of sets, kept until its last member is here.
+
+    They lie one behind the other in one unlinked file, so that a thousand of them cost one
+    descriptor. What finds no room is not kept: asking for it says so.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._file: BinaryIO | None = None
+        self._spans: dict[str, dict[str, tuple[int, int] | None]] = {}
+        self._end = 0
+
+    def keep(self, name: str, held: BinaryIO, size: int) -> BinaryIO | None:
+        """A copy of a member's bytes that lasts as long as the shelf; None where there is no room."""
+        folder, bare = _split(name)
+        names = self._spans.setdefault(folder, {})
+        if self._spool.shelved + size > self._spool.limits.spool_bytes:
+            names.setdefault(bare, None)
+            return None
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._spool.folder)  # noqa: SIM115 - closed in `close`
+            while chunk := held.read(CHUNK):
+                self._file.write(chunk)
+            self._file.flush()
+        except OSError as error:
+            raise StoreError(f"{self._spool.folder}: the spool cannot be written: {error.strerror}") from error
+        names.setdefault(bare, (self._end, size))
+        self._end += size
+        self._spool.shelved += size
+        return cast(BinaryIO, Span(self._file.fileno(), self._end - size, size))
+
+    def beside(self, name: str) -> Siblings:
+        """Opens kept members of the folder that the member `name` lies in."""
+        names = self._spans.get(_split(name)[0], {})
+
+        def open_sibling(wanted: str) -> BinaryIO | None:
+            found = match_name(wanted, names)
+            if found is None or self._file is None:
+                return None
+            span = names[found]
+            if span is None:
+                limit = self._spool.limits.spool_bytes
+                raise EvidenceError("limit", f"spool_bytes: more than {limit} bytes of volumes wait for {found}")
+            return cast(BinaryIO, Span(self._file.fileno(), *span))
+
+        return open_sibling
+
+    def close(self) -> None:
+        """Drops everything."""
+        self._spool.shelved -= self._end
+        self._end = 0
+        if self._file:
+            self._file.close()
+
+
+def _split(name: str) -> tuple[str, str]:
+    bare = last_part(name)
+    return name[: len(name.rstrip("/\\")) - len(bare)], bare
