@@ -22,6 +22,8 @@ from indexer.places import Avoided, Place
 
 LONGEST = 1 << 28
 """A longer frame is no frame of ours: one text chunk has a few MiB at the most."""
+_GATHERED = 64 * 1024
+"""Bytes after which gathered frames are sent."""
 
 
 class Hello(msgspec.Struct, tag=True, frozen=True):
@@ -124,10 +126,34 @@ _to_worker = msgspec.msgpack.Decoder(ToWorker)
 _from_worker = msgspec.msgpack.Decoder(FromWorker)
 
 
+class Outbox:
+    """Frames on their way out, gathered: many small ones cost one call, and wake the reader once."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._held = bytearray()
+
+    def add(self, frame: ToWorker | FromWorker) -> None:
+        """Takes a frame; sends all of them where they have become many."""
+        start = len(self._held)
+        self._held += bytes(4)
+        _encoder.encode_into(frame, self._held, start + 4)
+        self._held[start : start + 4] = (len(self._held) - start - 4).to_bytes(4, "little")
+        if len(self._held) >= _GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what was taken, waiting until it is out."""
+        if self._held:
+            self._channel.sendall(self._held)
+            self._held.clear()
+
+
 def send(channel: socket.socket, frame: ToWorker | FromWorker) -> None:
     """Sends one frame, waiting until it is out."""
-    body = _encoder.encode(frame)
-    channel.sendall(len(body).to_bytes(4, "little") + body)
+    outbox = Outbox(channel)
+    outbox.add(frame)
+    outbox.flush()
 
 
 def receive(channel: socket.socket) -> ToWorker | None:
@@ -171,17 +197,17 @@ class Inbox:
         if not part:
             raise EOFError
         self._held += part
-        start = 0
-        while len(self._held) - start >= 4:
-            size = int.from_bytes(self._held[start : start + 4], "little")
-            if size > LONGEST:
-                raise StoreError(f"a worker sent a frame of {size} bytes")
-            if len(self._held) - start - 4 < size:
-                break
-            body = bytes(self._held[start + 4 : start + 4 + size])
-            start += 4 + size
-            try:
-                yield _from_worker.decode(body)
-            except msgspec.DecodeError as error:
-                raise StoreError(f"a worker sent what is no frame: {error}") from error
+        start, end = 0, len(self._held)
+        with memoryview(self._held) as view:
+            while end - start >= 4:
+                size = int.from_bytes(view[start : start + 4], "little")
+                if size > LONGEST:
+                    raise StoreError(f"a worker sent a frame of {size} bytes")
+                if end - start - 4 < size:
+                    break
+                try:
+                    yield _from_worker.decode(view[start + 4 : start + 4 + size])
+                except msgspec.DecodeError as error:
+                    raise StoreError(f"a worker sent what is no frame: {error}") from error
+                start += 4 + size
         del self._held[:start]

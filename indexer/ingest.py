@@ -300,8 +300,6 @@ class Ingest:
             case frames.Texts():
                 self._ledger.keep_texts(said.key, said.number, said.body)
             case frames.Item():
-                if said.found.reading:
-                    pool.sieve.add(said.found.reading.key)
                 if not self._keep(said.found) or self._outgrown(said.found.provenance.root.id):
                     self._read_alone(pool, said.found.provenance.root.id)
             case frames.Ask():

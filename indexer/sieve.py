@@ -3,7 +3,8 @@
 Most content is new, and asking the parent about each item would cost a worker more than a small item
 does. A worker asks only where the sieve says "maybe"; "no" is certain. One array of 2^24 bits in a
 memory file, 4 bits a key, the bits' numbers cut from the key itself (it is a digest): with a million
-readings one question in four hundred is needless.
+readings one question in four hundred is needless. Whoever reads something adds its key, so that the same
+bytes a moment later are asked about; where two add at once a bit may be lost, and is read twice at worst.
 
 Source: Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13 (1970).
 """
@@ -14,10 +15,12 @@ import mmap
 import os
 
 _BITS = 1 << 24
+_MASK = (_BITS >> 3) - 1
+_SHIFTS = (0, 32, 64, 96)
 
 
 class Sieve:
-    """The filter; a worker gets its descriptor by inheritance, and only the parent adds."""
+    """The filter; a worker gets its descriptor by inheritance."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is None:
@@ -28,15 +31,17 @@ class Sieve:
 
     def add(self, key: str) -> None:
         """Remembers a reading's key (32 hex digits)."""
-        for start in (0, 8, 16, 24):
-            bit = int(key[start : start + 8], 16) % _BITS
-            self._map[bit >> 3] |= 1 << (bit & 7)
+        bits = int(key, 16)
+        for shift in _SHIFTS:
+            bit = bits >> shift
+            self._map[bit >> 3 & _MASK] |= 1 << (bit & 7)
 
     def may_hold(self, key: str) -> bool:
         """False where the key was certainly never added."""
-        for start in (0, 8, 16, 24):
-            bit = int(key[start : start + 8], 16) % _BITS
-            if not self._map[bit >> 3] >> (bit & 7) & 1:
+        bits = int(key, 16)
+        for shift in _SHIFTS:
+            bit = bits >> shift
+            if not self._map[bit >> 3 & _MASK] >> (bit & 7) & 1:
                 return False
         return True
 

@@ -40,6 +40,10 @@ _FILES = 4096
 """Descriptors: a set of volumes may have a thousand files."""
 _CPU_GRACE = 30
 """Seconds of CPU beyond an item's allowance before the kernel ends the worker."""
+_CPU_STEP = 5
+"""Seconds by which a deadline moves before the kernel is told."""
+_STEP = 0.25
+"""Seconds by which a deadline moves before the board is told, and that frames wait at most while work goes on."""
 
 
 def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int) -> None:
@@ -59,8 +63,7 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
     while frame := outlet.next_order():
         if isinstance(frame, frames.Job):
             _work(crawler, outlet, frame)
-            outlet.rest()
-            frames.send(channel, frames.Done(frame.number))
+            outlet.rest(frame.number)
         elif isinstance(frame, frames.Fetch):
             _fetch(crawler, channel, frame)
 
@@ -125,19 +128,21 @@ class _Outlet:
 
     def __init__(self, channel: socket.socket, board: Board, sieve: Sieve, hello: frames.Hello) -> None:
         self._channel = channel
+        self._outbox = frames.Outbox(channel)
         self._board = board
         self._sieve = sieve
         self._scratch = hello.scratch
         self._stack: list[tuple[str, str]] = []
         self._orders: deque[frames.ToWorker] = deque()
         self._spilled = 0
-        self._cpu = 0
+        self._read = self._entered = 0
+        self._deadline = self._cpu_deadline = self._sent = 0.0
 
     def enter(self, provenance: Provenance, deadline: float) -> None:
         self._stack.append((provenance.id, str(provenance)))
         self._board.item = self._stack[-1]
-        read, entered = self._board.read
-        self._board.read = (read, entered + 1)
+        self._entered += 1
+        self._board.read = (self._read, self._entered)
         self.tick(deadline)
 
     def leave(self) -> None:
@@ -146,22 +151,31 @@ class _Outlet:
             self._board.item = self._stack[-1]
 
     def tick(self, deadline: float) -> None:
-        self._board.deadline = deadline
-        allowed = int(time.process_time() + deadline - time.monotonic()) + _CPU_GRACE
-        if abs(allowed - self._cpu) > 5:
+        now = time.monotonic()
+        if now - self._sent > _STEP:
+            self._outbox.flush()
+            self._sent = now
+        if abs(deadline - self._deadline) < _STEP:
+            return
+        self._board.deadline = self._deadline = deadline
+        if abs(deadline - self._cpu_deadline) > _CPU_STEP:
+            allowed = int(time.process_time() + deadline - now) + _CPU_GRACE
             resource.setrlimit(resource.RLIMIT_CPU, (max(allowed, 1), resource.RLIM_INFINITY))
-            self._cpu = allowed
+            self._cpu_deadline = deadline
 
-    def rest(self) -> None:
-        """Between jobs: nothing is being read, nothing is due."""
+    def rest(self, number: int) -> None:
+        """After a job: nothing is being read, nothing is due; its last frames go out."""
         self._stack.clear()
         self._board.item = ("", "")
-        self._board.deadline = 0.0
+        self._board.deadline = self._deadline = 0.0
+        self._outbox.add(frames.Done(number))
+        self._outbox.flush()
 
     def known(self, key: str) -> Known | None:
         if not self._sieve.may_hold(key):
             return None
-        frames.send(self._channel, frames.Ask(key))
+        self._outbox.add(frames.Ask(key))
+        self._outbox.flush()
         while frame := frames.receive(self._channel):
             if isinstance(frame, frames.Answer):
                 return frame.known
@@ -173,23 +187,27 @@ class _Outlet:
         return self._orders.popleft() if self._orders else frames.receive(self._channel)
 
     def text(self, key: str, number: int, texts: Sequence[Text]) -> None:
-        frames.send(self._channel, frames.Texts(key, number, pack_texts(texts)))
+        self._outbox.add(frames.Texts(key, number, pack_texts(texts)))
 
     def item(self, found: Found) -> None:
-        read, entered = self._board.read
-        self._board.read = (read + (found.size or 0), entered)
-        frames.send(self._channel, frames.Item(found))
+        self._read += found.size or 0
+        self._board.read = (self._read, self._entered)
+        if found.reading:
+            self._sieve.add(found.reading.key)
+        self._outbox.add(frames.Item(found))
 
     def spill(self, place: Place, held: BinaryIO, size: int) -> bool:
         if not self._board.wanted:
             return False
         if size <= _FEW:
-            frames.send(self._channel, frames.Spilled(place, size, held=held.read()))
+            self._outbox.add(frames.Spilled(place, size, held=held.read()))
+            self._outbox.flush()
             return True
         self._spilled += 1
         path = Path(self._scratch) / f"{place.provenance.id}-{self._spilled}"
         with path.open("xb") as file:
             while chunk := held.read(1 << 20):
                 file.write(chunk)
-        frames.send(self._channel, frames.Spilled(place, size, str(path)))
+        self._outbox.add(frames.Spilled(place, size, str(path)))
+        self._outbox.flush()
         return True
