@@ -1,6 +1,6 @@
-"""A storage inside a compound file made into a compound file of its own, as programs do when they copy it out.
+"""A compound file made of a tree of storages and streams: one cut out of another file, or a message of a store.
 
-Source: [MS-CFB] 2.2 to 2.6. The same storage gives the same bytes every time.
+Source: [MS-CFB] 2.2 to 2.6. The same tree gives the same bytes every time.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import uuid
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from indexer.errors import EvidenceError
@@ -24,9 +24,14 @@ def rebuild(held: Compound, storage: Entry) -> Iterator[bytes]:
     Raises:
         EvidenceError: at once if its streams claim more than there is; where one cannot be read to its end.
     """
-    rows = _below(storage)
     if not is_sound(held, storage):
         raise EvidenceError("corrupt", "the object claims more bytes than the file around it has")
+    yield from compose(storage, held.pieces)
+
+
+def compose(root: Entry, pieces: Callable[[Entry], Iterator[bytes]]) -> Iterator[bytes]:
+    """A compound file with everything below an entry; `pieces` gives as many bytes as each stream's size says."""
+    rows = _below(root)
     small = [entry for entry in rows if entry.kind == STREAM and 0 < entry.size < _CUTOFF]
     large = [entry for entry in rows if entry.kind == STREAM and entry.size >= _CUTOFF]
     starts: dict[int, int] = {}
@@ -44,9 +49,9 @@ def rebuild(held: Compound, storage: Entry) -> Iterator[bytes]:
     yield _header(first[1] if mini else _END, lengths[1], count, tables)
     yield _directory(rows, starts, first[2] if mini else _END, len(mini) * _MINI)
     yield _padded(mini.tobytes(), b"\xff")
-    yield from _filled(held, small, _MINI)
+    yield from _filled(pieces, small, _MINI)
     yield bytes(-len(mini) * _MINI % _SECTOR)
-    yield from _filled(held, large, _SECTOR)
+    yield from _filled(pieces, large, _SECTOR)
     table.extend([_FAT] * tables + [_DIFAT] * _extra(tables))
     yield _padded(table.tobytes(), b"\xff")
     for number in range(_extra(tables)):
@@ -101,9 +106,9 @@ def _table(starts: dict[int, int], entries: Iterable[Entry], unit: int, at: int)
     return table
 
 
-def _filled(held: Compound, entries: Iterable[Entry], unit: int) -> Iterator[bytes]:
+def _filled(pieces: Callable[[Entry], Iterator[bytes]], entries: Iterable[Entry], unit: int) -> Iterator[bytes]:
     for entry in entries:
-        yield from held.pieces(entry)
+        yield from pieces(entry)
         yield bytes(-entry.size % unit)
 
 

@@ -49,6 +49,11 @@ FIELDS: Final[Mapping[str, str]] = {
     "mail.content_location": "Content-Location of a part: the address it was saved from",
     "mail.disposition": "whether a part is meant inline or as an attachment",
     "mail.description": "Content-Description of a part",
+    "mail.importance": "how urgent: low, normal, high",
+    "mail.sensitivity": "personal, private, confidential",
+    "mail.flags": "what was done with it: read, answered, flagged, draft, ...",
+    "mail.keyword": "category or label",
+    "mail.conversation_topic": "subject of the conversation it belongs to",
     "html.embedded_type": "media type of a file that an HTML body holds in a data: address",
 }
 _OWN = {
