@@ -32,13 +32,14 @@ def give(report: Report, *, as_json: bool, output: Path | None = None, kind: str
             say_json(dict(row.exact))
             count += 1
     else:
-        table = [[_shown(cell) for cell in row.cells] for row in shown]
+        places = [at for at, column in enumerate(sheet.columns) if column.shown]
+        room = max(24, columns() // 2)
+        table = [[_shown(sheet.columns[at].name, row.cells[at], room) for at in places] for row in shown]
         count = len(table)
         if table:
-            room = max(24, columns() // 2)
-            numbers = frozenset(at for at, column in enumerate(sheet.columns) if column.kind == "number")
-            head = [column.name.replace("_", " ") for column in sheet.columns]
-            say_table(head, [[cut(cell, room) for cell in row] for row in table], right=numbers)
+            head = [sheet.columns[at].name.replace("_", " ") for at in places]
+            numbers = (place for place, at in enumerate(places) if sheet.columns[at].kind == "number")
+            say_table(head, table, right=frozenset(numbers))
         if limit and next(rows, None) is not None:
             note(f"The first {limit} rows; more with --limit, all with --json or --output.")
     for told in report.notes:
@@ -66,10 +67,12 @@ def by_suffix(output: Path, formats: dict[str, str]) -> str:
     return suffix if suffix in formats else "csv"
 
 
-def _shown(cell: Cell) -> str:
+def _shown(name: str, cell: Cell, room: int) -> str:
     from search.report import plain
 
     value = plain(cell)
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if name == "id":
+        return str(value)[:8]
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else cut(str(value), room)

@@ -17,6 +17,7 @@ from cli import (
     doctor,
     export,
     extract,
+    facets,
     fields,
     formats,
     grep,
@@ -30,6 +31,7 @@ from cli import (
     show,
     status,
     text,
+    timeline,
     tree,
 )
 from cli.console import note, say_caret, say_error, use_utf8
@@ -41,6 +43,8 @@ COMMANDS = (
     status.status,
     search.search,
     grep.grep,
+    facets.facets,
+    timeline.timeline,
     show.show,
     tree.tree,
     text.text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from indexer.model import Hit
+from indexer.model import Hit, Item
 from search.case import Case
 from search.hits import make_hit
 from search.query import parse
@@ -80,6 +80,15 @@ def ask(
     if index.fallen:
         notes = (*notes, f"An older state of the index answers: {index.fallen}. Run archivore reindex.")
     return Answer(total, tuple(hits), at, notes)
+
+
+def matching(case: Case, query: str) -> Iterator[Item]:
+    """Every item that answers a query, or every item of the case, without texts, sorted by provenance path.
+
+    Raises as `ask` does.
+    """
+    chosen = set(case.index.ids(parse(query, case.index.fields()))) if query else None
+    return (item for item, _ in case.catalog.items() if chosen is None or item.id in chosen)
 
 
 def every_hit(case: Case, query: str) -> Iterator[Hit]:

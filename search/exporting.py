@@ -22,9 +22,9 @@ from search.case import Case
 from search.exports._file import whole_file
 from search.report import Report, colophon_of, hits_sheet
 
-TABLES = {"csv": "csv_table", "jsonl": "jsonl"}
+TABLES = {"csv": "csv_table", "jsonl": "jsonl", "xlsx": "xlsx"}
 """Formats that write any sheet: name on the command line -> module in `exports/`."""
-ITEMS: dict[str, str] = {}
+ITEMS = {"body": "body", "timesketch": "timesketch", "ids": "ids"}
 """Formats that are about items."""
 FORMATS = TABLES | ITEMS
 ABOUT = ".about.json"

@@ -25,10 +25,11 @@ Cell = str | int | float | bool | datetime | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name in snake case, and how its cells are typed and sorted."""
+    """A column: its name in snake case, how its cells are typed, and whether a terminal shows it."""
 
     name: str
     kind: Literal["text", "number", "time"] = "text"
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One table; its rows can be gone through once for each call of `rows`."""
+    """One table; its rows can be gone through once for each call of `rows`.
+
+    A time without a zone in a cell is a wall clock of which the zone is not known.
+    """
 
     name: str
     columns: tuple[Column, ...]
@@ -50,14 +54,17 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Colophon:
-    """How an answer was made: enough for somebody else to make it again, and nothing that differs then."""
+    """How an answer was made: enough for somebody else to make it again, and nothing that differs then.
+
+    `version` is of the Archivore that answered, `versions` are of what read the evidence in the last run.
+    """
 
     case: str
     command: str
     query: str
     options: dict[str, Scalar]
     version: str
-    handlers: dict[str, str]
+    versions: dict[str, str]
     runs: list[dict[str, object]]
     sources: list[dict[str, object]]
     state: dict[str, int]
@@ -93,7 +100,7 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
         query=query,
         options=options,
         version=version("archivore"),
-        handlers={name: made for name, made in (runs[-1].versions if runs else {}).items() if name != "archivore"},
+        versions=dict(sorted(runs[-1].versions.items())) if runs else {},
         runs=[{"id": run.id, "limits": dict(run.limits), "options": dict(run.options)} for run in runs],
         sources=[
             {"name": source.name, "path": source.path, "custodian": source.custodian, "series": source.series}
@@ -101,6 +108,37 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
         ],
         state={"items": count, "bytes": size, **case.catalog.counts("status")},
     )
+
+
+def colophon_rows(colophon: Colophon) -> Iterator[tuple[str, str]]:
+    """The colophon in words, for covers."""
+    yield "case", colophon.case
+    yield "command", colophon.command
+    yield "query", colophon.query or "(every item)"
+    yield from ((f"option {name}", str(value)) for name, value in colophon.options.items())
+    yield "Archivore", colophon.version
+    for run in colophon.runs:
+        yield f"run {run['id']}", json.dumps(run["options"], ensure_ascii=False)
+    for source in colophon.sources:
+        told = [f"{name}: {value}" for name, value in source.items() if value and name != "name"]
+        yield f"source {source['name']}", ", ".join(told)
+    yield from ((f"case holds: {name}", f"{value:,}") for name, value in colophon.state.items())
+    yield "export", colophon.id
+    yield "read by", ", ".join(f"{name} {made}" for name, made in colophon.versions.items())
+
+
+_PROBLEMS = (Column("id"), Column("path"), Column("status"), Column("cause"), Column("message"), Column("resolution"))
+
+
+def problems_sheet(case: Case) -> Sheet:
+    """What was not fully read in the whole case, and why."""
+
+    def rows() -> Iterator[tuple[Cell, ...]]:
+        for item in case.catalog.with_problem():
+            for problem in item.problems:
+                yield (item.id, str(item.provenance), item.status, problem.cause, problem.message, problem.resolution)
+
+    return sheet_of("problems", _PROBLEMS, rows)
 
 
 def sheet_of(name: str, columns: tuple[Column, ...], rows: Callable[[], Iterable[tuple[Cell, ...]]]) -> Sheet:
@@ -115,8 +153,10 @@ def sheet_of(name: str, columns: tuple[Column, ...], rows: Callable[[], Iterable
 
 
 def plain(cell: Cell) -> Scalar | None:
-    """A cell as JSON has it: times in ISO 8601 with `Z`."""
-    return print_time(cell) if isinstance(cell, datetime) else cell
+    """A cell as JSON has it: times in ISO 8601, with `Z` where the zone is known."""
+    if isinstance(cell, datetime):
+        return print_time(cell) if cell.tzinfo else cell.isoformat()
+    return cell
 
 
 _HITS = (

@@ -12,8 +12,8 @@ from indexer.errors import StoreError, UsageError
 
 
 @contextmanager
-def whole_file(path: Path, *, encoding: str = "utf-8", newline: str | None = "\n") -> Iterator[IO[str]]:
-    """A text file under a temporary name, renamed to `path` at the end; gone where anything fails.
+def whole_path(path: Path) -> Iterator[Path]:
+    """A path for a temporary file, renamed to `path` at the end; gone where anything fails.
 
     Raises:
         UsageError: it cannot be made there.
@@ -21,16 +21,27 @@ def whole_file(path: Path, *, encoding: str = "utf-8", newline: str | None = "\n
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        file = part.open("x", encoding=encoding, newline=newline)
+        part.open("xb").close()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; choose another --output") from error
     try:
-        with file:
-            yield file
-            file.flush()
+        yield part
+        with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path, *, encoding: str = "utf-8", newline: str | None = "\n") -> Iterator[IO[str]]:
+    """A text file under a temporary name, renamed to `path` at the end; gone where anything fails.
+
+    Raises:
+        UsageError: it cannot be made there.
+        StoreError: the disk is full.
+    """
+    with whole_path(path) as part, part.open("w", encoding=encoding, newline=newline) as file:
+        yield file
