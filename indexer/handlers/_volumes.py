@@ -1,0 +1,273 @@
+"""The walk over a disk: its partition table, the file system of each volume, and what lies in none.
+
+A volume of a table is a member (`p1`) that carries what is known of it; the files in it are members
+below its name (`p1/Users/...`). A disk that is one file system has no such prefix. A volume that no
+reader knows is given as it is, and so are the stretches between volumes that are not all zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import BinaryIO, cast
+
+from indexer.errors import EvidenceError
+from indexer.handler import Stream
+from indexer.handlers._disk import DiskView
+from indexer.handlers._filesystems import FIELDS as VOLUME_FIELDS
+from indexer.handlers._filesystems import NEEDS, name_file_system, walk_file_system
+from indexer.handlers._image import Image
+from indexer.handlers._partitions import Partition, Table, read_table
+from indexer.handlers._volume_marks import Lock, kind_of, lock_of
+from indexer.limits import GIB, MIB, Limits
+from indexer.model import Child, Fact, Field, Problem, Timestamp
+
+__all__ = ["FIELDS", "NEEDS", "walk"]
+
+STEP = MIB
+PIECE = GIB
+"""A longer stretch that lies in no volume is given in parts: each is spooled whole."""
+READ = frozenset({"ntfs", "exfat", "xfs", "apfs", "hfs", "ext", "fat"})
+"""File systems whose files are given; a volume with any other one is given as it is."""
+ALIGN = 64 * MIB
+"""Parts begin at multiples of this, where what lies before holds nothing."""
+
+FIELDS: Mapping[str, str] = {
+    **VOLUME_FIELDS,
+    "file.kind": f"partition: a volume whose files are members beside it; {VOLUME_FIELDS['file.kind']}",
+    "image.kind": "variant of the image's format",
+    "image.version": "version of the image's format",
+    "image.block_size": "bytes that the image stores or leaves out together",
+    "image.id": "identifier of the image",
+    "image.program": "what wrote the image",
+    "image.comment": "remark kept in the image",
+    "image.parent": "image of which this one tells only the changes",
+    "image.parent_id": "identifier of that image",
+    "image.part_of": "the file to open for the whole image, of which this one is a part",
+    "image.size": "bytes of the disk, as it was in use",
+    "image.table": "kind of the partition table",
+    "image.sector_size": "bytes that the partition table counts as one sector",
+    "image.disk_id": "identifier of the disk, in its partition table",
+    "image.partitions": "partitions that the table lists",
+    "partition.type": "what the table says the partition is for",
+    "partition.code": "the same as the number or identifier in the table",
+    "partition.label": "name in the table",
+    "partition.id": "identifier of the partition in the table",
+    "partition.start": "offset on the disk, in bytes",
+    "partition.size": "bytes of the partition",
+    "partition.bootable": "the table marks it as the one to start from",
+    "file.offset": "where bytes of no volume stand on the disk",
+    "encryption.method": "what encrypts a volume, and its cipher where the header tells",
+}
+
+
+def walk(image: Image, stream: Stream, *, virtual: bool = True) -> Iterator[Fact]:
+    """Everything on a disk: its table, its volumes and their files, the rest that is not zeros.
+
+    Args:
+        virtual: whether the disk's bytes differ from the file's, so that a disk that nobody knows is a member.
+
+    Raises:
+        EvidenceError: where the whole disk is encrypted, or where nothing is known and it is not virtual.
+    """
+    yield Field("image.size", image.size)
+    table = read_table(image) if not _is_volume(kind_of(image)) else None
+    if table is None:
+        yield from _walk_bare(image, stream.limits, virtual)
+        return
+    yield Field("image.table", table.kind)
+    yield Field("image.sector_size", table.sector)
+    if table.ident.strip("0-"):
+        yield Field("image.disk_id", table.ident)
+    yield Field("image.partitions", len(table.partitions))
+    yield from table.problems
+    seen: set[int] = set()
+    for each in table.partitions:
+        yield from _walk_partition(image, each, seen)
+        seen.add(each.start)
+    yield from _loose(image, _between(image, table), stream.limits)
+
+
+def _is_volume(kind: str) -> bool:
+    """Whether what stands at the start is a volume for certain, so that no table is looked for."""
+    return bool(kind) and kind not in ("swap", "UFS", "LVM2")
+
+
+def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
+    """A disk without a table, as one volume."""
+    yield Field("image.table", "none")
+    kind = kind_of(image)
+    if lock := lock_of(image, 0, kind):
+        yield from _lock_fields(lock)
+        raise EvidenceError("encrypted", f"the whole disk is encrypted with {lock.kind}")
+    if name_file_system(image, 0, image.size) in READ:
+        yield from walk_file_system(image, 0, image.size, "")
+        return
+    if kind:
+        yield Field("filesystem.kind", kind)
+    if not virtual:
+        raise EvidenceError("unsupported", f"no reader for {kind or 'what is on the disk'}")
+    yield from _loose(image, [(0, image.size)], limits)
+
+
+def _walk_partition(image: Image, one: Partition, seen: set[int]) -> Iterator[Fact]:
+    """One volume: what is known of it before its first file goes onto the member that stands for it."""
+    fields = list(_fields(one))
+    if one.start >= image.size:
+        problem = Problem("truncated", f"{one.name} starts at {one.start}, the disk ends at {image.size}")
+        yield _whole(one, fields, [problem])
+        return
+    problems = []
+    if one.end > image.size:
+        problems.append(Problem("truncated", f"{one.name} reaches to {one.end}, the disk ends at {image.size}"))
+    if one.start in seen:
+        yield _whole(one, fields, [*problems, Problem("corrupt", f"{one.name} starts where another partition does")])
+        return
+    size = min(one.size, image.size - one.start)
+    try:
+        kind = kind_of(image, one.start)
+        lock = lock_of(image, one.start, kind)
+        read = name_file_system(image, one.start, size) in READ
+    except EvidenceError as error:
+        yield _whole(one, fields, [*problems, error.problem("")])
+        return
+    if lock:
+        fields += _lock_fields(lock)
+        yield _whole(one, fields, [*problems, Problem("encrypted", f"encrypted with {lock.kind}")])
+    elif read:
+        yield from _walk_volume(image, one, size, fields, problems)
+    else:
+        fields += [Field("filesystem.kind", kind)] if kind else []
+        yield _whole(one, fields, problems, opening=partial(_open, image, one.start, size))
+
+
+def _walk_volume(
+    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem]
+) -> Iterator[Fact]:
+    """The file system of one volume; an error ends it as a problem, so that the next volume is read."""
+    facts = _guarded(walk_file_system(image, one.start, size, f"{one.name}/"))
+    stamps: list[Timestamp] = []
+    first: Child | None = None
+    for fact in facts:
+        if isinstance(fact, Child):
+            first = fact
+            break
+        if isinstance(fact, Field):
+            fields.append(fact)
+        elif isinstance(fact, Problem):
+            problems.append(fact)
+        elif isinstance(fact, Timestamp):
+            stamps.append(fact)
+        else:
+            yield fact
+    opening = partial(_open, image, one.start, size) if first is None and problems else None
+    yield _whole(one, fields, problems, stamps, opening)
+    if first is not None:
+        yield first
+        for fact in facts:
+            yield replace(fact, message=f"{one.name}: {fact.message}") if isinstance(fact, Problem) else fact
+
+
+def _guarded(facts: Iterator[Fact]) -> Iterator[Fact]:
+    try:
+        yield from facts
+    except EvidenceError as error:
+        yield error.problem("")
+
+
+def _lock_fields(lock: Lock) -> Iterator[Field]:
+    yield Field("encryption.method", f"{lock.kind} {lock.detail}".strip())
+
+
+def _fields(one: Partition) -> Iterator[Field]:
+    yield Field("partition.type", one.kind)
+    if one.code != one.kind:
+        yield Field("partition.code", one.code)
+    if one.label:
+        yield Field("partition.label", one.label)
+    if one.ident:
+        yield Field("partition.id", one.ident)
+    yield Field("partition.start", one.start)
+    yield Field("partition.size", one.size)
+    if one.bootable:
+        yield Field("partition.bootable", True)
+
+
+def _whole(
+    one: Partition,
+    fields: list[Field],
+    problems: list[Problem],
+    stamps: list[Timestamp] | None = None,
+    opening: Callable[[], BinaryIO] | None = None,
+) -> Child:
+    """The member that stands for a volume; with its bytes where nothing in it could be read."""
+    if opening is None:
+        fields = [Field("file.kind", "partition"), *fields]
+    return Child(one.name, one.name.encode(), opening, tuple(stamps or ()), tuple(fields), tuple(problems))
+
+
+# -- what lies in no volume --------------------------------------------------------------------
+
+
+def _between(image: Image, table: Table) -> list[tuple[int, int]]:
+    """The ranges that neither the table nor a partition takes up."""
+    taken = sorted([*table.own, *((each.start, each.end) for each in table.partitions)])
+    found, at = [], 0
+    for start, end in taken:
+        if start > at:
+            found.append((at, min(start, image.size)))
+        at = max(at, end)
+    found.append((at, image.size))
+    return [(start, end) for start, end in found if start < end]
+
+
+def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits) -> Iterator[Fact]:
+    """Ranges as members, from their first byte that is not zero, in parts, those of zeros left out."""
+    left = limits.item_bytes
+    for start, end in ranges:
+        at = start
+        while at < end:
+            try:
+                at = _first_used(image, at, end)
+                stop = _end_of_part(image, at, end)
+            except EvidenceError as error:
+                yield Problem(error.cause, f"bytes of no volume from {at}: {error.message}", resolution="not given")
+                break
+            if at >= end:
+                break
+            if stop - at > left:
+                message = f"item_bytes: more than {limits.item_bytes} bytes lie in no volume"
+                yield Problem("limit", message, resolution="the rest is not given")
+                return
+            left -= stop - at
+            name = f"[unallocated at {at}]"
+            fields = (Field("file.kind", "unallocated"), Field("file.offset", at))
+            yield Child(name, name.encode(), partial(_open, image, at, stop - at), fields=fields)
+            at = stop
+
+
+def _first_used(image: Image, at: int, end: int) -> int:
+    """The offset of the sector with the first byte that is not zero; `end` where there is none."""
+    while (at := image.data_from(at)) < end:
+        data = image.read_at(at, min(STEP, end - at))
+        rest = data.lstrip(b"\0")
+        if rest:
+            found = at + len(data) - len(rest)
+            return max(at, found - found % 512)
+        at += len(data)
+    return end
+
+
+def _end_of_part(image: Image, at: int, end: int) -> int:
+    """Where a part that begins at `at` ends: before a long stretch that is stored nowhere, or at its largest."""
+    stop = min(end, at + PIECE)
+    mark = at
+    while (mark := mark - mark % ALIGN + ALIGN) < stop:
+        if image.data_from(mark) >= min(mark + ALIGN, end):
+            return mark
+    return stop
+
+
+def _open(image: Image, start: int, size: int) -> BinaryIO:
+    return cast(BinaryIO, DiskView(image, start, size))
