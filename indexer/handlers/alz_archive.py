@@ -106,7 +106,7 @@ class AlzArchive(Handler):
 def _volumes(stream: Stream) -> list[Span]:
     """The parts of the set that begins here, less what each volume adds."""
     stem = stream.name[: -len(stream.suffix)] if stream.suffix == ".alz" else ""
-    files: list[tuple[BinaryIO, int]] = [(stream, stream.size)]
+    files: list[tuple[BinaryIO, int]] = [(stream.file, stream.size)]
     while stem and len(files) < MOST_VOLUMES:
         letter, number = divmod(len(files) - 1, 100)
         file = stream.sibling(f"{stem}.{chr(ord('a') + letter)}{number:02}")
