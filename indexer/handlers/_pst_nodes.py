@@ -25,6 +25,7 @@ _BLOCKS, _NODES = 0x80, 0x81
 _LEVELS = 16
 _SUBNODES = 1 << 20
 _BLOCK_BYTES = 1 << 17
+_TOLD = 100
 _ENCODE = bytes.fromhex(
     "41361362a8216ebbf416cc047f64e85d1ef2cb2a74c55e35d295479e962d9a884c7d843fdbac31b6485ff6c4d8398be7"
     "233b388ec8c1df25b120a546604e9cfbaad35651457c550007c92b9d859b09a08fadb30f63ab894bd7a7155a716642bf"
@@ -72,17 +73,19 @@ class _Layout(NamedTuple):
     crypt: int
     subnode: str
     subnodes_at: int
+    align: int
+    block_trailer: int
 
 
 _LAYOUTS = {
-    ANSI: _Layout(512, 496, "<BBBB", 500, "<III", "<IIHH", "<IIII", 184, 461, "<III", 4),
-    UNICODE: _Layout(512, 488, "<BBBB", 496, "<QQQ", "<QQHH4x", "<QQQI4x", 216, 513, "<QQQ", 8),
-    PAGED: _Layout(4096, 4056, "<HHBB", 4072, "<QQQ", "<QQHH4x", "<QQQI4x", 216, 513, "<QQQ", 8),
+    ANSI: _Layout(512, 496, "<BBBB", 500, "<III", "<IIHH", "<IIII", 184, 461, "<III", 4, 64, 12),
+    UNICODE: _Layout(512, 488, "<BBBB", 496, "<QQQ", "<QQHH4x", "<QQQI4x", 216, 513, "<QQQ", 8, 64, 16),
+    PAGED: _Layout(4096, 4056, "<HHBB", 4072, "<QQQ", "<QQHH4x", "<QQQI4x", 216, 513, "<QQQ", 8, 512, 24),
 }
 
 
 class Store:
-    """The blocks and nodes of a store.
+    """The blocks and nodes of a store; `problems` and how many `faults` there were.
 
     Raises:
         EvidenceError: if the header is not whole or its version is not known.
@@ -103,6 +106,8 @@ class Store:
         number = "Q" if self.wide else "I"
         _, self._node_root, _, self._block_root = struct.unpack_from(f"<4{number}", head, layout.roots)
         (self.declared_size,) = struct.unpack_from(f"<{number}", head, 184 if self.wide else 168)
+        self.problems: list[Problem] = []
+        self.faults = 0
         self._stream = stream
         self._page = lru_cache(maxsize=1024)(self._read_page)
         self._subnodes = lru_cache(maxsize=64)(self._read_subnodes)
@@ -120,9 +125,21 @@ class Store:
             raise EvidenceError("corrupt", f"no page of the expected kind at {offset}")
         count, _, size, level = struct.unpack_from(layout.counts_form, page, layout.counts)
         form = layout.row if level else layout.block if kind == _BLOCKS else layout.node
+        if not self._fits(page[: layout.trailer], page[layout.trailer :]):
+            self._tell(f"a page at {offset} is not what its checksum says")
         if level > _LEVELS or size < struct.calcsize(form) or count * size > layout.counts:
             raise EvidenceError("corrupt", f"a page at {offset} contradicts itself")
         return level, [struct.unpack_from(form, page, row * size) for row in range(count)]
+
+    def _fits(self, data: bytes, trailer: bytes) -> bool:
+        told = int.from_bytes(trailer[4:8] if self.wide else trailer[8:12], "little")
+        return zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF == told
+
+    def _tell(self, message: str) -> None:
+        self.faults += 1
+        problem = Problem("corrupt", message, resolution="read all the same")
+        if len(self.problems) < _TOLD and problem not in self.problems:
+            self.problems.append(problem)
 
     def _find(self, root: int, kind: int, wanted: int) -> tuple[int, ...] | None:
         offset, above = root, _LEVELS + 1
@@ -156,14 +173,15 @@ class Store:
             if offset < 0:
                 return None
 
-    def nodes(self, problems: list[Problem]) -> Iterator[Node]:
+    def nodes(self) -> Iterator[Node]:
         """Every node in the order of the tree; what stops a branch goes to `problems`."""
         waiting, seen = [self._node_root], {self._node_root}
         while waiting:
+            # A page that cannot be read takes its own nodes with it, and no others.
             try:
                 level, rows = self._page(waiting.pop(), _NODES)
             except EvidenceError as error:
-                problems.append(Problem(error.cause, error.message, resolution="the rest of the tree was read"))
+                self._tell(error.message)
                 continue
             if level:
                 below = [row[2] for row in reversed(rows) if row[2] not in seen]
@@ -185,9 +203,14 @@ class Store:
         if row is None:
             raise EvidenceError("corrupt", f"block {number:#x} is in no list")
         _, offset, size, full = row
-        data = self._stream.at(offset, size)
+        layout = self._layout
+        room = -(-(size + layout.block_trailer) // layout.align) * layout.align
+        held = self._stream.at(offset, room)
+        data = held[:size]
         if len(data) < size:
             raise EvidenceError("truncated", f"block {number:#x} lies behind the end")
+        if len(held) == room and not self._fits(data, held[-layout.block_trailer :]):
+            self._tell(f"block {number:#x} is not what its checksum says")
         if self.form == PAGED and full != size:
             data = _unpacked(data, number)
         if number & 2 or not self.crypt:

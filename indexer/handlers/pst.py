@@ -87,16 +87,22 @@ class Pst(Handler):
                 yield _folder(number, folder, paths[number])
         names = Names(store)
         told = array("I")
+        unsure: set[int] = set()
         for number, path in paths.items():
             for kind in (_CONTENTS, _HIDDEN_CONTENTS):
+                met = len(problems) + store.faults
                 for node in _listed(store, number & ~31 | kind, problems):
                     told.append(node.number)
                     yield _message(store, node, names, path)
+                if len(problems) + store.faults > met:
+                    unsure.add(number)
         told = array("I", sorted(told))
-        for node in store.nodes([]):
+        for node in store.nodes():
             if node.kind in (_MESSAGE, _HIDDEN) and not _has(told, node.number):
-                yield _message(store, node, names, paths.get(node.parent, ""), deleted=True)
-        yield from dict.fromkeys(problems)
+                # Where a table could not be read, nobody knows what it would have listed.
+                deleted = node.parent in paths and node.parent not in unsure
+                yield _message(store, node, names, paths.get(node.parent, ""), deleted=deleted)
+        yield from dict.fromkeys(problems + store.problems)
 
 
 def _describe(store: Store) -> Iterator[Field]:
@@ -114,7 +120,7 @@ def _describe(store: Store) -> Iterator[Field]:
 
 
 def _folders(store: Store, problems: list[Problem]) -> Iterator[tuple[int, _Folder]]:
-    for node in store.nodes(problems):
+    for node in store.nodes():
         if node.kind != _FOLDER:
             continue
         try:
@@ -173,6 +179,8 @@ def _listed(store: Store, number: int, problems: list[Problem]) -> Iterator[Node
     """The messages that a folder's table of contents names."""
     try:
         table = store.node(number)
+        if table is None and number & 31 == _CONTENTS:
+            raise EvidenceError("corrupt", f"a folder has no table {number:#x} of its contents")
         for row in row_numbers(store, table) if table else ():
             node = store.node(row)
             if node is None:
