@@ -1,4 +1,4 @@
-"""`archivore export`: the case or a hit list as a file."""
+"""`archivore export`: the case or a hit list as a file, with the items' own bytes where asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.answers import FormatOption, write
-from cli.options import CaseOption, open_case
+from cli.console import note, say
+from cli.options import CaseOption, PasswordsOption, open_case, read_passwords
 
 
 def export(
@@ -16,13 +17,26 @@ def export(
     query: Annotated[str, typer.Argument(metavar="[QUERY]", help="Hits of this query; every item else.")] = "",
     kind: FormatOption = "",
     with_text: Annotated[bool, typer.Option("--with-text", help="The whole text of each item too.")] = False,
+    with_files: Annotated[
+        Path | None, typer.Option("--with-files", help="The items' bytes too, into this new folder or .zip.")
+    ] = None,
+    passwords: PasswordsOption = None,
     case_path: CaseOption = None,
 ) -> None:
     """Write every item, or every hit of a query, sorted by provenance, without a cap.
 
-    Example: archivore export 'lang:ko' --output korean.csv
+    Example: archivore export 'lang:ko' --output korean.xlsx --with-files korean.zip
     """
     from search.exporting import report_of
 
     with open_case(case_path) as case:
-        write(report_of(case, query, with_text=with_text), output, kind)
+        report = report_of(case, query, with_text=with_text)
+        write(report, output, kind)
+        if with_files is not None:
+            from cli.files import MANIFEST, PROBLEMS, copy_files
+            from cli.runs import limits_of
+
+            count, failed = copy_files(report, with_files, passwords=read_passwords(passwords), limits=limits_of(case))
+            say(f"Wrote {count:,} files into {with_files}, with {MANIFEST}.")
+            if failed:
+                note(f"{failed:,} items could not be had again as they were: {PROBLEMS} says why.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from indexer.passwords import Password
 from indexer.places import Place
 from indexer.registry import all_handlers
 from indexer.sources import check_source, place_of_root
-from indexer.workers import fetch
+from indexer.workers import Fetcher
 from search.case import Case
 
 if TYPE_CHECKING:
@@ -204,8 +204,8 @@ def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password
     hasher = Hasher()
     part = output.with_name(output.name + ".part")
     try:
-        with part.open("xb") as file:
-            for data in fetch(source, item.provenance, passwords, limits):
+        with closing(Fetcher(passwords, limits)) as fetcher, part.open("xb") as file:
+            for data in fetcher.fetch(source, item.provenance):
                 hasher.update(data)
                 file.write(data)
         if hasher.digests().sha256 != item.digests.sha256:

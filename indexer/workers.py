@@ -201,21 +201,31 @@ class Pool:
         return death
 
 
-def fetch(
-    source: Source, provenance: Provenance, passwords: tuple[Password, ...] = (), limits: Limits | None = None
-) -> Iterator[bytes]:
-    """The bytes of one item, found again in the evidence by a worker of its own.
+class Fetcher:
+    """Gives the bytes of items, found again in the evidence by a worker of its own. Close it after use."""
 
-    Raises:
-        EvidenceError: they are not to be had any more, or the worker died of them.
-    """
-    with tempfile.TemporaryDirectory() as scratch, closing(Sieve()) as sieve:
-        worker = Worker(frames.Hello(limits or Limits(), passwords, (), scratch), sieve)
+    def __init__(self, passwords: tuple[Password, ...] = (), limits: Limits | None = None) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="archivore-")
+        self._sieve = Sieve()
+        self._limits = limits or Limits()
+        self._hello = frames.Hello(self._limits, passwords, (), self._scratch.name)
+        self._worker: Worker | None = None
+
+    def fetch(self, source: Source, provenance: Provenance) -> Iterator[bytes]:
+        """The bytes of one item, in pieces.
+
+        Raises:
+            EvidenceError: they are not to be had any more, or the worker died of them.
+        """
+        worker = self._worker = self._worker or Worker(self._hello, self._sieve)
+        whole = False
         try:
             worker.tell(frames.Fetch(provenance, source))
             while True:
-                select.select([worker.channel], [], [])
+                if not select.select([worker.channel], [], [], self._limits.allowance(0))[0]:
+                    raise EvidenceError("timeout", f"gave nothing for {self._limits.allowance(0):.0f} s")
                 for frame in worker.inbox.frames():
+                    whole = isinstance(frame, frames.Failed) or (isinstance(frame, frames.Piece) and not frame.data)
                     if isinstance(frame, frames.Failed):
                         raise EvidenceError(frame.problem.cause, frame.problem.message)
                     if isinstance(frame, frames.Piece):
@@ -226,4 +236,14 @@ def fetch(
             problem = worker.death().problem
             raise EvidenceError(problem.cause, problem.message) from error
         finally:
-            worker.close()
+            if not whole:  # what is still on its way must not be taken for another item's
+                worker.close()
+                self._worker = None
+
+    def close(self) -> None:
+        """Ends the worker."""
+        if self._worker:
+            self._worker.close()
+            self._worker = None
+        self._sieve.close()
+        self._scratch.cleanup()
