@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -290,7 +289,7 @@ class Crawler:
     def _run(self, handler: Handler, stream: Stream, place: Place, digests: Digests, facts: Facts, key: str) -> None:
         allowance = self.limits.allowance(stream.size)
         own = 0.0
-        seen: Counter[bytes] = Counter()
+        seen: dict[bytes, int] = {}
         produced = 0
         ancestors = (*place.ancestors, digests.sha256)
         generator = handler.read(stream)
@@ -314,8 +313,8 @@ class Crawler:
                         facts.add_problem(stop, self.limits, handler.name)
                         break
                     facts.members += 1
-                    seen[fact.raw_name] += 1
-                    hop = Hop(fact.raw_name, clean(fact.name), seen[fact.raw_name])
+                    seen[fact.raw_name] = ordinal = seen.get(fact.raw_name, 0) + 1
+                    hop = Hop(fact.raw_name, clean(fact.name), ordinal)
                     produced += self._visit_child(place_of(fact, place.provenance.child(hop), ancestors), fact, waiting)
                 else:
                     facts.add(fact, self.limits)
@@ -358,9 +357,19 @@ class Crawler:
             fields.append(Field("file.suffix_mismatch", stream.suffix))
         if not place.ancestors and (changed := self._recheck()):
             problems.append(changed)
-        found = without_bytes(place, identity.media_type, *problems)
         self.outlet.item(
-            replace(found, size=stream.size, digests=digests, fields=tuple(fields), reading=reading, known=known)
+            Found(
+                provenance=place.provenance,
+                name=stream.name,
+                size=stream.size,
+                media_type=identity.media_type,
+                digests=digests,
+                fields=tuple(fields),
+                timestamps=tuple(place.timestamps),
+                problems=_problems_at(place, problems),
+                reading=reading,
+                known=known,
+            )
         )
 
     # -- limits and the fence ------------------------------------------------------------------
@@ -403,18 +412,22 @@ class Crawler:
 
 def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
     """An item with what its place alone tells: a folder, a link, a special file, what was not opened."""
-    name = place.provenance.hops[-1].name
-    unsafe = unsafe_reason(name)
-    told = (Problem("unsafe-name", f"the name {unsafe}", resolution="kept as data"),) if unsafe else ()
     return Found(
         provenance=place.provenance,
-        name=last_part(name),
+        name=last_part(place.provenance.hops[-1].name),
         size=None,
         media_type=media_type,
         fields=tuple(place.fields),
         timestamps=tuple(place.timestamps),
-        problems=tuple(dict.fromkeys((*place.problems, *problems, *told))),
+        problems=_problems_at(place, problems),
     )
+
+
+def _problems_at(place: Place, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """What its container told of an item, what went wrong on the way to it, and what its name would do."""
+    unsafe = unsafe_reason(place.provenance.hops[-1].name)
+    told = (Problem("unsafe-name", f"the name {unsafe}", resolution="kept as data"),) if unsafe else ()
+    return tuple(dict.fromkeys((*place.problems, *problems, *told)))
 
 
 def _at_this_place(key: str, place: Place) -> str:

@@ -70,9 +70,10 @@ _HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,200}~\}")
 
 def detect(data: bytes, declared: str = "") -> Detection:
     """The encoding of `data`, judged by its head and a sample of its bytes that are not ASCII."""
-    for mark, codec in _MARKS:
-        if data.startswith(mark):
-            return Detection(codec, 1.0)
+    if not data[:4].isascii():
+        for mark, codec in _MARKS:
+            if data.startswith(mark):
+                return Detection(codec, 1.0)
     if b"\0" not in data[:_HEAD]:
         if data.isascii():
             return _detect_seven_bit(data, declared)

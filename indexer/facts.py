@@ -106,6 +106,8 @@ class Facts:
 
 def clean(text: str) -> str:
     """Text that every store and encoder takes: lone surrogates become U+FFFD."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -117,6 +119,8 @@ def clean_field(entry: Field) -> Field:
     """A field that every store and encoder takes: clean text, 64-bit numbers, no NaN."""
     value, name = entry.value, clean(entry.name[:LOCATOR_CHARS])
     if isinstance(value, str):
+        if len(value) <= FIELD_CHARS and value.isascii() and name is entry.name:
+            return entry
         value = clean(value)
         over = len(value) - FIELD_CHARS
         return Field(name, f"{value[:FIELD_CHARS]} [cut: {over} more characters]" if over > 0 else value)
@@ -124,7 +128,7 @@ def clean_field(entry: Field) -> Field:
         return Field(name, str(value))
     if isinstance(value, float) and not isfinite(value):
         return Field(name, str(value))
-    return Field(name, value)
+    return entry if name is entry.name else Field(name, value)
 
 
 def _pieces(body: str) -> Iterator[str]:

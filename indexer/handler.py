@@ -63,8 +63,7 @@ class Stream(io.BufferedIOBase):
         self.scratch = scratch
         self.size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        for call in ("read", "readinto", "seek", "tell"):
-            setattr(self, call, getattr(file, call))
+        vars(self).update((call, getattr(file, call)) for call in ("read", "readinto", "seek", "tell"))
 
     @cached_property
     def head(self) -> bytes:
@@ -74,7 +73,7 @@ class Stream(io.BufferedIOBase):
         self.file.seek(0)
         return head
 
-    @property
+    @cached_property
     def suffix(self) -> str:
         """The lower-case suffix of the name with its dot, or an empty string."""
         return os.path.splitext(self.name)[1].lower()

@@ -28,21 +28,20 @@ class Identity(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """A handler that is asked, with its signatures sorted for one quick look at the first bytes."""
+    """A handler that is asked about items that begin in one of these ways; `order` is its turn."""
 
+    order: int
     handler: Handler
     prefixes: tuple[bytes, ...]
-    inside: tuple[Signature, ...]
 
     @classmethod
-    def of(cls, handler: Handler) -> _Rule:
+    def of(cls, order: int, handler: Handler) -> _Rule:
         marks = handler.signatures or (Signature(b""),)  # none declared: asked about everything
-        prefixes = tuple(mark.magic for mark in marks if not mark.offset)
-        return cls(handler, prefixes, tuple(mark for mark in marks if mark.offset))
+        return cls(order, handler, tuple(mark.magic for mark in marks if not mark.offset))
 
     def may_begin(self, first: int) -> bool:
         """Whether an item that begins with this byte may be the handler's."""
-        return bool(self.inside) or any(not prefix or prefix[0] == first for prefix in self.prefixes)
+        return any(not prefix or prefix[0] == first for prefix in self.prefixes)
 
 
 class Identifier:
@@ -61,9 +60,16 @@ class Identifier:
                 self._by_type.setdefault(media_type, handler)
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
-        rules = tuple(_Rule.of(handler) for handler in self._handlers if _is_asked(handler))
+        rules = tuple(_Rule.of(order, handler) for order, handler in enumerate(self._handlers) if _is_asked(handler))
         self._rules = [tuple(rule for rule in rules if rule.may_begin(first)) for first in range(256)]
         """By the first byte of the item: the few rules that may hold."""
+        self._inside: dict[tuple[int, int], dict[bytes, list[_Rule]]] = {}
+        """Where marks further inside begin and end; by the mark: whose it is."""
+        for rule in rules:
+            for mark in rule.handler.signatures:
+                if mark.offset:
+                    marks = self._inside.setdefault((mark.offset, mark.offset + len(mark.magic)), {})
+                    marks.setdefault(mark.magic, []).append(rule._replace(prefixes=(b"",)))
 
     def identify(self, stream: Stream) -> Identity:
         """What `stream` holds; leaves the position at the start."""
@@ -78,11 +84,12 @@ class Identifier:
 
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
-        for handler, prefixes, inside in self._rules[head[0]]:
-            marked = head.startswith(prefixes)
-            if inside and not marked:
-                marked = any(head.startswith(mark.magic, mark.offset) for mark in inside)
-            if marked and (media_type := handler.claims(stream)):
+        rules: Sequence[_Rule] = self._rules[head[0]]
+        marked = [rule for (start, end), marks in self._inside.items() for rule in marks.get(head[start:end], ())]
+        if marked:
+            rules = sorted((*rules, *marked), key=lambda rule: rule.order)
+        for _, handler, prefixes in rules:
+            if head.startswith(prefixes) and (media_type := handler.claims(stream)):
                 return Identity(media_type, handler)
         return None
 

@@ -23,8 +23,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 
 def unsafe_reason(name: str) -> str:
     """Why a member's name would be dangerous to extract by, or an empty string."""
-    parts = re.split(r"[/\\]", name)
-    if ".." in parts:
+    if ".." in name and ".." in name.replace("\\", "/").split("/"):
         return "leads out of its folder"
     if name[:1] in ("/", "\\"):
         return "is an absolute path"
@@ -39,7 +38,7 @@ def unsafe_reason(name: str) -> str:
 
 def last_part(name: str) -> str:
     """The last component of a path with either kind of slash; the whole where there is none."""
-    return re.split(r"[/\\]", name.rstrip("/\\"))[-1] or name
+    return name.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or name
 
 
 @dataclass(frozen=True, slots=True)

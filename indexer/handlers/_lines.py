@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -23,7 +22,7 @@ FIELDS = {
     "text.alternative": "another encoding that fits nearly as well",
     "text.lines": "number of lines",
 }
-_BAD = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_FINE = bytes(byte for byte in range(256) if (byte >= 0x20 and byte != 0x7F) or byte in b"\t\n\v\f\r\x1b")
 _TAIL = 4096
 _SHIFT_CODECS = ("iso2022_kr", "hz")
 _RARE = 2_000
@@ -39,7 +38,7 @@ def _judge(head: bytes, cut: bool) -> str:
     wide = found.codec.startswith(("utf-16", "utf-32"))
     if not wide and found.codec not in _SHIFT_CODECS:
         # An end-of-file mark of CP/M closes many old texts; anything more is no text.
-        bad = len(_BAD.findall(head.rstrip(b"\x1a")))
+        bad = _count_bad(head.rstrip(b"\x1a"))
         if b"\0" in head or bad * _RARE > len(head):
             return ""
     text = codecs.getincrementaldecoder(found.codec)("replace").decode(head, not cut)
@@ -63,10 +62,15 @@ def text_head(stream: Stream) -> str:
 
 def ends_in_binary(stream: Stream) -> bool:
     """Whether the last 4 KiB of an 8-bit text hold control characters as binary data does."""
-    if detect(stream.head).codec.startswith(("utf-16", "utf-32")) or stream.size <= len(stream.head):
+    if stream.size <= len(stream.head) or detect(stream.head).codec.startswith(("utf-16", "utf-32")):
         return False
     tail = stream.at(stream.size - _TAIL, _TAIL).rstrip(b"\0\x1a")
-    return len(_BAD.findall(tail)) * 20 > len(tail)
+    return _count_bad(tail) * 20 > len(tail)
+
+
+def _count_bad(data: bytes) -> int:
+    """Control characters that do not stand in text."""
+    return len(data.translate(None, _FINE))
 
 
 def read_text(stream: Stream) -> tuple[TextReader, Iterator[str]]:

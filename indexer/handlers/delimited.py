@@ -117,7 +117,7 @@ def _sniff(head: str, *, named: bool) -> str:
     if len(head) >= 16_000 or len(lines) == 200:
         lines.pop()
     best = ("", 0)
-    for delimiter in _DELIMITERS:
+    for delimiter in filter(head.__contains__, _DELIMITERS):
         widths = _widths(lines, delimiter)
         if not widths:
             continue
