@@ -17,7 +17,9 @@ from indexer.model import Digests, Problem
 from indexer.names import last_part
 from indexer.places import Avoided, Place
 from indexer.spool import CHUNK, Spool
-from indexer.volumes import Siblings, Span, join_patterns, match_name
+from indexer.volumes import Names, Siblings, Span, join_patterns
+
+_NO_ROOM = (-1, -1)
 
 
 class VolumeNames:
@@ -69,15 +71,15 @@ class Shelf:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._file: BinaryIO | None = None
-        self._spans: dict[str, dict[str, tuple[int, int] | None]] = {}
+        self._folders: dict[str, Names[tuple[int, int]]] = {}
         self._end = 0
 
     def keep(self, name: str, held: BinaryIO, size: int) -> BinaryIO | None:
         """A copy of a member's bytes that lasts as long as the shelf; None where there is no room."""
         folder, bare = _split(name)
-        names = self._spans.setdefault(folder, {})
+        names = self._folders.setdefault(folder, Names())
         if self._spool.shelved + size > self._spool.limits.spool_bytes:
-            names.setdefault(bare, None)
+            names.add(bare, _NO_ROOM)
             return None
         try:
             if self._file is None:
@@ -87,23 +89,22 @@ class Shelf:
             self._file.flush()
         except OSError as error:
             raise StoreError(f"{self._spool.folder}: the spool cannot be written: {error.strerror}") from error
-        names.setdefault(bare, (self._end, size))
+        names.add(bare, (self._end, size))
         self._end += size
         self._spool.shelved += size
         return cast(BinaryIO, Span(self._file.fileno(), self._end - size, size))
 
     def beside(self, name: str) -> Siblings:
         """Opens kept members of the folder that the member `name` lies in."""
-        names = self._spans.get(_split(name)[0], {})
+        names = self._folders.get(_split(name)[0], Names())
 
         def open_sibling(wanted: str) -> BinaryIO | None:
-            found = match_name(wanted, names)
-            if found is None or self._file is None:
-                return None
-            span = names[found]
-            if span is None:
+            span = names.find(wanted)
+            if span == _NO_ROOM:
                 limit = self._spool.limits.spool_bytes
-                raise EvidenceError("limit", f"spool_bytes: more than {limit} bytes of volumes wait for {found}")
+                raise EvidenceError("limit", f"spool_bytes: no room for {wanted} within {limit} bytes of volumes")
+            if span is None or self._file is None:
+                return None
             return cast(BinaryIO, Span(self._file.fileno(), *span))
 
         return open_sibling

@@ -21,7 +21,7 @@ from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp
 from indexer.names import Decision, decode_names
 from indexer.places import Place
 from indexer.timestamps import from_unix
-from indexer.volumes import Span, is_bare, match_name
+from indexer.volumes import Names, Span, is_bare
 
 _KINDS = (
     (stat.S_ISREG, "file"),
@@ -163,12 +163,14 @@ class Beside:
         self._folder = os.path.dirname(relative)
         if not os.path.isdir(source.path):
             self._source = replace(source, path=os.path.dirname(os.path.abspath(source.path)))
-        self._names: dict[str, bytes] | None = None
+        self._names: Names[bytes] | None = None
         self._opened: dict[bytes, tuple[BinaryIO, _Watch]] = {}
 
     def __call__(self, name: str) -> BinaryIO | None:
         """The file of this name, or one whose name differs in case only; None where there is none."""
-        raw = self._find(name) if is_bare(name) else None
+        if self._names is None:
+            self._names = self._list()
+        raw = self._names.find(name) if is_bare(name) else None
         if raw is None:
             return None
         if raw not in self._opened:
@@ -189,25 +191,22 @@ class Beside:
         for file, _ in self._opened.values():
             file.close()
 
-    def _find(self, name: str) -> bytes | None:
-        if self._names is None:
-            self._names = self._list()
-        shown = match_name(name, self._names)
-        return None if shown is None else self._names[shown]
-
-    def _list(self) -> dict[str, bytes]:
-        """Names as they are shown, with the bytes they are made of; each also as the system decodes it."""
+    def _list(self) -> Names[bytes]:
+        """What the folder holds, by names as the system decodes them and as they are shown."""
+        names: Names[bytes] = Names()
         try:
             descriptor = _open_below(os.fsencode(self._source.path), self._folder, os.O_DIRECTORY)
         except OSError:
-            return {}
+            return names
         try:
             raws = sorted(os.fsencode(name) for name in os.listdir(descriptor))
         finally:
             os.close(descriptor)
-        shown = _show_names(raws)
-        names = {raw.decode("utf-8", "replace"): raw for raw in reversed(raws)}
-        return names | {clean(decision.names[0]): raw for raw, decision in shown.items()}
+        for raw in raws:
+            names.add(clean(raw.decode("utf-8", "replace")), raw)
+        for raw, decision in _show_names(raws).items():
+            names.add(clean(decision.names[0]), raw)
+        return names
 
 
 def watch(file: BinaryIO) -> _Watch:

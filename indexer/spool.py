@@ -49,10 +49,11 @@ class Spool:
             fence: calls a read of evidence and turns whatever it raises into a Problem.
             tick: called after every chunk, so that the watchdog sees progress.
         """
-        if isinstance(source, Joined) and source.size <= self.limits.item_bytes:
+        if isinstance(source, Joined):
+            over = source.cut(self.limits.item_bytes)
             digests, problems = self.hash(source, fence, tick)
             source.seek(0)
-            return source, digests, problems
+            return source, digests, [*problems, *([self._cut()] if over else [])]
         with closing(source):
             return self._copy(source, fence, tick)
 
@@ -72,9 +73,7 @@ class Spool:
                 break
             if hasher.size + len(chunk) > self.limits.item_bytes:
                 chunk = chunk[: self.limits.item_bytes - hasher.size]
-                problems.append(
-                    Problem("limit", f"item_bytes: more than {self.limits.item_bytes} bytes", resolution="cut there")
-                )
+                problems.append(self._cut())
             hasher.update(chunk)
             if in_memory and hasher.size > self.limits.spool_memory:
                 held, in_memory = self._to_disk(held), False
@@ -87,6 +86,9 @@ class Spool:
                 break
         held.seek(0)
         return held, hasher.digests(), problems
+
+    def _cut(self) -> Problem:
+        return Problem("limit", f"item_bytes: more than {self.limits.item_bytes} bytes", resolution="cut there")
 
     def hash(self, file: BinaryIO, fence: Fence, tick: Callable[[], None]) -> tuple[Digests, list[Problem]]:
         """The digests of a file that can be read where it lies."""

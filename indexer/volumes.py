@@ -13,8 +13,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
+Held = TypeVar("Held")
 Siblings = Callable[[str], BinaryIO | None]
 """Opens another file of the same folder by its bare name; None where there is none."""
 
@@ -29,15 +30,21 @@ def is_bare(name: str) -> bool:
     return name not in ("", ".", "..") and not any(char in "/\\\0" for char in name)
 
 
-def match_name(wanted: str, names: Iterable[str]) -> str | None:
-    """The name that is meant: the same one first, then the first that differs in case only."""
-    folded, found = wanted.casefold(), None
-    for name in names:
-        if name == wanted:
-            return name
-        if found is None and name.casefold() == folded:
-            found = name
-    return found
+class Names(Generic[Held]):
+    """What lies in one folder by its name; the first of two that share a name is meant."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, Held] = {}
+        self._folded: dict[str, Held] = {}
+
+    def add(self, name: str, held: Held) -> None:
+        """Adds what lies there under a name."""
+        self._exact.setdefault(name, held)
+        self._folded.setdefault(name.casefold(), held)
+
+    def find(self, name: str) -> Held | None:
+        """What bears this very name, else what bears one that differs in case only."""
+        return self._exact[name] if name in self._exact else self._folded.get(name.casefold())
 
 
 class _View(io.BufferedIOBase):
@@ -117,6 +124,12 @@ class Joined(_View):
         self.starts = (0, *accumulate(sizes))
         """Where each part begins; the last of them is the end."""
         super().__init__(self.starts[-1])
+
+    def cut(self, size: int) -> bool:
+        """Ends the view at `size`; whether there was more."""
+        over = self.size > size
+        self.size = min(self.size, size)
+        return over
 
     def at(self, offset: int, length: int) -> bytes:
         """Bytes from `offset` to the end of the part that holds it, at the most."""
