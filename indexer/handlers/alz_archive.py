@@ -76,7 +76,11 @@ class AlzArchive(Handler):
     reads = "members with names in any code page, times, comments; encrypted members by password; volumes"
     rank = 55
     volumes = True
+    volume_names = (r".*\.alz", r".*\.[a-j][0-9]{2}")
     container = True
+
+    def is_volume(self, stream: Stream) -> bool:
+        return stream.at(stream.size - len(END), len(END)) != END
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         spans = _volumes(stream)

@@ -66,7 +66,11 @@ class EggArchive(Handler):
     reads = "members of every method, names in any code page, times, comments; encrypted ones by password; volumes"
     rank = 55
     volumes = True
+    volume_names = (r".*\.vol[0-9]{1,6}\.egg",)
     container = True
+
+    def is_volume(self, stream: Stream) -> bool:
+        return bool(read_prefix(stream).following)
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         prefix = read_prefix(stream)
