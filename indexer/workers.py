@@ -224,7 +224,7 @@ class Fetcher:
             while True:
                 if not select.select([worker.channel], [], [], self._limits.allowance(0))[0]:
                     raise EvidenceError("timeout", f"gave nothing for {self._limits.allowance(0):.0f} s")
-                for frame in worker.inbox.frames():
+                for frame in list(worker.inbox.frames()):
                     whole = isinstance(frame, frames.Failed) or (isinstance(frame, frames.Piece) and not frame.data)
                     if isinstance(frame, frames.Failed):
                         raise EvidenceError(frame.problem.cause, frame.problem.message)

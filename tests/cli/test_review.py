@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -118,3 +119,41 @@ def test_verify_finds_changed_evidence(tmp_path: Path) -> None:
     assert answer.returncode == 3
     told = [row for row in map(json.loads, answer.stdout.splitlines()) if row.get("difference")]
     assert any(str(row["path"]).endswith(victim.name) for row in told)
+
+
+@pytest.mark.parametrize("name", ["files", "files.zip"])
+def test_an_export_brings_the_bytes_of_its_items(case: Path, tmp_path: Path, name: str) -> None:
+    passwords = TOUR / "passwords.txt"
+    out = tmp_path / name
+    answer = archivore(
+        "export", "수정", "-o", tmp_path / "hits.jsonl", "--with-files", out, "--passwords", passwords, case=case
+    )
+    assert answer.returncode == 0, answer.stderr
+    rows = [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()]
+    if out.suffix == ".zip":
+        shutil.unpack_archive(out, tmp_path / "unpacked")
+        out = tmp_path / "unpacked"
+    held = {path.name.partition(".")[0]: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()}
+    assert len(rows) > 5
+    for row in rows:
+        assert held[row["id"]] == row["sha256"]
+    assert (out / "not-copied.jsonl").read_bytes() == b""
+    listed = dict(line.split("  ")[::-1] for line in (out / "SHA256SUMS").read_text().splitlines())
+    assert {name.partition(".")[0]: digest for name, digest in listed.items()}.items() <= held.items()
+    again = archivore("export", "수정", "-o", tmp_path / "b.jsonl", "--with-files", tmp_path / name, case=case)
+    assert again.returncode == 2
+
+
+def test_bytes_that_changed_are_told_and_kept_apart(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    (evidence / "a.txt").write_text("분기 하나")
+    (evidence / "b.txt").write_text("분기 둘")
+    archivore("new", tmp_path / "case")
+    archivore("ingest", evidence, case=tmp_path / "case")
+    (evidence / "a.txt").write_text("분기 셋")
+    (evidence / "b.txt").unlink()
+    answer = archivore("export", "-o", tmp_path / "x.csv", "--with-files", tmp_path / "x", case=tmp_path / "case")
+    assert "2 items could not" in answer.stderr
+    told = [json.loads(line) for line in (tmp_path / "x" / "not-copied.jsonl").read_text().splitlines()]
+    assert ["other bytes" in told[0]["problem"], "unreadable" in told[1]["problem"]] == [True, True]
