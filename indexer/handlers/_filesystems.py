@@ -1,0 +1,158 @@
+"""The file systems of disks: which one stands in a range, and its members.
+
+Source: the readers' own pages (`_fs_*.py`) name the specification of each file system.
+Limits: journals are not replayed; snapshots, and volumes that span several disks, are not put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+from indexer.errors import EvidenceError
+from indexer.handlers._disk import DiskReader
+from indexer.handlers._fs_parts import Run, Volume, member, opener
+from indexer.model import Fact, Field, Problem
+
+FIELDS: Mapping[str, str] = {
+    "filesystem.kind": "file system of a volume: NTFS, FAT12, FAT16, FAT32, exFAT, ext2, ext3, ext4, XFS, HFS+, APFS",
+    "filesystem.version": "version of its format",
+    "filesystem.label": "name of the volume",
+    "filesystem.uuid": "unique number of the volume",
+    "filesystem.serial": "serial number of the volume, as Windows shows it",
+    "filesystem.block_size": "bytes of a cluster or block",
+    "filesystem.mounted_on": "folder on which the volume was mounted last",
+    "filesystem.encrypted": "how a volume is encrypted",
+    "file.kind": "directory, symlink, fifo, socket, a device, stream, unallocated (space that no file owns)",
+    "file.link_target": "where a link points, as recorded; links are never followed",
+    "file.deleted": "the entry or its folder was deleted",
+    "file.recovery": "how the place of a deleted file's bytes was found where the volume no longer tells it",
+    "file.inode": "number of the inode or catalog node",
+    "file.generation": "how often the inode was used again, or its generation number",
+    "file.record": "number of the record in the master file table",
+    "file.sequence": "how often the record was used",
+    "file.cluster": "first cluster, as recorded",
+    "file.short_name": "8.3 name beside the long one",
+    "file.mode": "permission bits, octal",
+    "file.uid": "owner's number",
+    "file.gid": "group's number",
+    "file.owner_sid": "security identifier of the owner",
+    "file.group_sid": "security identifier of the owner's group",
+    "file.links": "names of the file, where there are several",
+    "file.flags": "attributes as words: read-only, hidden, system, archive, compressed, sparse, encrypted, ...",
+    "file.allocated": "bytes of the clusters or blocks that belong to the file",
+    "file.valid_bytes": "bytes written so far, where the size is larger",
+}
+"""Fields of volumes and of their members, for the `fields` of every handler of disk images."""
+
+NEEDS = ("pyfsapfs", "pyfshfs")
+"""Libraries for HFS+ and APFS, for the `needs` of every handler of disk images."""
+
+_HEAD = 72 * 1024
+
+
+class _Kind(NamedTuple):
+    found: Callable[[bytes], bool]
+    module: str
+    function: str
+
+
+def _magic(offset: int, *magics: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(magics, offset)
+
+
+def _ext(head: bytes) -> bool:
+    return head[1080:1082] == b"\x53\xef" and head[1024:1028] != bytes(4) and head[1048:1052] <= b"\x06\0\0\0"
+
+
+def _fat(head: bytes) -> bool:
+    from indexer.handlers._fs_fat import is_fat
+
+    return is_fat(head[:512])
+
+
+_KINDS = (
+    _Kind(_magic(3, b"NTFS    "), "_fs_ntfs", "walk_ntfs"),
+    _Kind(_magic(3, b"EXFAT   "), "_fs_exfat", "walk_exfat"),
+    _Kind(_magic(0, b"XFSB"), "_fs_xfs", "walk_xfs"),
+    _Kind(_magic(32, b"NXSB"), "_fs_apfs", "walk_apfs"),
+    _Kind(_magic(1024, b"H+\0\4", b"HX\0\5"), "_fs_hfs", "walk_hfs"),
+    _Kind(_ext, "_fs_ext", "walk_ext"),
+    _Kind(_fat, "_fs_fat", "walk_fat"),
+)
+
+_ENCRYPTED = (
+    (3, b"-FVE-FS-", "BitLocker"),
+    (0, b"LUKS\xba\xbe", "LUKS"),
+)
+_UNREAD = (
+    (1024, b"BD", "HFS"),
+    (3, b"ReFS\0", "ReFS"),
+    (0x10040, b"_BHRfS_M", "Btrfs"),
+    (0, b"hsqs", "SquashFS"),
+    (0x8001, b"CD001", "ISO 9660"),
+    (536, b"LABELONE", "LVM physical volume"),
+    (4096, b"\xfc\x4e\x2b\xa9", "Linux RAID member"),
+    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
+    (0x10034, b"ReIsEr", "ReiserFS"),
+    (0x8000, b"JFS1", "JFS"),
+    (0x255C, b"\x54\x19\x01\x00", "UFS1"),
+    (0x1055C, b"\x19\x01\x54\x19", "UFS2"),
+    (4086, b"SWAPSPACE2", "Linux swap"),
+    (4086, b"SWAP-SPACE", "Linux swap"),
+)
+
+
+def name_file_system(disk: DiskReader, start: int, length: int) -> str:
+    """The name of what stands in a range: a file system, an encryption, or an empty string."""
+    head = _head(disk, start, length)
+    for kind in _KINDS:
+        if kind.found(head):
+            return kind.module.removeprefix("_fs_")
+    return next((name for at, magic, name in (*_ENCRYPTED, *_UNREAD) if head.startswith(magic, at)), "")
+
+
+def walk_file_system(disk: DiskReader, start: int, length: int, prefix: str) -> Iterator[Fact]:
+    """The facts of the volume in a range, then its members under `prefix`, then what no file owns.
+
+    A range that holds no file system we read is one member with its bytes, and a problem says what it is.
+
+    Raises:
+        EvidenceError: where the structures of the volume cannot be read on; what was found before stands.
+    """
+    head = _head(disk, start, length)
+    volume = Volume(disk, start, length)
+    for kind in _KINDS:
+        if kind.found(head):
+            walk = getattr(import_module(f"indexer.handlers.{kind.module}"), kind.function)
+            yield from walk(volume, prefix)
+            return
+    for at, magic, name in _ENCRYPTED:
+        if head.startswith(magic, at):
+            yield Field("filesystem.encrypted", name)
+            yield Problem("encrypted", f"{name} volume", resolution="kept as a member")
+            break
+    else:
+        name = next((name for at, magic, name in _UNREAD if head.startswith(magic, at)), "")
+        if name:
+            yield Field("filesystem.kind", name)
+            yield Problem("unsupported", f"{name} is not read", resolution="kept as a member")
+        elif head.strip(b"\0"):
+            yield Problem("unsupported", "no known file system", resolution="kept as a member")
+    if volume.size:
+        opening = opener(volume, (Run(0, volume.size),), volume.size)
+        yield member(prefix, "$Volume", opening=opening, fields={"file.kind": "unallocated"})
+
+
+def _head(disk: DiskReader, start: int, length: int) -> bytes:
+    """What there is of the first bytes of a range."""
+    head = b""
+    volume = Volume(disk, start, length)
+    for size in (_HEAD, 4096, 512):
+        try:
+            head = volume.at(0, size)
+        except EvidenceError:
+            continue
+        break
+    return head
