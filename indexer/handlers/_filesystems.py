@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handlers._disk import DiskReader
-from indexer.handlers._fs_parts import Run, Volume, member, opener
-from indexer.model import Fact, Field, Problem
+from indexer.handlers._fs_parts import Volume
+from indexer.model import Fact
+from indexer.passwords import Passwords
 
 FIELDS: Mapping[str, str] = {
     "filesystem.kind": "file system of a volume: NTFS, FAT12, FAT16, FAT32, exFAT, ext2, ext3, ext4, XFS, HFS+, APFS",
@@ -23,8 +24,8 @@ FIELDS: Mapping[str, str] = {
     "filesystem.serial": "serial number of the volume, as Windows shows it",
     "filesystem.block_size": "bytes of a cluster or block",
     "filesystem.mounted_on": "folder on which the volume was mounted last",
-    "filesystem.encrypted": "how a volume is encrypted",
-    "file.kind": "directory, symlink, fifo, socket, a device, stream, unallocated (space that no file owns)",
+    "file.kind": "directory, symlink, junction, fifo, socket, a device, stream (beside the main bytes), record (of NTFS, "
+    "without bytes), volume, unallocated (space that no file owns)",
     "file.link_target": "where a link points, as recorded; links are never followed",
     "file.deleted": "the entry or its folder was deleted",
     "file.recovery": "how the place of a deleted file's bytes was found where the volume no longer tells it",
@@ -46,8 +47,8 @@ FIELDS: Mapping[str, str] = {
 }
 """Fields of volumes and of their members, for the `fields` of every handler of disk images."""
 
-NEEDS = ("pyfsapfs", "pyfshfs")
-"""Libraries for HFS+ and APFS, for the `needs` of every handler of disk images."""
+NEEDS = ("pyfsapfs",)
+"""The library for APFS, for the `needs` of every handler of disk images."""
 
 _HEAD = 72 * 1024
 
@@ -82,67 +83,32 @@ _KINDS = (
     _Kind(_fat, "_fs_fat", "walk_fat"),
 )
 
-_ENCRYPTED = (
-    (3, b"-FVE-FS-", "BitLocker"),
-    (0, b"LUKS\xba\xbe", "LUKS"),
-)
-_UNREAD = (
-    (1024, b"BD", "HFS"),
-    (3, b"ReFS\0", "ReFS"),
-    (0x10040, b"_BHRfS_M", "Btrfs"),
-    (0, b"hsqs", "SquashFS"),
-    (0x8001, b"CD001", "ISO 9660"),
-    (536, b"LABELONE", "LVM physical volume"),
-    (4096, b"\xfc\x4e\x2b\xa9", "Linux RAID member"),
-    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
-    (0x10034, b"ReIsEr", "ReiserFS"),
-    (0x8000, b"JFS1", "JFS"),
-    (0x255C, b"\x54\x19\x01\x00", "UFS1"),
-    (0x1055C, b"\x19\x01\x54\x19", "UFS2"),
-    (4086, b"SWAPSPACE2", "Linux swap"),
-    (4086, b"SWAP-SPACE", "Linux swap"),
-)
-
 
 def name_file_system(disk: DiskReader, start: int, length: int) -> str:
-    """The name of what stands in a range: a file system, an encryption, or an empty string."""
+    """Which reader knows the file system in a range: ntfs, exfat, xfs, apfs, hfs, ext, fat; or an empty string."""
     head = _head(disk, start, length)
     for kind in _KINDS:
         if kind.found(head):
             return kind.module.removeprefix("_fs_")
-    return next((name for at, magic, name in (*_ENCRYPTED, *_UNREAD) if head.startswith(magic, at)), "")
+    return ""
 
 
-def walk_file_system(disk: DiskReader, start: int, length: int, prefix: str) -> Iterator[Fact]:
+def walk_file_system(
+    disk: DiskReader, start: int, length: int, prefix: str, passwords: Passwords | None = None
+) -> Iterator[Fact]:
     """The facts of the volume in a range, then its members under `prefix`, then what no file owns.
 
-    A range that holds no file system we read is one member with its bytes, and a problem says what it is.
-
     Raises:
-        EvidenceError: where the structures of the volume cannot be read on; what was found before stands.
+        EvidenceError: `unsupported` where no reader knows the volume, and where its structures cannot be
+            read on; what was found before stands.
     """
     head = _head(disk, start, length)
-    volume = Volume(disk, start, length)
     for kind in _KINDS:
         if kind.found(head):
             walk = getattr(import_module(f"indexer.handlers.{kind.module}"), kind.function)
-            yield from walk(volume, prefix)
+            yield from walk(Volume(disk, start, length, passwords), prefix)
             return
-    for at, magic, name in _ENCRYPTED:
-        if head.startswith(magic, at):
-            yield Field("filesystem.encrypted", name)
-            yield Problem("encrypted", f"{name} volume", resolution="kept as a member")
-            break
-    else:
-        name = next((name for at, magic, name in _UNREAD if head.startswith(magic, at)), "")
-        if name:
-            yield Field("filesystem.kind", name)
-            yield Problem("unsupported", f"{name} is not read", resolution="kept as a member")
-        elif head.strip(b"\0"):
-            yield Problem("unsupported", "no known file system", resolution="kept as a member")
-    if volume.size:
-        opening = opener(volume, (Run(0, volume.size),), volume.size)
-        yield member(prefix, "$Volume", opening=opening, fields={"file.kind": "unallocated"})
+    raise EvidenceError("unsupported", "no known file system")
 
 
 def _head(disk: DiskReader, start: int, length: int) -> bytes:

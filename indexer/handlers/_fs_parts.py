@@ -16,6 +16,7 @@ from indexer.handlers._archive import FILE, SAMPLE, Names
 from indexer.handlers._disk import DiskRange, DiskReader
 from indexer.handlers._streams import open_chunks
 from indexer.model import Child, Field, Problem, Scalar, Timestamp
+from indexer.passwords import Passwords
 
 STEP = 1 << 20
 _PAGE = 1 << 16
@@ -45,11 +46,18 @@ class Run(NamedTuple):
 
 
 class Volume:
-    """A file system's range of a disk; small reads go through a few pages held in memory."""
+    """A file system's range of a disk; small reads go through a few pages held in memory.
 
-    def __init__(self, disk: DiskReader, start: int, length: int) -> None:
-        self._disk = DiskRange(disk, start, length)
-        self.size = self._disk.size
+    Attributes:
+        disk: the range itself, for libraries.
+        size: its bytes.
+        passwords: candidates for encrypted volumes.
+    """
+
+    def __init__(self, disk: DiskReader, start: int, length: int, passwords: Passwords | None = None) -> None:
+        self.disk = DiskRange(disk, start, length)
+        self.size = self.disk.size
+        self.passwords = passwords or Passwords()
         self._pages: OrderedDict[int, bytes] = OrderedDict()
 
     def at(self, offset: int, length: int) -> bytes:
@@ -62,14 +70,14 @@ class Volume:
         if offset < 0 or length <= 0:
             return b""
         if length > _PAGE:
-            return self._disk.read_at(offset, length)
+            return self.disk.read_at(offset, length)
         try:
             data = self._page(first)[start : start + length]
             if len(data) < length and start + length > _PAGE:
                 data += self._page(first + 1)[: length - len(data)]
         except EvidenceError:
             # The page holds more than was asked for: what is missing may lie outside it.
-            return self._disk.read_at(offset, length)
+            return self.disk.read_at(offset, length)
         return data
 
     def exact(self, offset: int, length: int) -> bytes:
@@ -86,7 +94,7 @@ class Volume:
     def _page(self, number: int) -> bytes:
         page = self._pages.get(number)
         if page is None:
-            page = self._disk.read_at(number * _PAGE, _PAGE)
+            page = self.disk.read_at(number * _PAGE, _PAGE)
             self._pages[number] = page
             if len(self._pages) > _PAGES:
                 self._pages.popitem(last=False)
