@@ -17,6 +17,7 @@ the root's. A root that outgrows it is read once more, from its start, by one wo
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections import deque
@@ -216,7 +217,10 @@ class Ingest:
     def _empty_scratch(self) -> None:
         self._scratch.mkdir(exist_ok=True)
         for path in self._scratch.iterdir():
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
     def _roots_of(self, sources: Iterable[Source]) -> Iterator[_Work]:
         for source in sources:

@@ -140,6 +140,7 @@ def _run(
 
 _TROUBLE = (
     (r"Wrong password|encrypted archive", "encrypted", "no password fits"),
+    (r"Missing volume", "truncated", "a volume of the set is missing"),
     (r"Unsupported Method|not supported", "unsupported", "it does not have the method"),
     (r"Unexpected end", "truncated", "the archive ends too early"),
     (r"allocate|memory", "memory", "it was refused the memory it asked for"),

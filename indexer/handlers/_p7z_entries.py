@@ -180,12 +180,15 @@ def list_with_password(path: str, kind: str, candidates: Iterator[Password]) -> 
     raise EvidenceError("encrypted", "the names are encrypted too: no password fits")
 
 
-def stored(stream: Stream, start: int, size: int) -> Callable[[], Iterator[bytes]]:
-    """What gives bytes that lie in the archive as they are."""
-    return partial(_slice, stream, start, size)
+def stored(
+    stream: Stream, start: int, size: int, pieces: Sequence[tuple[int, int]] = ()
+) -> Callable[[], Iterator[bytes]]:
+    """What gives bytes that lie in the archive as they are, in several pieces perhaps."""
+    return partial(_slices, stream, pieces or ((start, size),))
 
 
-def _slice(stream: Stream, start: int, size: int) -> Iterator[bytes]:
-    piece = Slice(stream, start, size)
-    while chunk := piece.read(PIECE):
-        yield chunk
+def _slices(stream: Stream, pieces: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    for start, size in pieces:
+        piece = Slice(stream, start, size)
+        while chunk := piece.read(PIECE):
+            yield chunk

@@ -37,6 +37,7 @@ class Block:
         new: whether it is of RAR 5 or later.
         flags: the block's own, as they stand.
         before, after: the data come from the volume before, go on in the next.
+        pieces: where the data are, one piece a volume; none where they lie in one.
         window: bytes of dictionary that unpacking asks for.
     """
 
@@ -63,6 +64,7 @@ class Block:
     after: bool = False
     link: tuple[int, bytes] | None = None
     volume: int | None = None
+    pieces: list[tuple[int, int]] = field(default_factory=list)
     times: list[Timestamp] = field(default_factory=list)
     fields: list[Field] = field(default_factory=list)
     service: bytes = b""

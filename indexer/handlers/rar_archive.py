@@ -1,18 +1,18 @@
-"""RAR 1.5 to 7: members with names, times and owners, solid and encrypted ones, single volumes.
+"""RAR 1.5 to 7: members with names, times and owners, solid and encrypted ones, sets of volumes.
 
 The blocks are read here, so that raw names, both forms of a name and damaged archives give what they
 hold; packed bytes go through 7-Zip, in one process for all members, and are cut by their sizes. Members
 that are stored as they are need no program.
 
 Source: RAR technote of unRAR 3; "RAR 5.0 archive format" (rarlab.com).
-Limits: volumes are read one by one, not joined; RAR 1.3 (before 1994) is not read; of a directory that
+Limits: a set is joined up to its first gap, and again behind it; RAR 1.3 (before 1994) is not read; of a directory that
 is encrypted the 8-bit names are not had; packed comments are not read; recovery records are not used.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import ClassVar
 
 from indexer.errors import EvidenceError
@@ -33,19 +33,18 @@ from indexer.handlers._rar import (
     Block,
     Damage,
     find_start,
-    walk,
 )
-from indexer.handlers._sevenzip import Window
+from indexer.handlers._rar_set import MOST_BLOCKS, VolumeSet, find_set, is_volume, merge, next_name, open_volume
+from indexer.handlers._rar_set import NAMES as VOLUME_NAMES
 from indexer.handlers._streams import slack
 from indexer.model import Fact, Field, Problem
+from indexer.passwords import Password
 
 KINDS_5 = {"Rar5": True, "Rar": False}
 METHODS = ("store", "fastest", "fast", "normal", "good", "best")
 NEW_LINKS = {1: SYMLINK, 2: SYMLINK, 3: SYMLINK, 4: LINK, 5: "copy"}
 WINDOWS_LETTERS = ((0x1, "R"), (0x2, "H"), (0x4, "S"), (0x10, "D"), (0x20, "A"))
 MOST_COMMENT = 64 * 1024
-MOST_BLOCKS = 2_000_000
-PART = re.compile(r"(.*\.part)(\d+)(\.[^.]+)", re.IGNORECASE)
 
 
 class RarArchive(Handler):
@@ -64,104 +63,124 @@ class RarArchive(Handler):
         "rar.group": "group's name",
         "rar.uid": "owner's number",
         "rar.gid": "group's number",
-        "rar.next_volume": "name of the volume that follows this one",
+        "rar.next_volume": "name of the volume that follows and is not here",
+        "archive.volumes": "volumes that were joined",
+        "archive.part_of": "name of the volume in which the whole set is read",
     }
-    reads = "members with times, attributes, owners and links; solid and encrypted ones; what a single volume holds"
+    reads = "members with times, attributes, owners and links; solid and encrypted ones; sets of volumes joined"
     needs = ("p7z",)
     rank = 46
     uses_name = True
+    volumes = True
+    volume_names = VOLUME_NAMES
     container = True
 
     def claims(self, stream: Stream) -> str | None:
         return self.media_types[0] if find_start(stream) else None
 
+    def is_volume(self, stream: Stream) -> bool:
+        return is_volume(stream)
+
     def read(self, stream: Stream) -> Iterator[Fact]:
         offset, new = find_start(stream) or (0, False)
         if offset:
             yield Field("rar.offset", offset)
-            stream = Stream(
-                Window(stream, offset),  # type: ignore[arg-type]
-                name=stream.name,
-                limits=stream.limits,
-                passwords=stream.passwords,
-                scratch=stream.scratch,
-            )
+        own = open_volume(stream, stream.name)
+        if own is None:
+            return
         yield Field("rar.format", 5 if new else 4)
-        blocks: list[Block | Damage] = []
-        for block in walk(stream, 0, new):
-            blocks.append(block)
-            if len(blocks) >= MOST_BLOCKS:
-                yield Problem("limit", f"more than {MOST_BLOCKS} blocks", resolution="stopped there")
-                break
-        yield from _labels(stream, blocks, new)
-        with stream.path() as path:
-            yield from _read(stream, path, blocks, "Rar5" if new else "Rar")
+        found = find_set(stream, own, new)
+        joined, volumes = found.join()
+        if found.part_of:
+            if (number := _number(volumes[0], new)) is not None:
+                yield Field("archive.volume", number + 1)
+            yield Field("archive.part_of", found.part_of)
+            if found.missing:
+                yield Problem("truncated", f"{found.missing} is not here")
+            return
+        if sum(map(len, volumes)) >= MOST_BLOCKS:
+            yield Problem("limit", f"more than {MOST_BLOCKS} blocks", resolution="stopped there")
+        if len(volumes) > 1:
+            yield Field("archive.volumes", len(volumes))
+        blocks = merge(volumes)
+        yield from _labels(joined, blocks, new)
+        yield from _volume(found, volumes, blocks)
+        end = 0
+        for volume, each in zip(found.volumes, volumes, strict=True):
+            end += volume.stream.size
+            yield from _damage(joined, each, end, new)
+        needed = any(block.locked or (block.size and (block.method or block.encrypted)) for block in blocks)
+        with found.path() if needed else nullcontext("") as path:
+            yield from _read(joined, path, blocks, "Rar5" if new else "Rar", iter(stream.passwords))
 
 
-def _labels(stream: Stream, blocks: list[Block | Damage], new: bool) -> Iterator[Fact]:
-    main = next((block for block in blocks if isinstance(block, Block) and block.type == MAIN), None)
-    flags = (main.attributes if new else main.flags) if main else 0
-    if flags & (4 if new else 8):
+def _labels(stream: Stream, blocks: list[Block], new: bool) -> Iterator[Fact]:
+    if _flags(blocks, new) & (4 if new else 8):
         yield Field("archive.solid", True)
-    comment = next((block for block in blocks if isinstance(block, Block) and block.service == b"CMT"), None)
+    comment = next((block for block in blocks if block.service == b"CMT"), None)
     if comment and not comment.method and not comment.encrypted:
         text = stream.at(comment.start, min(comment.packed, MOST_COMMENT)).rstrip(b"\0")
         yield Field("archive.comment", Names((text,)).decode(text))
-    yield from _volume(stream, blocks, main, flags, new)
+
+
+def _damage(stream: Stream, blocks: list[Block | Damage], size: int, new: bool) -> Iterator[Fact]:
+    """What is damaged in a volume that ends at `size`, or lies behind its end."""
     for block in blocks:
         if isinstance(block, Damage):
             yield block.problem
             if block.end > block.at:
                 yield slack(stream, block.at, block.end - block.at, f"[damaged at {block.at}]")
     last = blocks[-1] if blocks else None
-    if isinstance(last, Block) and last.end > stream.size:
-        yield Problem("truncated", f"{last.end - stream.size} bytes are missing at the end", resolution="kept so far")
+    if isinstance(last, Block) and last.end > size:
+        yield Problem("truncated", f"{last.end - size} bytes are missing at the end", resolution="kept so far")
     elif new and isinstance(last, Block) and last.type != END and not last.locked:
         yield Problem("truncated", "the archive ends without its last block", resolution="kept so far")
-    elif isinstance(last, Block) and last.type == END and last.end < stream.size:
-        size = stream.size - last.end
-        yield Problem("corrupt", f"{size} bytes behind the end, at {last.end}", resolution="kept as a member")
-        yield slack(stream, last.end, size, "[after the archive]")
+    elif isinstance(last, Block) and last.type == END and last.end < size:
+        rest = size - last.end
+        yield Problem("corrupt", f"{rest} bytes behind the end, at {last.end}", resolution="kept as a member")
+        yield slack(stream, last.end, rest, "[after the archive]")
 
 
-def _volume(stream: Stream, blocks: list[Block | Damage], main: Block | None, flags: int, new: bool) -> Iterator[Fact]:
-    """The number of a volume, and which one is missing where a member goes on in it."""
-    if not flags & 1:
+def _flags(blocks: Sequence[Block | Damage], new: bool) -> int:
+    main = next((block for block in blocks if isinstance(block, Block) and block.type == MAIN), None)
+    return (main.attributes if new else main.flags) if main else 0
+
+
+def _number(blocks: list[Block | Damage], new: bool) -> int | None:
+    """The number of a volume from 0, where it is told."""
+    main = next((block for block in blocks if isinstance(block, Block) and block.type == MAIN), None)
+    if main and new:
+        return main.volume or 0
+    ends = (block.volume for block in blocks if isinstance(block, Block) and block.type == END)
+    number = next(ends, None)
+    return 0 if number is None and _flags(blocks, new) & 0x100 else number
+
+
+def _volume(found: VolumeSet, volumes: list[list[Block | Damage]], blocks: list[Block]) -> Iterator[Fact]:
+    """The number of the first volume, and which one is missing before it and behind the last."""
+    new = found.new
+    if not _flags(blocks, new) & 1:
         return
-    ends = [block for block in blocks if isinstance(block, Block) and block.type == END]
-    number = main.volume if main and new else next((block.volume for block in ends), None)
-    if number is None and (new or flags & 0x100):
-        number = 0
+    number = _number(volumes[0], new)
     if number is not None:
         yield Field("archive.volume", number + 1)
-    called = f"volume {number + 1}" if number is not None else "this volume"
-    members = [block for block in blocks if isinstance(block, Block) and block.type == MEMBER]
-    if members and members[0].before:
-        yield Problem("truncated", f"{called}: its first member begins in the volume before, which is not here")
-    goes_on = any((end.attributes if new else end.flags) & 1 for end in ends) or any(each.after for each in members)
-    if goes_on:
-        following = _next_name(stream.name)
+    called = f"volume {number + 1}" if number is not None and len(volumes) == 1 else "this volume"
+    members = [block for block in blocks if block.type == MEMBER]
+    if found.missing or (members and members[0].before):
+        missing = found.missing or "the volume before"
+        yield Problem("truncated", f"{called}: the set begins before it, and {missing} is not here")
+    ends = [block for block in volumes[-1] if isinstance(block, Block) and block.type == END]
+    if any((end.attributes if new else end.flags) & 1 for end in ends) or any(each.after for each in members):
+        following = next_name(found.volumes[-1].name)
         if following:
             yield Field("rar.next_volume", following)
-        yield Problem("truncated", f"{called}: the set goes on in {following or 'the next volume'}, which is not here")
+        yield Problem("truncated", f"the set goes on in {following or 'the next volume'}, which is not here")
 
 
-def _next_name(name: str) -> str:
-    """What the volume after this one is called: `cels.part2.rar` gives `cels.part3.rar`, `.rar` gives `.r00`."""
-    if match := PART.fullmatch(name):
-        return f"{match[1]}{int(match[2]) + 1:0{len(match[2])}}{match[3]}" if len(match[2]) < 10 else ""
-    if name.lower().endswith(".rar"):
-        return f"{name[:-2]}00"
-    if match := re.fullmatch(r"(.*\.[rs])(\d\d)", name, re.IGNORECASE):
-        return f"{match[1]}{int(match[2]) + 1:02}" if match[2] != "99" else ""
-    return ""
-
-
-def _read(stream: Stream, path: str, blocks: list[Block | Damage], kind: str) -> Iterator[Fact]:
-    passwords = iter(stream.passwords)
+def _read(stream: Stream, path: str, blocks: list[Block], kind: str, passwords: Iterator[Password]) -> Iterator[Fact]:
     new = kind == "Rar5"
     method = "AES-256" if new else "AES-128"
-    if any(isinstance(block, Block) and block.locked for block in blocks):
+    if any(block.locked for block in blocks):
         yield Field("encryption.method", method)
         yield Field("encryption.names", True)
         records, password = list_with_password(path, kind, passwords)
@@ -169,7 +188,7 @@ def _read(stream: Stream, path: str, blocks: list[Block | Damage], kind: str) ->
         _, listed, _ = list_entries(iter(records), "rar", zone_known=new)
         yield from Members(path, kind, listed, password, method).facts()
         return
-    found = [block for block in blocks if isinstance(block, Block) and _is_member(block)]
+    found = [block for block in blocks if _is_member(block)]
     names = Names(block.raw for block in found if block.name is None)
     yield from names.fields()
     entries: list[Entry] = []
@@ -206,7 +225,8 @@ def _ask(path: str, kind: str, entries: list[Entry]) -> Iterator[Problem]:
     except EvidenceError as error:
         yield error.problem("", "only what is stored unpacked is kept")
         return
-    if trouble and trouble.cause != "encrypted":
+    # Where a volume is missing, the members that it cuts say so.
+    if trouble and trouble.cause != "encrypted" and not any(entry.problems for entry in entries):
         yield trouble.problem("", "members read as far as 7-Zip got")
     waiting = iter(listed)
     record = next(waiting, None)
@@ -253,7 +273,7 @@ def _entry(stream: Stream, block: Block, names: Names) -> Entry:
     if block.after:
         problems.append(Problem("truncated", "goes on in the next volume"))
     limit = stream.limits.dictionary
-    here = stored(stream, block.start, block.packed) if not block.method else None
+    here = stored(stream, block.start, block.packed, block.pieces) if not block.method else None
     refused = None
     if block.method and block.window > limit:
         refused = EvidenceError("limit", f"dictionary: {block.window} bytes asked for, {limit} allowed")
