@@ -201,6 +201,8 @@ def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password
     if item.digests is None:
         raise UsageError(f"{item.provenance}: has no bytes to extract")
     source = case.catalog.sources()[item.provenance.source]
+    if not source.path:
+        raise UsageError(f"{source.name}: the evidence is not on this machine; a packed case tells where: open-pack")
     hasher = Hasher()
     part = output.with_name(output.name + ".part")
     try:
