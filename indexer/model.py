@@ -77,6 +77,9 @@ class Hop:
     def __str__(self) -> str:
         return self.name if self.ordinal == 1 else f"{self.name}#{self.ordinal}"
 
+    def __hash__(self) -> int:
+        return hash(self.raw)  # a string of bytes remembers its hash, and provenances are looked up often
+
 
 @lru_cache(maxsize=8192)
 def _digest_of(source: str, hops: tuple[Hop, ...]) -> bytes:

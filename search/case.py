@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -45,6 +46,8 @@ FORMAT = 2
 _SETTINGS = "case.toml"
 _FREE_FLOOR = 64 << 20
 _READER = "search.case:documents_of"
+_AT_ONCE = 256
+"""Items looked up together for the index."""
 
 
 class Case:
@@ -315,15 +318,19 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
 
     with Case(Path(path)) as case:
         sources = case.catalog.sources()
-        for identity in ids:
-            held = case.catalog.with_reading(identity)
-            if held:
-                item, reading = held
+        waiting = iter(ids)
+        while some := list(islice(waiting, _AT_ONCE)):
+            tags = case.review.tags_among(some)
+            for item, reading in case.catalog.with_readings(some):
                 source = sources[item.provenance.source]
-                tags = [mark.text for mark in case.review.tags_of(identity)]
-                document = document_of(item, custodian=source.custodian, series=source.series, tags=tags)
                 texts = case.texts.of(reading.key, reading.chunks) if reading else ()
-                yield replace(document, texts=(text.body for text in texts))
+                yield document_of(
+                    item,
+                    (text.body for text in texts),
+                    custodian=source.custodian,
+                    series=source.series,
+                    tags=tags.get(item.id, ()) if tags else (),
+                )
 
 
 def _read_settings(path: Path, *, write: bool) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -22,6 +22,7 @@ from indexer.model import (
 from search.database import Database, Row
 
 ITEM = "id, source, hops, name, size, media_type, md5, sha1, sha256, own, reading"
+_ITEM_COLUMNS = ITEM.count(",") + 1
 _Facts = tuple[tuple[Field, ...], tuple[Timestamp, ...], tuple[Problem, ...]]
 encode = msgspec.msgpack.Encoder().encode
 decode_facts = msgspec.msgpack.Decoder(_Facts).decode
@@ -54,6 +55,19 @@ class Lookup:
         """One item without its texts, and the reading under which they are kept."""
         row = self._database.row(f"SELECT {ITEM} FROM items WHERE id = ?", (bytes.fromhex(identity),))  # noqa: S608
         return self._join(row) if row else None
+
+    def with_readings(self, ids: Sequence[str]) -> Iterator[tuple[Item, Reading | None]]:
+        """Those of a few hundred items that there are, without their texts; in the order of their ids."""
+        columns = ", ".join(f"items.{column}" for column in ITEM.split(", "))
+        rows = self._database.rows(
+            f"SELECT {columns}, readings.* FROM items LEFT JOIN readings ON readings.key = items.reading "  # noqa: S608
+            f"WHERE items.id IN ({', '.join('?' * len(ids))}) ORDER BY items.id",
+            [bytes.fromhex(each) for each in ids],
+        )
+        for row in rows:
+            found, key = found_in(row[:_ITEM_COLUMNS])
+            reading = _reading_in(row[_ITEM_COLUMNS:]) if key and row[_ITEM_COLUMNS] else None
+            yield found.join(reading), reading
 
     def items(self) -> Iterator[tuple[Item, Reading | None]]:
         """Every item, sorted by provenance path."""
@@ -138,29 +152,27 @@ class Lookup:
         return found.join(reading), reading
 
     def _reading(self, key: bytes) -> tuple[Reading, bytes] | None:
-        row = self._database.row(
-            "SELECT handler, version, language, has_content, members, chunks, chars, facts, item "
-            "FROM readings WHERE key = ?",
-            (key,),
-        )
-        if row is None:
-            return None
-        fields, timestamps, problems = decode_facts(row[7])
-        handler, version, language, has_content, members, chunks, chars = row[:7]
-        reading = Reading(
-            key.hex(),
-            handler,
-            version,
-            language,
-            bool(has_content),
-            members,
-            chunks,
-            chars,
-            fields,
-            timestamps,
-            problems,
-        )
-        return reading, row[8]
+        row = self._database.row("SELECT * FROM readings WHERE key = ?", (key,))
+        return (_reading_in(row), row[1]) if row else None
+
+
+def _reading_in(row: Row) -> Reading:
+    """A row of the table of readings as a value."""
+    key, _, handler, version, language, has_content, members, chunks, chars, facts = row
+    fields, timestamps, problems = decode_facts(facts)
+    return Reading(
+        key.hex(),
+        handler,
+        version,
+        language,
+        bool(has_content),
+        members,
+        chunks,
+        chars,
+        fields,
+        timestamps,
+        problems,
+    )
 
 
 def found_in(row: Row) -> tuple[Found, bytes | None]:

@@ -163,8 +163,19 @@ class Document:
     times: tuple[tuple[str, datetime], ...] = ()
 
 
-def document_of(item: Item, *, custodian: str = "", series: str = "", tags: Iterable[str] = ()) -> Document:
-    """The item as the index wants it; what the item does not know of its source is given beside it."""
+def document_of(
+    item: Item,
+    texts: Iterable[str] | None = None,
+    *,
+    custodian: str = "",
+    series: str = "",
+    tags: Iterable[str] = (),
+) -> Document:
+    """The item as the index wants it; what the item does not know of its source is given beside it.
+
+    Args:
+        texts: the passages, where the item comes without them.
+    """
     parent = item.provenance.parent
     stem, dot, suffix = item.name.rpartition(".")
     pairs: list[tuple[str, Scalar]] = [
@@ -185,7 +196,7 @@ def document_of(item: Item, *, custodian: str = "", series: str = "", tags: Iter
     pairs += [("tag", tag) for tag in tags]
     return Document(
         id=item.id,
-        texts=tuple(text.body for text in item.texts),
+        texts=tuple(text.body for text in item.texts) if texts is None else texts,
         name=item.name,
         path=str(item.provenance),
         size=item.size,
