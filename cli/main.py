@@ -22,6 +22,7 @@ from cli import (
     formats,
     grep,
     ingest,
+    naming,
     new,
     pack,
     problems,
@@ -65,6 +66,8 @@ COMMANDS = (
     reindex.reindex,
     formats.formats,
     fields.fields,
+    naming.names,
+    naming.rename_fields,
     doctor.doctor,
     demo.demo,
 )

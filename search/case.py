@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,7 @@ from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
     from search.index import Index
+    from search.naming import Naming
     from search.review import Review
     from search.schema import Document
     from search.upkeep import Upkeep
@@ -144,6 +146,13 @@ class Case:
     def review(self) -> Review:
         """What reviewers said of items: tags, notes, saved queries."""
         return self.catalog.review
+
+    @cached_property
+    def naming(self) -> Naming:
+        """What the names of this case's items say."""
+        from search.naming import Naming
+
+        return Naming.of(self.path)
 
     @property
     def audit(self) -> Audit:
@@ -317,6 +326,7 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     from search.schema import document_of
 
     with Case(Path(path)) as case:
+        naming = case.naming
         sources = case.catalog.sources()
         waiting = iter(ids)
         while some := list(islice(waiting, _AT_ONCE)):
@@ -330,6 +340,7 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                     custodian=source.custodian,
                     series=source.series,
                     tags=tags.get(item.id, ()) if tags else (),
+                    derived=naming.fields(item.provenance.hops),
                 )
 
 

@@ -168,11 +168,12 @@ _HITS = (
 
 
 def exact_of(case: Case, row: Item | Hit, *, with_text: bool = False) -> dict[str, object]:
-    """The public JSON of an item or a hit, with what reviewers said of it."""
+    """The public JSON of an item or a hit, with what reviewers said and names say of it."""
     item = row.item if isinstance(row, Hit) else row
     said = {
         "tags": [mark.to_json() for mark in case.review.tags_of(item.id)],
         "notes": [mark.to_json() for mark in case.review.notes_of(item.id)],
+        "named": {field.name: field.value for field in case.naming.fields(item.provenance.hops)},
     }
     return {**row.to_json(with_text=with_text), **said}
 

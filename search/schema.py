@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
-from indexer.model import Item, Scalar
+from indexer.model import Field, Item, Scalar
 
 FieldType = Literal["text", "name", "keyword", "number", "date"]
 """How a field's values are kept and asked for.
@@ -170,11 +170,13 @@ def document_of(
     custodian: str = "",
     series: str = "",
     tags: Iterable[str] = (),
+    derived: Iterable[Field] = (),
 ) -> Document:
     """The item as the index wants it; what the item does not know of its source is given beside it.
 
     Args:
         texts: the passages, where the item comes without them.
+        derived: fields that are made of the item when it is indexed, such as what its name says.
     """
     parent = item.provenance.parent
     stem, dot, suffix = item.name.rpartition(".")
@@ -200,6 +202,9 @@ def document_of(
         name=item.name,
         path=str(item.provenance),
         size=item.size,
-        fields=(*((name, value) for name, value in pairs if value != ""), *((f.name, f.value) for f in item.fields)),
+        fields=(
+            *((name, value) for name, value in pairs if value != ""),
+            *((each.name, each.value) for each in (*item.fields, *derived)),
+        ),
         times=tuple((stamp.kind, stamp.at) for stamp in item.timestamps),
     )

@@ -157,3 +157,17 @@ def test_bytes_that_changed_are_told_and_kept_apart(tmp_path: Path) -> None:
     assert "2 items could not" in answer.stderr
     told = [json.loads(line) for line in (tmp_path / "x" / "not-copied.jsonl").read_text().splitlines()]
     assert ["other bytes" in told[0]["problem"], "unreadable" in told[1]["problem"]] == [True, True]
+
+
+def test_names_are_fields_and_facets_and_change_without_the_evidence(case: Path, tmp_path: Path) -> None:
+    assert ids(case, "name.episode:5 AND name.cut:34")
+    assert lines(archivore("facets", "name.episode:5", "--by", "name.cut", "--json", case=case))
+    copy = tmp_path / "case"
+    shutil.copytree(case, copy)
+    (copy / "names.toml").write_text("[[pattern]]\nfield='name.reel'\nkind='number'\nregex='c(\\d+)'\n")
+    assert archivore("rename-fields", case=copy).returncode == 0
+    assert ids(copy, "name.reel:34")
+    assert archivore("search", "name.episode:5", case=copy).returncode == 2
+    (copy / "names.toml").write_text("[[pattern]]\nfield='name.reel'\nregex='('\n")
+    bad = archivore("rename-fields", case=copy)
+    assert (bad.returncode, "RE2" in bad.stderr) == (2, True)
