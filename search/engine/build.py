@@ -1,16 +1,10 @@
 """Documents to a segment.
 
-Texts and names wait until there are `_CHUNK` characters, and become tokens in one go (tokens.py):
+Texts, names and values go to an inverter for each field (invert.py), which makes sorted terms and lists of them in
+`write`. Documents are numbered anew then, those with texts of one script next to each other: most terms stand in one
+script only, and numbers that lie close together take few bits.
 
-    words    dict            term -> number, in order of appearance
-    word_of, word_at         uint32 per token: number of the word, place in the field's row of places
-    pairs, pair_at           uint32 per character of a run: two numbers of characters, 16 bits each; place
-
-`write` sorts term << 32 | place as 64-bit numbers, which puts all lists in order at once; pairs are numbered
-by code point by then, so their order is that of their UTF-8. Words and pairs never begin with the same
-character and are merged by it. O(n log n) in the tokens, all of it in arrays.
-
-Memory: about 12 bytes per token and 25 per character of one chunk, until `full`; twice that in `write`.
+Memory: 12 bytes per token, and per term 48 and its bytes; without the kernel see arrays.py.
 """
 
 from __future__ import annotations
@@ -27,19 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search import analysis, schema
-from search.engine.codes import before, spread
+from search.engine.arrays import sort_terms, term_keys
 from search.engine.format import Writer, narrow
+from search.engine.invert import Inverter, inverter
 from search.engine.layout import LISTED, PLACED, FieldWriter
-from search.engine.tokens import Tokens, tokenise
 from search.schema import Document
 from search.units import micros
 
 Array = NDArray[Any]
 
-CHARACTERS = 16_000_000
+CHARACTERS = 48_000_000
 """Characters of text after which a segment is full."""
-_CHUNK = 1 << 20
-_MOST_RUNS = 1 << 16  # different characters of runs
 _MOST_NAMES = 1024  # characters of a field's name
 
 
@@ -53,10 +45,11 @@ class Builder:
         self.count = 0
         self._ids: list[str] = []
         self._size = 0
-        self._placed = {field: _Placed(field) for field in PLACED}
+        self._placed = {field: inverter(split=field != "text") for field in PLACED}
         self._listed = {field: _Listed() for field in LISTED}
         self._numbers: dict[str, tuple[array[float], array[int]]] = {}
         self._values: dict[tuple[str, str], int] = {}
+        self._groups: dict[tuple[str, ...], list[int]] = {}
 
     @property
     def full(self) -> bool:
@@ -72,25 +65,26 @@ class Builder:
         self._ids.append(document.id)
         self.count += 1
         self._size += 256
-        has: set[str] = set()
-        wholes = [("id", document.id)]
+        has: list[str] = []
+        whole_number = self._listed["whole"].number
+        wholes = [whole_number(f"id\0{whole(document.id)}")]
         for text in document.texts:
             self._placed["text"].add(text, number)
             self._size += len(text)
-            has.add("text")
+            has.append("text")
         for name, value in (("name", document.name), ("path", document.path)):
             if value:
-                has.add(name)
-                wholes.append((name, value))
+                has.append(name)
+                wholes.append(whole_number(f"{name}\0{whole(value)}"))
                 self._placed[name].add(value, number)
         if document.size is not None:
-            has.add("size")
+            has.append("size")
             self._number("size", document.size, number)
         for raw, given in document.fields:
             name = _key(raw)
             value = given if type(given) is str else str(given).lower() if isinstance(given, bool) else str(given)
-            has.add(name)
-            wholes.append((name, value))
+            has.append(name)
+            wholes.append(self._whole(name, value))
             if schema.TYPES.get(name) != "keyword":
                 self._placed["fields"].add(value, number, name)
                 if isinstance(given, int | float) and not isinstance(given, bool):
@@ -99,16 +93,23 @@ class Builder:
                     self._number(name, float(value), number)
         for kind, at in document.times:
             name = _key(schema.KINDS.get(kind, kind))
-            has.update((name, f"{name}\0date", "date"))
+            has += (name, f"{name}\0date", "date")
             self._number(name, micros(at.astimezone(UTC)), number)
-        self._listed["has"].add_all(frozenset(has), number)
-        self._listed["whole"].add_each([self._whole(pair) for pair in wholes], number)
+        self._listed["has"].add(self._together(tuple(has)), number)
+        self._listed["whole"].add(wholes, number)
 
-    def _whole(self, pair: tuple[str, str]) -> int:
+    def _whole(self, name: str, value: str) -> int:
         """The number of a field's whole value as a term."""
-        known = self._values.get(pair)
+        known = self._values.get((name, value))
         if known is None:
-            known = self._values[pair] = self._listed["whole"].number(f"{pair[0]}\0{whole(pair[1])}")
+            known = self._values[name, value] = self._listed["whole"].number(f"{name}\0{whole(value)}")
+        return known
+
+    def _together(self, names: tuple[str, ...]) -> list[int]:
+        """The numbers of what documents have that have these names."""
+        known = self._groups.get(names)
+        if known is None:
+            known = self._groups[names] = [self._listed["has"].number(name) for name in sorted(set(names))]
         return known
 
     def _number(self, name: str, value: float, number: int) -> None:
@@ -118,25 +119,39 @@ class Builder:
             documents.append(number)
 
     def write(self, path: Path) -> None:
-        """Write the segment's file.
+        """Write the segment's file; `dead` are the new numbers from now on.
 
         Raises:
             OSError: the disk is full, or the like.
         """
+        order, moved = self._order()
+        self.dead = moved[self.dead].tolist()
         with Writer(path) as writer:
             about: dict[str, Any] = {"documents": self.count, "universes": {}, "terms": {}}
-            about["ids"] = write_ids(writer, self._ids)
+            ids, about["ids"] = write_ids(writer, [self._ids[at] for at in order.tolist()])
             for field, placed in self._placed.items():
-                about["universes"][field], about["terms"][field] = placed.write(writer, field, self.count)
+                out = _write_placed(placed, writer, field, moved)
+                about["universes"][field], about["terms"][field] = out.universe, out.terms
             for field, listed in self._listed.items():
                 about["universes"][field] = self.count
-                about["terms"][field] = listed.write(writer, field, self.count)
-            sorted_numbers = [
-                (name, np.frombuffer(values, np.float64), np.frombuffer(documents, np.uint32))
+                about["terms"][field] = listed.write(writer, field, moved, ids)
+            columns = (
+                (name, np.frombuffer(values, np.float64), moved[np.frombuffer(documents, np.uint32)])
                 for name, (values, documents) in sorted(self._numbers.items())
-            ]
-            about["numbers"] = write_numbers(writer, sorted_numbers)
+            )
+            about["numbers"] = write_numbers(writer, columns, self.count)
             writer.finish(about)
+
+    def _order(self) -> tuple[Array, Array]:
+        """The documents by the script of the longest text, and the new number of each."""
+        owners, places, script = self._placed["text"].passages().T
+        scripts = np.zeros(self.count, np.uint32)
+        by_length = np.argsort(places, kind="stable")
+        scripts[owners[by_length]] = script[by_length] + 1  # the last one stays
+        order = np.argsort(scripts, kind="stable")
+        moved = np.empty(self.count, np.int64)
+        moved[order] = np.arange(self.count)
+        return order, moved
 
 
 @lru_cache(maxsize=4096)
@@ -151,28 +166,36 @@ def whole(value: str) -> str:
     return analysis.whole(value)
 
 
-def write_ids(writer: Writer, ids: list[str]) -> str:
-    """Write the column of ids; in which form, is returned."""
+def write_ids(writer: Writer, ids: list[str]) -> tuple[Array | None, str]:
+    """Write the column of ids; it and in which form it is are returned."""
     digits = frozenset("0123456789abcdef")
     if all(len(name) == 32 and digits.issuperset(name) for name in ids):
-        writer.add("ids", np.frombuffer(bytes.fromhex("".join(ids)), np.uint8))
-        return "hex"
-    raw = [name.encode("utf-8", "surrogatepass") for name in ids]
-    writer.add("ids", np.frombuffer(b"".join(raw), np.uint8))
-    writer.add("id_sizes", np.array([len(name) for name in raw], np.uint16))
-    return "text"
+        raw = np.frombuffer(bytes.fromhex("".join(ids)), np.uint8)
+        writer.add("ids", raw)
+        return raw.reshape(-1, 16), "hex"
+    names = [name.encode("utf-8", "surrogatepass") for name in ids]
+    writer.add("ids", np.frombuffer(b"".join(names), np.uint8))
+    writer.add("id_sizes", np.array([len(name) for name in names], np.uint16))
+    return None, "text"
 
 
-def write_numbers(writer: Writer, columns: Iterable[tuple[str, Array, Array]]) -> list[tuple[str, int]]:
-    """Write numbers with their documents, ascending within each name; names with counts are returned."""
-    told: list[tuple[str, int]] = []
+def write_numbers(
+    writer: Writer, columns: Iterable[tuple[str, Array, Array]], documents: int
+) -> list[tuple[str, int, int, int]]:
+    """Write numbers with their documents; names, counts of documents and of numbers, bytes of a count are returned."""
+    told: list[tuple[str, int, int, int]] = []
+    kind = narrow(np.array([documents])).dtype
     writer.add("numbers", np.zeros(0, np.float64))
-    writer.add("number_docs", np.zeros(0, np.uint32))
-    for name, values, documents in columns:
-        order = np.lexsort((documents, values))
-        writer.add("numbers", values[order] + 0.0)
-        writer.add("number_docs", documents[order])
-        told.append((name, len(values)))
+    writer.add("number_counts", np.zeros(0, np.uint8))
+    writer.add("number_docs", np.zeros(0, kind))
+    for name, values, owners in columns:
+        order = np.lexsort((owners, values))
+        distinct, counts = np.unique(values[order] + 0.0, return_counts=True)
+        narrowed = narrow(counts)
+        writer.add("numbers", distinct)
+        writer.add("number_counts", narrowed.view(np.uint8))
+        writer.add("number_docs", owners[order].astype(kind))
+        told.append((name, len(values), len(distinct), narrowed.itemsize))
     return told
 
 
@@ -183,222 +206,31 @@ class _Listed:
         self.terms: dict[str, int] = {}
         self.which = array("I")
         self.documents = array("I")
-        self._together: dict[frozenset[str], list[int]] = {}
 
     def number(self, term: str) -> int:
         return self.terms.setdefault(term, len(self.terms))
 
-    def add_each(self, numbers: list[int], document: int) -> None:
+    def add(self, numbers: list[int], document: int) -> None:
         self.which.extend(numbers)
         self.documents.extend([document] * len(numbers))
 
-    def add_all(self, terms: frozenset[str], document: int) -> None:
-        if terms not in self._together:
-            self._together[terms] = [self.number(term) for term in sorted(terms)]
-        self.add_each(self._together[terms], document)
-
-    def write(self, writer: Writer, field: str, documents: int) -> int:
-        blob, sizes, rank = _sort_terms(list(self.terms))
-        keys = _keys(rank[np.frombuffer(self.which, np.uint32)], np.frombuffer(self.documents, np.uint32))
+    def write(self, writer: Writer, field: str, moved: Array, ids: Array | None) -> int:
+        blob, sizes, rank = sort_terms(list(self.terms))
+        keys = term_keys(rank[np.frombuffer(self.which, np.uint32)], moved[self.documents].astype(np.uint32))
         keys = keys[np.diff(keys, prepend=keys[:1] + np.uint64(1)) != 0]
         counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(sizes))
-        out = FieldWriter(writer, field, documents)
-        out.add_all(blob, sizes, counts, None, keys & np.uint64(0xFFFFFFFF))
+        out = FieldWriter(writer, field, len(moved), ids)
+        out.add_all(blob, sizes, counts, None, keys.astype(np.uint32))
         return len(sizes)
 
 
-class _Placed:
-    """Texts of one field, and their tokens."""
-
-    def __init__(self, field: str) -> None:
-        self.split = field != "text"
-        self.named = field == "fields"
-        self.waiting: list[str] = []
-        self.names: list[str] = []
-        self.characters = 0
-        self.owners = array("I")
-        self.words: dict[str, int] = {}
-        self.lengths: list[Array] = []
-        self.places = 0
-        self.word_of: list[Array] = []
-        self.word_at: list[Array] = []
-        self.pairs: list[Array] = []
-        self.pair_at: list[Array] = []
-        self.runs = np.zeros(0x110000, np.uint16)  # characters of runs, numbered from 1 as they come
-        self.run_codes = [0]
-
-    def add(self, text: str, document: int, name: str = "") -> None:
-        self.waiting.append(text)
-        self.names.append(name)
-        self.owners.append(document)
-        self.characters += len(text) + 1
-        if self.characters >= _CHUNK:
-            self.flush()
-
-    def flush(self) -> None:
-        if not self.waiting:
-            return
-        parts = [(numbers, held) for numbers, held in tokenise(self.waiting, split=self.split)]
-        lengths = np.zeros(len(self.waiting), np.int64)
-        for numbers, held in parts:
-            lengths[numbers] = held.lengths
-        bases = before(lengths) + self.places
-        for numbers, held in parts:
-            moved = np.repeat(bases[numbers] - before(held.lengths), held.lengths).astype(np.uint32)
-            owners = np.repeat(numbers, held.lengths) if self.named else None
-            self._keep(held, moved, owners)
-        self.places += int(lengths.sum())
-        self.lengths.append(narrow(lengths))
-        self.waiting, self.names, self.characters = [], [], 0
-
-    def _keep(self, held: Tokens, moved: Array, owners: Array | None) -> None:
-        """Keep the tokens; `moved` is how far each place lies from where it belongs."""
-        words, which, at = held.words, held.word_of, held.word_at
-        first, second, pair_at = held.first, held.second, held.pair_at
-        if owners is not None:
-            words, which, at = self._under_names(held, owners)
-            first = first[:0]
-            second, pair_at = first, first
-        number = self.words.setdefault
-        numbers = np.array([number(word, len(self.words)) for word in words], np.uint32)
-        self.word_of.append(numbers[which] if len(words) else which.astype(np.uint32))
-        self.word_at.append(at + moved[at] if len(at) else at.astype(np.uint32))
-        fresh = np.unique(first[self.runs[first] == 0])
-        room = max(0, _MOST_RUNS - len(self.run_codes))
-        self.runs[fresh[:room]] = np.arange(len(self.run_codes), len(self.run_codes) + len(fresh[:room]))
-        self.run_codes += fresh[:room].tolist()
-        ids, following = self.runs[first], self.runs[second]
-        strange = (ids == 0) | ((second != 0) & (following == 0))
-        if strange.any():  # more than 65,535 different characters: these are kept as words
-            pairs = zip(first[strange].tolist(), second[strange].tolist(), strict=True)
-            odd = [number(chr(a) + (chr(b) if b else ""), len(self.words)) for a, b in pairs]
-            self.word_of.append(np.array(odd, np.uint32))
-            self.word_at.append(pair_at[strange] + moved[pair_at[strange]])
-            ids, following, pair_at = ids[~strange], following[~strange], pair_at[~strange]
-        self.pairs.append(ids.astype(np.uint32) << np.uint32(16) | following)
-        self.pair_at.append(pair_at + moved[pair_at] if len(pair_at) else pair_at)
-
-    def _under_names(self, held: Tokens, owners: Array) -> tuple[list[str], Array, Array]:
-        """Words and pairs alike as words that begin with the name of their field."""
-        numbers: dict[str, int] = {}
-        names = np.array([numbers.setdefault(name, len(numbers)) for name in self.names], np.uint64)
-        titles = list(numbers)
-        at = np.concatenate((held.word_at, held.pair_at))
-        pairs = held.first.astype(np.uint64) << np.uint64(21) | held.second
-        some, which = np.unique(pairs, return_inverse=True)
-        words = held.words + [
-            chr(pair >> 21) + (chr(pair & 0x1FFFFF) if pair & 0x1FFFFF else "") for pair in some.tolist()
-        ]
-        within = np.concatenate((held.word_of, which.astype(np.uint32) + np.uint32(len(held.words))))
-        keys, which = np.unique(names[owners[at]] << np.uint64(32) | within, return_inverse=True)
-        full = [f"{titles[key >> 32]}\0{words[key & 0xFFFFFFFF]}" for key in keys.tolist()]
-        return full, which.astype(np.uint32), at
-
-    def write(self, writer: Writer, field: str, documents: int) -> tuple[int, int]:
-        self.flush()
-        owners = np.frombuffer(self.owners, np.uint32)
-        lengths = np.concatenate([np.zeros(0, np.uint8), *self.lengths])
-        writer.add(f"{field}.lengths", narrow(lengths))
-        writer.add(f"{field}.held", narrow(np.bincount(owners, minlength=documents)))
-        owner = np.repeat(owners, lengths)
-        blob, sizes, rank = _sort_terms(list(self.words))
-        keys = _keys(rank[_joined(self.word_of)], _joined(self.word_at))
-        self.word_of, self.word_at = [], []
-        counts = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(sizes))
-        values = keys.astype(np.uint32)
-        del keys
-        if self.pairs:
-            blob, sizes, counts, values = self._with_pairs(blob, sizes, counts, values)
-        out = FieldWriter(writer, field, max(self.places, 1))
-        out.add_all(blob, sizes, counts, count_documents(owner, counts, values), values)
-        return max(self.places, 1), len(sizes)
-
-    def _with_pairs(self, blob: Array, sizes: Array, counts: Array, values: Array) -> tuple[Array, Array, Array, Array]:
-        codes = np.array(self.run_codes, np.uint32)
-        order = np.argsort(codes)
-        rank = np.zeros(len(codes), np.uint32)
-        rank[order] = np.arange(len(codes), dtype=np.uint32)
-        codes = codes[order]
-        pairs = _joined(self.pairs)
-        keys = _keys(
-            rank[pairs >> np.uint32(16)] << np.uint32(16) | rank[pairs & np.uint32(0xFFFF)], _joined(self.pair_at)
-        )
-        self.pairs, self.pair_at = [], []
-        del pairs
-        heads = np.flatnonzero(np.diff(keys >> np.uint64(32), prepend=np.uint64(1 << 40)))
-        distinct = (keys[heads] >> np.uint64(32)).astype(np.uint32)
-        pair_counts = np.diff(heads, append=len(keys))
-        pair_values = keys.astype(np.uint32)
-        del keys
-        ends = np.full(len(distinct), 10, np.uint32)
-        both = np.stack((codes[distinct >> np.uint32(16)], codes[distinct & np.uint32(0xFFFF)], ends), axis=1)
-        pair_sizes = ((both > 0) * 1 + (both > 0x7F) + (both > 0x7FF) + (both > 0xFFFF)).sum(axis=1)
-        flat = both.ravel()
-        pair_blob = np.frombuffer(flat[flat != 0].astype("<u4").tobytes().decode("utf-32-le").encode(), np.uint8)
-        starts = before(sizes)
-        word_first = _first_codes(blob, starts)
-        where = np.arange(len(sizes)) + np.searchsorted(both[:, 0], word_first)
-        order = np.full(len(sizes) + len(pair_sizes), -1)
-        order[where] = np.arange(len(sizes))
-        order[order < 0] = np.arange(len(sizes), len(order))
-        if np.isin(word_first, both[:, 0]).any():  # there were too many characters for all to be pairs
-            terms = blob.tobytes().split(b"\n")[:-1] + pair_blob.tobytes().split(b"\n")[:-1]
-            order = np.array(sorted(range(len(order)), key=terms.__getitem__), np.int64)
-        return merge_lists(order, (blob, pair_blob), (sizes, pair_sizes), (counts, pair_counts), (values, pair_values))
-
-
-def merge_lists(
-    order: Array, blobs: Iterable[Array], sizes: Iterable[Array], counts: Iterable[Array], values: Iterable[Array]
-) -> tuple[Array, Array, Array, Array]:
-    """Several vocabularies with their lists, one after the other, brought into one order."""
-    blob, size, count, value = (np.concatenate(list(parts)) for parts in (blobs, sizes, counts, values))
-    sizes_now, counts_now = size[order], count[order]
-    return (
-        blob[spread(before(size)[order], sizes_now)],
-        sizes_now,
-        counts_now,
-        value[spread(before(count)[order], counts_now)],
-    )
-
-
-def count_documents(owner: Array, counts: Array, values: Array) -> Array:
-    """In how many documents each term stands; `owner` is the document of each place."""
-    if not len(values):
-        return np.zeros(len(counts), np.int64)
-    of = owner[values]
-    fresh = np.ones(len(of), bool)
-    np.not_equal(of[1:], of[:-1], out=fresh[1:])
-    starts = before(counts)
-    fresh[starts] = True
-    return np.add.reduceat(fresh, starts, dtype=np.int64)
-
-
-def _first_codes(blob: Array, starts: Array) -> Array:
-    """The code point of the UTF-8 at each start."""
-    near = np.minimum(starts[:, None] + np.arange(4), max(0, len(blob) - 1))
-    one, two, three, four = blob[near].astype(np.uint32).T
-    two, three, four = two & 63, three & 63, four & 63
-    return np.select(
-        (one < 0x80, one < 0xE0, one < 0xF0),
-        (one, (one & 31) << 6 | two, (one & 15) << 12 | two << 6 | three),
-        (one & 7) << 18 | two << 12 | three << 6 | four,
-    )
-
-
-def _joined(parts: list[Array]) -> Array:
-    return np.concatenate([np.zeros(0, np.uint32), *parts])
-
-
-def _keys(terms: Array, values: Array) -> Array:
-    keys = terms.astype(np.uint64) << np.uint64(32) | values
-    keys.sort()
-    return keys
-
-
-def _sort_terms(terms: list[str]) -> tuple[Array, Array, Array]:
-    """The terms' bytes in order, their sizes, and the place of each term in that order."""
-    order = sorted(range(len(terms)), key=terms.__getitem__)
-    blob = np.frombuffer("".join([f"{terms[at]}\n" for at in order]).encode(), np.uint8)
-    rank = np.zeros(len(terms), np.uint64)
-    rank[order] = np.arange(len(terms), dtype=np.uint64)
-    return blob, np.diff(np.flatnonzero(blob == ord("\n")), prepend=-1), rank
+def _write_placed(placed: Inverter, writer: Writer, field: str, moved: Array) -> FieldWriter:
+    """Write a field's passages and terms, documents numbered as `moved` says."""
+    owners, lengths, _ = placed.passages().T
+    owners = moved[owners]
+    order = np.argsort(owners, kind="stable")
+    writer.add(f"{field}.lengths", narrow(lengths[order]))
+    writer.add(f"{field}.held", narrow(np.bincount(owners, minlength=len(moved))))
+    out = FieldWriter(writer, field, max(int(lengths.sum(dtype=np.int64)), 1))
+    out.add_all(*placed.sort(order))
+    return out

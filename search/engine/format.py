@@ -8,7 +8,7 @@
     size - 16         4, 4     n, CRC-32 of the head and of the block checksums together
     size - 8          8        magic again: a file that was cut does not end with it
 
-    head = {"format": 1, "checked": bytes, "arrays": {name: [dtype, count, offset]}, "about": {...}}
+    head = {"format": 2, "checked": bytes, "arrays": {name: [dtype, count, offset]}, "about": {...}}
 
 The file is mapped, not read: opening costs the head and nothing else, O(arrays). A block is checked when
 it is first touched, so that a flipped bit is told by whoever would have believed it; `File.verify` checks all.
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import StoreError
 
-FORMAT = 1
+FORMAT = 2
 MAGIC = b"ARCHSEG1"
 BLOCK = 1 << 16
 _TAIL = struct.Struct("<II8s")
@@ -98,7 +98,6 @@ class Writer:
                 part.seek(0)
                 while piece := part.read(1 << 20):
                     out.write(piece)
-            out.write(bytes(8))  # so that eight bytes can be taken wherever a value begins
             blocks = np.array(out.checksums(), "<u4").tobytes()
             told = {"format": FORMAT, "checked": out.size, "arrays": arrays, "about": about}
             head = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
@@ -156,6 +155,10 @@ class File:
             head = json.loads(raw)
             if head["format"] > FORMAT:
                 raise StoreError(f"{path.name} was written by a newer version (format {head['format']}); update first")
+            if head["format"] < FORMAT:
+                raise StoreError(
+                    f"{path.name} was built by another version; build the index again from the case (reindex)"
+                )
             self._checked = int(head["checked"])
             held = self._map[self._checked : size - _TAIL.size - length]
             if zlib.crc32(raw, zlib.crc32(held)) != self.crc or len(held) != 4 * -(-self._checked // BLOCK):
@@ -172,10 +175,6 @@ class File:
             raise DamageError(f"the head of {self.path.name} is damaged")
         kind = np.dtype(_DTYPES[dtype]).newbyteorder("<")
         return Column(self, np.frombuffer(self._map, kind, count, offset), offset)
-
-    def words_at(self, offset: int, size: int) -> Array:
-        """The eight bytes that begin at each of `size` bytes from `offset`, as numbers."""
-        return np.ndarray((size,), "<u8", buffer=self._map, offset=offset, strides=(1,))
 
     def check(self, start: int, end: int) -> None:
         """See that bytes [start, end) are what was written.

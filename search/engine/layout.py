@@ -1,21 +1,23 @@
 """What a segment's arrays are called, and how the terms of a field and where they stand are written.
 
-A segment holds `documents` documents, numbered from 0. `about` in the head of its file:
+A segment holds `documents` documents, numbered from 0; those whose texts are of one script are neighbours. `about`
+in the head of its file:
 
     {"documents": n, "ids": "hex" | "text", "universes": {field: U}, "terms": {field: T},
-     "numbers": [[name, count], ...]}
+     "numbers": [[name, count, distinct], ...]}
 
 Documents                        ids       uint8[16 n], or the ids in UTF-8 with id_sizes uint16[n]
-Numbers and dates, by name       numbers   float64, ascending within a name
-                                 number_docs uint32, the document of each
+Numbers and dates, by name       numbers   float64, the distinct ones, ascending within a name
+                                 number_counts  how many documents have each: uint8 to 32
+                                 number_docs    the documents of each, ascending within a number: uint8 to 32
 Each field of FIELDS:
-    F.terms      uint8           the T terms in ascending order of their UTF-8, each as 32 + s, the bytes that follow
-                                 the s bytes it shares with the term before, line feed; s is 0 at every 64th term
-    F.counts     uint8[T]        how many numbers the term's list has; 255: see F.many
-    F.many_at, F.many  uint32    terms with 255 or more, and how many those have
-    F.docs, F.often_at, F.often  the same for the number of documents (fields of PLACED only)
-    F.bases      uint64[3 b]     for every 64th term: byte in F.terms, bit in F.low, bit in F.high
-    F.low, F.high  uint8         the lists (codes.py), below U = universes[F]
+    F.terms      uint8           the T terms in ascending order of their UTF-8, in steps of 64 (terms.py)
+    F.heads      uint8           of each step, in numbers of nibbles (three bits, and a fourth where more follow): how
+                                 many places each term has; of those with several how many more that is than their
+                                 documents (fields of PLACED only), then the bits of each one's list, as what they are
+                                 above `expected`, times two, or below, times two less one
+    F.lists      uint8           the lists (codes.py), below U = universes[F]; a step begins with a byte
+    F.bases      uint32 or 64[3 b]  where each of the b steps begins in F.terms, F.heads, F.lists
     F.lengths    uint8 to 32     places of each passage, F.held: passages of each document (PLACED only)
 
 The terms of PLACED fields have places: passages stand one after the other in one row of U places, so that a
@@ -30,34 +32,42 @@ Terms of one field name, and those that begin alike, are neighbours: a prefix is
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.engine.codes import before, encode, spread
+from search.engine.codes import before, encode, spread, width_of
 from search.engine.format import Writer
+from search.engine.terms import STEP, shorten
 
 Array = NDArray[Any]
 
 PLACED = ("text", "name", "path", "fields")
 LISTED = ("whole", "has")
 FIELDS = (*PLACED, *LISTED)
-STEP = 64
-"""Terms from one entry of `bases` to the next."""
 _BATCH = 1 << 21  # numbers that are coded in one go
-_TOP = 255
-_MOST_SHARED = 200
+
+
+class Heads(NamedTuple):
+    """Of terms: the numbers in each list, its documents, its bits, and the bit at which it begins."""
+
+    counts: Array
+    documents: Array
+    bits: Array
+    starts: Array
 
 
 class FieldWriter:
     """Writes the terms of one field in ascending order, in parts of a multiple of `STEP` terms but the last."""
 
-    def __init__(self, writer: Writer, field: str, universe: int) -> None:
+    def __init__(self, writer: Writer, field: str, universe: int, ids: Array | None = None) -> None:
         self.writer = writer
         self.field = field
         self.universe = universe
         self.terms = 0
+        self._ids = ids if field == "whole" else None
+        self._bases: list[Array] = []
 
     def add(self, blob: Array, sizes: Array, counts: Array, docs: Array | None, values: Array) -> None:
         """Append terms.
@@ -70,36 +80,24 @@ class FieldWriter:
             values: the values, ascending within each term.
         """
         assert self.terms % STEP == 0
-        add, field = self.writer.add, self.field
-        low, high, low_at, high_at = encode(values, counts, self.universe)
-        blob, sizes = _shorten(blob, sizes)
-        steps = np.stack(
-            (
-                before(sizes)[::STEP] + self.writer.size(f"{field}.terms"),
-                low_at[::STEP] + 8 * self.writer.size(f"{field}.low"),
-                high_at[::STEP] + 8 * self.writer.size(f"{field}.high"),
-            ),
-            axis=1,
+        counts = counts.astype(np.int64)
+        lists, bits = encode(values, counts, self.universe, STEP)
+        owners = None if self._ids is None or not len(values) else self._ids[values[before(counts)]]
+        terms, term_sizes = shorten(blob, sizes.astype(np.int64), owners)
+        heads, head_sizes = _heads(counts, docs, bits, self.universe)
+        steps = np.arange(0, len(sizes), STEP)
+        list_sizes = -(-np.add.reduceat(bits, steps) // 8) if len(steps) else steps
+        parts = (("terms", terms, term_sizes), ("heads", heads, head_sizes), ("lists", lists, list_sizes))
+        self._bases.append(
+            np.stack([before(each) + self.writer.size(f"{self.field}.{name}") for name, _, each in parts], axis=1)
         )
-        add(f"{field}.bases", steps.astype(np.uint64).ravel())
-        add(f"{field}.terms", blob)
-        self._small("counts", "many", counts)
-        if docs is not None:
-            self._small("docs", "often", docs)
-        add(f"{field}.low", low)
-        add(f"{field}.high", high)
+        for name, held, _ in parts:
+            self.writer.add(f"{self.field}.{name}", held)
         self.terms += len(sizes)
 
-    def _small(self, name: str, beyond: str, numbers: Array) -> None:
-        add, field = self.writer.add, self.field
-        large = np.flatnonzero(numbers >= _TOP)
-        add(f"{field}.{name}", np.minimum(numbers, _TOP).astype(np.uint8))
-        add(f"{field}.{beyond}_at", (large + self.terms).astype(np.uint32))
-        add(f"{field}.{beyond}", numbers[large].astype(np.uint32))
-
     def add_all(self, blob: Array, sizes: Array, counts: Array, docs: Array | None, values: Array) -> None:
-        """Append terms, however many, in parts of bounded size; see `add`."""
-        ends, blob_ends = np.cumsum(counts), np.cumsum(sizes)
+        """Append all terms there are, in parts of bounded size; see `add`."""
+        ends, blob_ends = np.cumsum(counts, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)
         start = 0
         while start < len(sizes) or not self.terms:
             used = int(ends[start - 1]) if start else 0
@@ -112,41 +110,73 @@ class FieldWriter:
             start = end
             if start >= len(sizes):
                 break
+        self.finish()
+
+    def finish(self) -> None:
+        """Write where the steps begin."""
+        bases = np.concatenate(self._bases).ravel()
+        self.writer.add(f"{self.field}.bases", bases.astype(np.uint32 if bases.max(initial=0) < 1 << 32 else np.uint64))
 
 
-def _shorten(blob: Array, sizes: Array) -> tuple[Array, Array]:
-    """The terms without what each shares with the one before, and their new sizes."""
-    starts = before(sizes)
-    shared = np.zeros(len(sizes), np.int64)
-    alike = np.flatnonzero(np.arange(len(sizes)) % STEP)
-    for at in range(_MOST_SHARED):
-        alike = alike[blob[starts[alike] + at] == blob[starts[alike - 1] + at]]  # line feeds never are: terms differ
-        if not len(alike):
-            break
-        shared[alike] += 1
-    kept = sizes - shared
-    out = np.empty(int(kept.sum()) + len(sizes), np.uint8)
-    heads = before(kept + 1)
-    rest = np.ones(len(out), bool)
-    rest[heads] = False
-    out[heads] = 32 + shared
-    out[rest] = blob[spread(starts + shared, kept)]
-    return out, kept + 1
+def expected(counts: Array, universe: int) -> Array:
+    """About the bits of lists of these counts."""
+    return counts * (np.frexp(np.maximum(universe // np.maximum(counts, 1), 1).astype(np.float64))[1] + 1)
 
 
-def restore(raw: bytes) -> list[bytes]:
-    """The terms whose bytes these are; the first of them shares nothing."""
-    term = b""
-    terms: list[bytes] = []
-    for piece in raw.split(b"\n")[:-1]:
-        term = term[: piece[0] - 32] + piece[1:]
-        terms.append(term)
-    return terms
+def _heads(counts: Array, docs: Array | None, bits: Array, universe: int) -> tuple[Array, Array]:
+    """What is told of each term, and the bytes of each step."""
+    several = np.flatnonzero(counts > 1)
+    off = bits[several] - expected(counts[several], universe)
+    parts = [(np.arange(len(counts)), counts), (several, np.where(off < 0, -2 * off - 1, 2 * off))]
+    if docs is not None:
+        parts.insert(1, (several, counts[several] - docs[several].astype(np.int64)))
+    steps = np.concatenate([of // STEP * len(parts) + at for at, (of, _) in enumerate(parts)])
+    order = np.argsort(steps, kind="stable")
+    numbers = np.concatenate([held for _, held in parts])[order]
+    of = steps[order] // len(parts)
+    widths = np.maximum(1, (np.frexp(numbers.astype(np.float64))[1] + 2) // 3)
+    nibbles = np.bincount(of, widths, minlength=-(-len(counts) // STEP)).astype(np.int64)
+    padding = before(nibbles % 2)
+    starts = before(widths) + padding[of]
+    out = np.zeros(int((nibbles + nibbles % 2).sum()), np.uint8)
+    for at in range(int(widths.max(initial=0))):
+        here = np.flatnonzero(widths > at)
+        more = (widths[here] > at + 1) * 8
+        out[starts[here] + at] = (numbers[here] >> (3 * at) & 7) | more
+    return out[::2] | out[1::2] << np.uint8(4), (nibbles + 1) // 2
 
 
-def small(counts: Array, beyond_at: Array, beyond: Array, start: int) -> Array:
-    """The counts of terms from `start`, those of 255 and more put right."""
-    out = counts.astype(np.int64)
-    if len(beyond_at):
-        out[beyond_at - start] = beyond
-    return out
+def read_heads(raw: Array, at: Array, sizes: Array, lists: Array, universe: int, *, placed: bool) -> Heads:
+    """What was told of the terms of several steps.
+
+    Args:
+        raw: the heads of the steps, one after the other.
+        at: where each step begins in it.
+        sizes: the terms of each.
+        lists: where the lists of each begin, in bytes.
+        universe: of the field.
+        placed: whether documents were told.
+
+    Raises:
+        IndexError: numbers are missing.
+    """
+    nibbles = np.stack((raw & np.uint8(15), raw >> np.uint8(4)), axis=1).ravel()
+    ends = np.flatnonzero(nibbles < 8)
+    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
+    widths = ends - starts + 1
+    numbers = np.zeros(len(ends), np.int64)
+    for each in range(int(widths.max(initial=0))):
+        here = np.flatnonzero(widths > each) if each else slice(None)
+        numbers[here] |= (nibbles[starts[here] + each] & 7).astype(np.int64) << (3 * each)
+    first = np.searchsorted(starts, 2 * at)
+    counts = numbers[spread(first, sizes)]
+    several = counts > 1
+    many = np.add.reduceat(several, before(sizes), dtype=np.int64)
+    documents = counts.copy()
+    if placed:
+        documents[several] -= numbers[spread(first + sizes, many)]
+    off = numbers[spread(first + sizes + (many if placed else 0), many)]
+    bits = np.where(counts == 1, width_of(universe), 0)
+    bits[several] = expected(counts[several], universe) + np.where(off & 1, -(off + 1) // 2, off // 2)
+    within = before(bits)
+    return Heads(counts, documents, bits, within + np.repeat(8 * lists - within[before(sizes)], sizes))

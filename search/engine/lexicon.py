@@ -1,7 +1,7 @@
 """The terms of one field of a segment, and the lists behind them.
 
     a term           binary search over every 64th term, then one step of 64: O(log T)
-    its list         decoded in one go: O(n) for n numbers, 10 to 20 ns each
+    its list         decoded in one go: O(n) for n numbers, about 15 ns each, 130 without the kernel
     many lists       decoded together; those between them are passed over
 
 What is taken from the file (layout.py) is checked when it is taken (format.py).
@@ -15,11 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.engine.codes import before, decode, high_sizes, spread, widths
-from search.engine.format import Column, DamageError, File
-from search.engine.layout import PLACED, STEP, restore, small
+from search.engine.codes import before, decode, spread
+from search.engine.format import DamageError, File
+from search.engine.layout import PLACED, Heads, read_heads
+from search.engine.terms import STEP, restore
 
 Array = NDArray[Any]
+
+_KEPT = 2048  # steps whose heads are remembered
+_FEW = 256  # lists that are checked one by one
 
 
 class Lexicon:
@@ -31,17 +35,25 @@ class Lexicon:
         self.universe = int(file.about["universes"][field])
         self._file = file
         get = file.arrays.__getitem__
-        self._terms, self._counts, self._bases = get(f"{field}.terms"), get(f"{field}.counts"), get(f"{field}.bases")
-        self._many_at, self._many = get(f"{field}.many_at"), get(f"{field}.many")
-        self._low, self._high = get(f"{field}.low"), get(f"{field}.high")
-        self._words = file.words_at(self._low.offset, len(self._low) + 1)
+        self._terms, self._heads = get(f"{field}.terms"), get(f"{field}.heads")
+        self._lists, self._bases = get(f"{field}.lists"), get(f"{field}.bases")
         self._steps = len(self._bases) // 3
-        self._heads: dict[int, bytes] = {}  # first terms of steps that were looked at
+        self._firsts: dict[int, bytes] = {}  # first terms of steps that were looked at
+        self._known: dict[int, Heads] = {}
         if self._steps != -(-self.count // STEP):
             raise DamageError(f"{file.path.name} holds other terms than it says")
 
     def lower(self, term: bytes) -> int:
         """The number of the first term that is not before this one."""
+        return self._locate(term)[0]
+
+    def find(self, term: bytes) -> int:
+        """The number of the term; -1 where there is none."""
+        at, is_there = self._locate(term)
+        return at if is_there else -1
+
+    def _locate(self, term: bytes) -> tuple[int, bool]:
+        """The number of the first term that is not before this one, and whether it is this one."""
         low, high = 0, self._steps
         while low < high:
             middle = (low + high) // 2
@@ -50,24 +62,21 @@ class Lexicon:
             else:
                 high = middle
         if not low:
-            return 0
-        step = low - 1
-        return step * STEP + bisect_left(self.terms(step * STEP, min(self.count, low * STEP)), term)
+            return 0, False
+        start = (low - 1) * STEP
+        held = self.terms(start, min(self.count, low * STEP))
+        place = bisect_left(held, term)
+        return start + place, place < len(held) and held[place] == term
 
     def _first(self, step: int) -> bytes:
-        known = self._heads.get(step)
+        known = self._firsts.get(step)
         if known is None:
             start = int(self._bases.take(3 * step, 3 * step + 1)[0])
             head: bytes = self._terms.take(start, min(start + 96, len(self._terms))).tobytes()
             end = head.find(b"\n")
             known = head[1:end] if end >= 0 else self.terms(step * STEP, step * STEP + 1)[0]
-            self._heads[step] = known
+            self._firsts[step] = known
         return known
-
-    def find(self, term: bytes) -> int:
-        """The number of the term; -1 where there is none."""
-        at = self.lower(term)
-        return at if at < self.count and self.terms(at, at + 1) == [term] else -1
 
     def find_all(self, terms: list[bytes]) -> Array:
         """The number of each of many ascending terms; -1 where there is none."""
@@ -86,18 +95,12 @@ class Lexicon:
         return found
 
     def documents_of(self, numbers: Array) -> Array:
-        """In how many documents each of these terms stands, the deleted ones included."""
-        if not len(numbers):
-            return np.zeros(0, np.int64)
-        start = int(numbers.min())
-        return self.documents(start, int(numbers.max()) + 1)[numbers - start]
+        """In how many documents each of these ascending terms stands, the deleted ones included."""
+        return self._told(numbers).documents
 
     def counts_of(self, numbers: Array) -> Array:
-        """How many numbers the lists of these terms hold."""
-        if not len(numbers):
-            return np.zeros(0, np.int64)
-        start = int(numbers.min())
-        return self.counts(start, int(numbers.max()) + 1)[numbers - start]
+        """How many numbers the lists of these ascending terms hold."""
+        return self._told(numbers).counts
 
     def prefixed(self, prefix: bytes) -> tuple[int, int]:
         """The numbers [start, end) of the terms that begin with the prefix."""
@@ -110,84 +113,94 @@ class Lexicon:
         if start >= end:
             return []
         first, last = start // STEP, -(-end // STEP)
-        a = int(self._bases.take(3 * first, 3 * first + 1)[0])
-        b = int(self._bases.take(3 * last, 3 * last + 1)[0]) if last < self._steps else len(self._terms)
-        return restore(self._terms.take(a, b).tobytes())[start - first * STEP : end - first * STEP]
+        a, b = self._within(0, first, last)
+        raw = self._terms.take(a, b).tobytes()
+        count = min(self.count, last * STEP) - first * STEP
+        try:
+            found = restore(raw, count, lambda start, end: self._ids(first * STEP + start, first * STEP + end))
+        except (ValueError, IndexError) as error:
+            raise DamageError(f"{self._file.path.name} is damaged in {self.field}: {error}") from error
+        return found[start - first * STEP : end - first * STEP]
+
+    def _within(self, which: int, first: int, last: int) -> tuple[int, int]:
+        """Where steps [first, last) lie in the terms (0), the heads (1) or the lists (2)."""
+        column = (self._terms, self._heads, self._lists)[which]
+        start = int(self._bases.take(3 * first + which, 3 * first + which + 1)[0])
+        if last >= self._steps:
+            return start, len(column)
+        return start, int(self._bases.take(3 * last + which, 3 * last + which + 1)[0])
+
+    def _ids(self, start: int, end: int) -> list[bytes]:
+        """The ids of the first documents of terms [start, end), in hex digits."""
+        told = self._told(np.arange(start, end))
+        documents = self._decoded(told)[before(told.counts)]
+        raw = self._file.arrays["ids"].all().reshape(-1, 16)[documents].tobytes().hex().encode()
+        return [raw[at : at + 32] for at in range(0, len(raw), 32)]
 
     def counts(self, start: int, end: int) -> Array:
         """How many numbers the lists of terms [start, end) hold."""
-        return self._exact(self._counts, self._many_at, self._many, start, end)
+        return self.counts_of(np.arange(start, end))
 
     def documents(self, start: int, end: int) -> Array:
         """In how many documents terms [start, end) stand, the deleted ones included."""
-        if self.field not in PLACED:
-            return self.counts(start, end)
-        get = self._file.arrays.__getitem__
-        held = get(f"{self.field}.docs"), get(f"{self.field}.often_at"), get(f"{self.field}.often")
-        return self._exact(*held, start, end)
-
-    def _exact(self, column: Column, beyond_at: Column, beyond: Column, start: int, end: int) -> Array:
-        a, b = np.searchsorted(beyond_at.all(), (start, end)).tolist()
-        return small(column.take(start, end), beyond_at.take(a, b), beyond.take(a, b), start)
+        return self.documents_of(np.arange(start, end))
 
     def values(self, start: int, end: int) -> Array:
         """The numbers in the lists of terms [start, end), list by list."""
-        return self._decode(np.arange(start, end)) if end - start != 1 else self._one(start)
+        return self.values_of(np.arange(start, end))
 
     def values_of(self, numbers: Array) -> Array:
-        """The numbers in the lists of these terms, list by list."""
-        return self._decode(numbers)
+        """The numbers in the lists of these ascending terms, list by list."""
+        return self._decoded(self._told(numbers))
 
-    def _one(self, term: int) -> Array:
-        step = term // STEP
-        counts = self.counts(step * STEP, term + 1)
-        low = widths(counts, self.universe)
-        sizes = high_sizes(counts, low, self.universe)
-        _, low_at, high_at = self._bases.take(3 * step, 3 * step + 3).tolist()
-        low_at += int((counts[:-1] * low[:-1]).sum())
-        high_at += int(sizes[:-1].sum())
-        count, width, end = int(counts[-1]), int(low[-1]), high_at + int(sizes[-1])
-        self._file.check(self._low.offset + low_at // 8, self._low.offset + (low_at + count * width + 7) // 8)
-        high = self._high.take(high_at // 8, -(-end // 8))
-        return self._decoded(counts[-1:], np.array([low_at]), high, np.array([high_at % 8]))
-
-    def _decode(self, numbers: Array) -> Array:
+    def _told(self, numbers: Array) -> Heads:
+        """What the heads say of ascending terms."""
         if not len(numbers):
-            return np.zeros(0, np.int64)
-        steps = np.unique(numbers // STEP)
-        starts = steps * STEP
-        sizes = np.minimum(starts + STEP, self.count) - starts
-        whole = spread(starts, sizes)  # all terms of the steps that are touched
-        first, last = int(starts[0]), int(starts[-1] + sizes[-1])
-        counts = self.counts(first, last)[whole - first]
-        low = widths(counts, self.universe)
-        highs = high_sizes(counts, low, self.universe)
-        bases = (
-            self._bases.take(3 * int(steps[0]), 3 * int(steps[-1]) + 3)
-            .reshape(-1, 3)[steps - steps[0]]
-            .astype(np.int64)
-        )
-        heads = before(sizes)
-        low_at, high_at = before(counts * low), before(highs)
-        low_at += np.repeat(bases[:, 1] - low_at[heads], sizes)
-        high_at += np.repeat(bases[:, 2] - high_at[heads], sizes)
-        wanted = np.repeat(heads, sizes) + whole - np.repeat(starts, sizes)  # where each term of the steps lies
-        wanted = wanted[np.searchsorted(whole, numbers)]
-        counts, low, highs, low_at, high_at = (each[wanted] for each in (counts, low, highs, low_at, high_at))
-        lows = (int(low_at[0]), int((low_at + counts * low).max()))
-        self._file.check(self._low.offset + lows[0] // 8, self._low.offset + (lows[1] + 7) // 8)
-        begin, end = int(high_at[0]) // 8, -(-int((high_at + highs).max()) // 8)
-        taken = self._high.take(begin, end)
-        if int(numbers[-1] - numbers[0]) != len(numbers) - 1:  # the bits of lists between are left out
-            ends = -(-(high_at + highs) // 8)
-            pieces = ends - high_at // 8
-            bits = np.unpackbits(taken[spread(high_at // 8 - begin, pieces)], bitorder="little")
-            bits = bits[spread(8 * before(pieces) + high_at % 8, highs)]
-            return self._decoded(counts, low_at, np.packbits(bits, bitorder="little"), before(highs))
-        return self._decoded(counts, low_at, taken, high_at - 8 * begin)
+            return Heads(*np.zeros((4, 0), np.int64))
+        first, last = int(numbers[0]) // STEP, int(numbers[-1]) // STEP
+        if first == last:
+            told = self._known.get(first)
+            if told is None:
+                if len(self._known) >= _KEPT:
+                    self._known.clear()
+                told = self._known[first] = self._read(np.array([first]))
+            within = numbers - first * STEP
+        else:
+            steps = np.unique(numbers // STEP)
+            told = self._read(steps)
+            within = numbers - (steps * STEP - np.arange(len(steps)) * STEP)[np.searchsorted(steps, numbers // STEP)]
+        return Heads(*(each[within] for each in told))
 
-    def _decoded(self, counts: Array, low_at: Array, high: Array, high_from: Array) -> Array:
+    def _read(self, steps: Array) -> Heads:
+        """The heads of ascending steps."""
+        first, last = int(steps[0]), int(steps[-1]) + 1
+        bases = self._bases.take(3 * first, 3 * last).reshape(-1, 3).astype(np.int64)
+        start, end = self._within(1, first, last)
+        at = bases[steps - first, 1] - start
+        ends = np.append(bases[1:, 1], end)[steps - first] - start
+        raw = self._heads.take(start, end)
+        if len(steps) < last - first:
+            raw = raw[spread(at, ends - at)]
+            at = before(ends - at)
+        sizes = np.minimum(STEP, self.count - steps * STEP)
         try:
-            return decode(self._words, high, counts, self.universe, low_at, high_from)
+            lists = bases[steps - first, 2]
+            return read_heads(raw, at, sizes, lists, self.universe, placed=self.field in PLACED)
+        except (ValueError, IndexError) as error:
+            raise DamageError(f"{self._file.path.name} is damaged in {self.field}: {error}") from error
+
+    def _decoded(self, told: Heads) -> Array:
+        if not len(told.counts):
+            return np.zeros(0, np.int64)
+        starts = told.starts // 8
+        ends = (told.starts + told.bits + 7) // 8
+        base, end = int(starts[0]), int(ends.max())
+        if len(starts) <= _FEW:
+            for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
+                self._file.check(self._lists.offset + a, self._lists.offset + b)
+        else:
+            self._lists.take(base, end)
+        try:
+            return decode(self._lists.raw[base:end], told.starts - 8 * base, told.counts, self.universe)
         except (ValueError, IndexError) as error:
             raise DamageError(f"{self._file.path.name} is damaged in {self.field}: {error}") from error

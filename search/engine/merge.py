@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.engine.build import count_documents, write_ids, write_numbers
+from search.engine.arrays import count_documents
+from search.engine.build import write_ids, write_numbers
 from search.engine.codes import before
 from search.engine.format import Writer, narrow
-from search.engine.layout import FIELDS, PLACED, STEP, FieldWriter
+from search.engine.layout import FIELDS, PLACED, FieldWriter
 from search.engine.question import View
+from search.engine.terms import STEP
 
 Array = NDArray[Any]
 
@@ -41,16 +43,11 @@ def merge(views: Sequence[View], path: Path) -> None:
     total = sum(view.live_count for view in views)
     with Writer(path) as writer:
         about: dict[str, Any] = {"documents": total, "universes": {}, "terms": {}}
-        if all(view.segment.file.about["ids"] == "hex" for view in views):
-            for view in views:
-                raw = view.segment.file.arrays["ids"].all().reshape(-1, 16)
-                writer.add("ids", raw[view.live()].ravel())
-            about["ids"] = "hex"
-        else:
-            about["ids"] = write_ids(writer, [name for view in views for name in view.segment.ids(view.live())])
+        names = [name for view in views for name in view.segment.ids(view.live())]
+        ids, about["ids"] = write_ids(writer, names)
         for field in FIELDS:
-            about["universes"][field], about["terms"][field] = _field(views, moves, total, field, writer)
-        about["numbers"] = write_numbers(writer, _numbers(views, moves))
+            about["universes"][field], about["terms"][field] = _field(views, moves, total, field, writer, ids)
+        about["numbers"] = write_numbers(writer, _numbers(views, moves), total)
         writer.finish(about)
 
 
@@ -109,14 +106,16 @@ class _Moved:
         return (values + self.shift[documents])[keep], keep
 
 
-def _field(views: Sequence[View], moves: Sequence[Array], total: int, field: str, writer: Writer) -> tuple[int, int]:
+def _field(
+    views: Sequence[View], moves: Sequence[Array], total: int, field: str, writer: Writer, ids: Array | None
+) -> tuple[int, int]:
     moved: list[_Moved] = []
     base = 0
     for view, move in zip(views, moves, strict=True):
         moved.append(_Moved(view, move, field, base))
         base += moved[-1].size
     owner = _passages(views, field, writer) if field in PLACED else None
-    out = FieldWriter(writer, field, max(base, 1) if owner is not None else total)
+    out = FieldWriter(writer, field, max(base, 1) if owner is not None else total, ids)
     rest: tuple[Array, ...] | None = None
     for part in _stretches(views, moved, field):
         blob, sizes, counts, values = part
@@ -133,6 +132,7 @@ def _field(views: Sequence[View], moves: Sequence[Array], total: int, field: str
         blob, sizes, counts, values = rest or (none.astype(np.uint8), none, none, none)
         docs = None if owner is None else count_documents(owner, counts, values)
         out.add(blob, sizes, counts, docs, values)
+    out.finish()
     return out.universe, out.terms
 
 

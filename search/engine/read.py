@@ -35,6 +35,7 @@ _COLUMNS = 48
 _FEW = 4096  # values of a field that are kept as text
 _MOST_BEGINNING = 1 << 20  # numbers that are decoded for a prefix in one go
 _FOUND = 20_000  # terms whose numbers are remembered
+_NUMBERS = ("numbers", "number_counts", "number_docs")
 MISSING = -1
 """The code of a document that has no value in a column."""
 
@@ -55,11 +56,13 @@ class Segment:
         try:
             self.count = int(self.file.about["documents"])
             self.lexicons = {field: Lexicon(self.file, field) for field in FIELDS}
-            self._numbers: dict[str, tuple[int, int]] = {}
-            at = 0
-            for name, size in self.file.about["numbers"]:
-                self._numbers[name] = (at, at + int(size))
-                at += int(size)
+            self._numbers: dict[str, tuple[int, ...]] = {}
+            places = (0, 0, 0)  # in the distinct numbers, the bytes of their counts, the documents
+            for name, *sizes in self.file.about["numbers"]:
+                count, distinct, width = map(int, sizes)
+                ends = places[0] + distinct, places[1] + distinct * width, places[2] + count
+                self._numbers[name] = (*places, *ends, width)
+                places = ends
         except (KeyError, TypeError, ValueError) as error:
             raise DamageError(f"the head of {path.name} is damaged ({error})") from error
         self._kept: OrderedDict[tuple[str, str], tuple[Array, Array]] = OrderedDict()
@@ -215,8 +218,20 @@ class Segment:
 
     def numbers(self, name: str) -> Numbers:
         """The values of one name."""
-        start, end = self._numbers.get(name, (0, 0))
-        return Numbers(self.file.arrays["numbers"].take(start, end), self.file.arrays["number_docs"].take(start, end))
+
+        def made() -> Numbers:
+            if name not in self._numbers:
+                return Numbers(np.zeros(0), _NONE)
+            *places, width = self._numbers[name]
+            get = self.file.arrays.__getitem__
+            values, counts, documents = (
+                get(column).take(*ends)
+                for column, ends in zip(_NUMBERS, zip(places[:3], places[3:], strict=True), strict=True)
+            )
+            return Numbers(np.repeat(values, counts.view(f"<u{width}")), documents)
+
+        found: Numbers = self._column("numbers", name, made)
+        return found
 
     def date_names(self) -> list[str]:
         """The names of dates."""

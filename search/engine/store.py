@@ -1,6 +1,6 @@
 """An index's folder: which segments a generation consists of.
 
-    index.json       the newest generation        {"format": 2, "generation": g, "analysis": rules of the terms,
+    index.json       the newest generation        {"format": 3, "generation": g, "analysis": rules of the terms,
     previous.json    the one before                "segments": [{"name", "size", "head": CRC-32, "dead", "dead_crc"}],
                                                    "crc": CRC-32 of all this without itself}
     sG-N.seg         segment N of generation G (format.py); never changed
@@ -33,7 +33,7 @@ from search.engine.read import Segment
 
 Array = NDArray[Any]
 
-FORMAT = 2
+FORMAT = 3
 NEWEST, PREVIOUS = "index.json", "previous.json"
 _TRIES = 5  # to read a generation that a writer is removing
 

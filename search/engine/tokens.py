@@ -2,7 +2,8 @@
 
 A batch of texts is one array of code points, a NUL after each text:
 
-    char   uint32[n]   folded character | unit << 24     one look-up in a table of 0x110000 uint32
+    char   uint32[n]   folded character | script << 21 | unit << 24     one look-up in a table of 0x110000 uint32
+    script             see SCRIPTS
     unit               GAP, LF, CR, WORD, DIGIT, RUN; or UNEVEN, MARK, where the table cannot fold alone
     place  uint32[n]   running count of what takes a position: beginnings of words (or of their parts),
                        and characters of runs
@@ -31,6 +32,10 @@ Array = NDArray[Any]
 
 GAP, LF, CR, WORD, DIGIT, RUN, UNEVEN, MARK = range(1, 9)
 _CODE = np.uint32(0x1FFFFF)
+SCRIPTS = 8
+"""0 Latin, 1 other words, 2 Hangul, 3 Han and its like, 4 other runs, 7 kana."""
+KANA = SCRIPTS - 1
+_FEW = 16  # replacements that are quicker one by one than all in one go
 _LOWER = re.compile("[a-zß-öø-ÿа-я]")
 _UPPER = re.compile("[A-ZÀ-ÖØ-ÞА-Я]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -42,6 +47,7 @@ class Tokens(NamedTuple):
     words: distinct words. word_of, word_at: uint32, for each token of a word which it is, and its place.
     first, second, pair_at: uint32, for each character of a run itself, the next of the run or 0, its place.
     lengths: int64, the number of places of each text.
+    scripts: uint32, of which script most of each text is.
     """
 
     words: list[str]
@@ -51,9 +57,10 @@ class Tokens(NamedTuple):
     second: Array
     pair_at: Array
     lengths: Array
+    scripts: Array
 
 
-class _Table:
+class Table:
     """What each character becomes; learnt when first met."""
 
     def __init__(self, *, folded: bool) -> None:
@@ -67,10 +74,25 @@ class _Table:
         chars = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         found = self.codes[chars]
         if not found.all():
-            for code in np.unique(chars[found == 0]).tolist():
-                self._learn(code)
+            self.units(set(text))
             found = self.codes[chars]
         return chars, found
+
+    def units(self, chars: set[str]) -> dict[str, int]:
+        """The unit of each character."""
+        held = {char: int(self.codes[ord(char)]) >> 24 for char in chars}
+        for char in [char for char, unit in held.items() if not unit]:
+            self._learn(ord(char))
+            held[char] = int(self.codes[ord(char)]) >> 24
+        return held
+
+    def even(self, text: str, odd: list[str]) -> str:
+        """The text with every one of these uneven characters replaced by what it folds to."""
+        if len(odd) > _FEW:
+            return text.translate({ord(char): self.uneven[ord(char)] for char in odd})
+        for char in odd:
+            text = text.replace(char, self.uneven[ord(char)])
+        return text
 
     def _learn(self, code: int) -> None:
         char = chr(code)
@@ -79,7 +101,7 @@ class _Table:
         if folded is None:
             self.codes[code] = MARK << 24
         elif len(folded) == 1:
-            self.codes[code] = ord(folded) | _unit(folded) << 24
+            self.codes[code] = ord(folded) | _script(ord(folded)) << 21 | _unit(folded) << 24
         elif any(analysis.fold_alone(part) is None for part in folded):
             self.codes[code] = MARK << 24
         else:
@@ -95,9 +117,22 @@ def _unit(char: str) -> int:
     return DIGIT if "0" <= char <= "9" else WORD
 
 
+def _script(code: int) -> int:
+    if code < 0x250:
+        return 0
+    if 0x1100 <= code < 0x1200 or 0xA960 <= code < 0xA980 or 0xAC00 <= code < 0xD800:
+        return 2
+    if 0x3040 <= code < 0x3100 or 0x31F0 <= code < 0x3200 or 0x1B000 <= code < 0x1B170:
+        return KANA
+    if 0x2E80 <= code < 0xA000 or 0xF900 <= code < 0xFB00 or 0x20000 <= code < 0x40000:
+        return 3
+    return 4 if analysis.is_run(chr(code)) else 1
+
+
 @cache
-def _table(*, folded: bool) -> _Table:
-    return _Table(folded=folded)
+def table_of(*, folded: bool) -> Table:
+    """What characters become, those of texts or those of folded texts."""
+    return Table(folded=folded)
 
 
 @cache
@@ -122,11 +157,11 @@ def tokenise(texts: Sequence[str], *, split: bool = False) -> Iterable[tuple[lis
     if joined.count("\0") != len(texts):
         texts = [text.replace("\0", " ") for text in texts]
         joined = "\0".join(texts) + "\0"
-    table = _table(folded=False)
+    table = table_of(folded=False)
     chars, found = table.of(joined)
     odd = found >= UNEVEN << 24
     if not split and odd.any() and not (found >= MARK << 24).any():
-        chars, found = table.of(_even(joined, chars[odd], table))
+        chars, found = table.of(table.even(joined, [chr(code) for code in np.unique(chars[odd]).tolist()]))
         odd = found >= UNEVEN << 24
     if not odd.any():
         yield list(range(len(texts))), _tokens(chars, found, table if split else None)
@@ -143,14 +178,7 @@ def tokenise(texts: Sequence[str], *, split: bool = False) -> Iterable[tuple[lis
         yield slow, _by_text([texts[at] for at in slow])
     else:
         folded = "\0".join(analysis.fold(texts[at]).text for at in slow) + "\0"
-        yield slow, _tokens(*_table(folded=True).of(folded), None)
-
-
-def _even(joined: str, odd: Array, table: _Table) -> str:
-    """The text with every uneven character replaced by what it folds to."""
-    for code in np.unique(odd).tolist():
-        joined = joined.replace(chr(code), table.uneven[code])
-    return joined
+        yield slow, _tokens(*table_of(folded=True).of(folded), None)
 
 
 def _by_text(texts: Sequence[str]) -> Tokens:
@@ -161,20 +189,22 @@ def _by_text(texts: Sequence[str]) -> Tokens:
     lengths: list[int] = []
     base = 0
     for text in texts:
-        last = -1
-        for term, last, *_ in analysis.tokens(text, split=True):
+        size = 0
+        for term, place, *_ in analysis.tokens(text, split=True):
+            size = place + 1
             if analysis.is_run(term[0]):
-                pairs.append((ord(term[0]), ord(term[1]) if len(term) > 1 else 0, base + last))
+                pairs.append((ord(term[0]), ord(term[1]) if len(term) > 1 else 0, base + place))
             else:
-                words.append((numbers.setdefault(term, len(numbers)), base + last))
-        lengths.append(last + 1)
-        base += last + 1
+                words.append((numbers.setdefault(term, len(numbers)), base + place))
+        lengths.append(size)
+        base += size
     which, places = np.array(words, np.uint32).reshape(-1, 2).T
     first, second, pair_at = np.array(pairs, np.uint32).reshape(-1, 3).T
-    return Tokens(list(numbers), which, places, first, second, pair_at, np.array(lengths))
+    scripts = np.zeros(len(texts), np.uint32)
+    return Tokens(list(numbers), which, places, first, second, pair_at, np.array(lengths), scripts)
 
 
-def _tokens(chars: Array, found: Array, cases: _Table | None) -> Tokens:
+def _tokens(chars: Array, found: Array, cases: Table | None) -> Tokens:
     """The tokens of folded characters; with `cases`, words are split by rule 5."""
     code = found & _CODE
     unit = (found >> np.uint32(24)).astype(np.uint8)
@@ -187,6 +217,7 @@ def _tokens(chars: Array, found: Array, cases: _Table | None) -> Tokens:
         offsets = spread(np.zeros_like(pieces), pieces) * analysis.LONGEST
         starts, ends = np.repeat(starts, pieces) + offsets, np.repeat(ends, pieces)
         ends = np.minimum(ends, starts + analysis.LONGEST)
+    words_at = starts
     begins = starts if cases is None else _parts(starts, ends, unit, cases.cases[chars])
     takes = run.copy()
     takes[begins] = True
@@ -215,7 +246,16 @@ def _tokens(chars: Array, found: Array, cases: _Table | None) -> Tokens:
         np.concatenate((second, code[following])),
         np.concatenate((places[here], places[wrapped])),
         lengths,
+        _scripts(found, np.concatenate((words_at, here)), np.flatnonzero(chars == 0)),
     )
+
+
+def _scripts(found: Array, at: Array, ends: Array) -> Array:
+    """The script that most words and characters of runs are of, in each text; kana where an eighth is."""
+    script = found[at] >> np.uint32(21) & np.uint32(SCRIPTS - 1)
+    of = np.searchsorted(ends, at) * SCRIPTS + script.astype(np.int64)
+    counts = np.bincount(of, minlength=len(ends) * SCRIPTS).reshape(-1, SCRIPTS)
+    return np.where(counts[:, KANA] > counts.sum(axis=1) // 8, KANA, counts.argmax(axis=1)).astype(np.uint32)
 
 
 def _parts(starts: Array, ends: Array, unit: Array, case: Array) -> Array:

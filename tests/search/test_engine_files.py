@@ -11,14 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from whoosh.query import Regex
 
 from indexer.errors import QueryError, StoreError
-from search.engine import codes, write
+from search.engine import write
 from search.engine.format import MAGIC, File
 from search.engine.question import Limits
 from search.index import Index
@@ -99,7 +96,7 @@ def test_no_flipped_bit_is_believed(tmp_path: Path) -> None:
         assert answers(index) == expected
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"format":2}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"format":3}', b"\xff"])
 def test_a_torn_manifest_falls_back_one_generation(tmp_path: Path, content: bytes) -> None:
     with filled(tmp_path / "i") as index:
         index.add([document(999)])
@@ -144,7 +141,7 @@ def test_a_segment_of_a_newer_format_is_refused_in_words(tmp_path: Path) -> None
     with filled(tmp_path / "i", 1):
         pass
     path = next((tmp_path / "i").glob("*.seg"))
-    path.write_bytes(path.read_bytes().replace(b'{"format":1', b'{"format":9'))
+    path.write_bytes(path.read_bytes().replace(b'{"format":2', b'{"format":9'))
     with pytest.raises(StoreError, match="newer version"):
         File(path)
     assert path.read_bytes().startswith(MAGIC)
@@ -309,24 +306,7 @@ def test_too_deep_and_too_long_are_told(tmp_path: Path) -> None:
             index.search(parse("w1"))
 
 
-# -- codes
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 5000), max_size=40, unique=True), min_size=1, max_size=12),
-    st.integers(5001, 10**9),
-)
-@settings(max_examples=200, deadline=None)
-def test_codes_give_back_what_they_were_given(lists: list[list[int]], universe: int) -> None:
-    counts = np.array([len(each) for each in lists])
-    values = np.array([value for each in lists for value in sorted(each)], np.int64)
-    low, high, low_at, high_at = codes.encode(values, counts, universe)
-    padded = np.concatenate((low, np.zeros(16, np.uint8)))
-    words = np.ndarray((len(low) + 1,), "<u8", buffer=padded.data, strides=(1,))
-    assert codes.decode(words, high, counts, universe, low_at, high_at).tolist() == values.tolist()
-    sizes = np.array([8 * len(low), 8 * len(high)])
-    bound = sum(n * (2 + np.log2(universe / n)) + 3 for n in counts.tolist() if n) + 16 + 3 * len(lists)
-    assert sizes.sum() <= bound + 16
+# -- other processes
 
 
 def made_beside(argument: str, ids: list[str]) -> Iterator[Document]:
