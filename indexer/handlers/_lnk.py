@@ -114,7 +114,7 @@ def parse_link(data: bytes) -> Link:
         at += 2 + size
     if flags & 2 and at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], "little")
-        _read_info(link, data[at : at + size])
+        _read_place(link, data[at : at + size])
         at += max(4, size)
     at = _read_strings(link, data, at, flags)
     if size := int.from_bytes(data[52:56], "little"):
@@ -141,7 +141,7 @@ def _read_strings(link: Link, data: bytes, at: int, flags: int) -> int:
     return at
 
 
-def _read_info(link: Link, data: bytes) -> None:
+def _read_place(link: Link, data: bytes) -> None:
     """Volume or share, and the path on it."""
     if len(data) < 28:
         return

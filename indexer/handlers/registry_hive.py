@@ -43,7 +43,7 @@ class RegistryHive(Handler):
     name = "registry"
     media_types = ("application/x-ms-registry-hive", _LOG)
     signatures = (Signature(MAGIC),)
-    suffixes = (".hve", ".hiv", ".log1", ".log2", ".regtrans-ms")
+    suffixes = (".dat", ".hve", ".hiv", ".log1", ".log2", ".regtrans-ms")
     fields: ClassVar[dict[str, str]] = {
         "registry.hive": "which hive it is, by its topmost keys: SYSTEM, SOFTWARE, SAM, NTUSER ...",
         "registry.file_name": "end of the path that the header names",
