@@ -160,7 +160,7 @@ class Crawler:
                 size = held.seek(0, 2)
                 held.seek(0)
                 self._charge(size, 0)
-                kept = self._keep_volume(place, held, size, waiting.shelf)
+                kept = self._keep_volume(place, held, waiting.shelf)
                 if kept:
                     waiting.members.append((place, kept, digests, problems, avoided))
                 elif not self._spill(place, held, size, whole=not avoided and not problems):
@@ -172,13 +172,9 @@ class Crawler:
         joined = isinstance(held, Joined)  # nothing is gained by writing it all anew
         return whole and not joined and not self._task.alone and self.outlet.spill(place, held, size)
 
-    def _keep_volume(self, place: Place, held: BinaryIO, size: int, shelf: Shelf) -> BinaryIO | None:
+    def _keep_volume(self, place: Place, held: BinaryIO, shelf: Shelf) -> BinaryIO | None:
         name = place.provenance.hops[-1].name
-        if not self.volumes.hold(name, held):
-            return None
-        kept = shelf.keep(name, held, size)
-        held.seek(0)
-        return kept
+        return shelf.keep(name, held) if self.volumes.hold(name, held) else None
 
     def _shelve(self, child: Child, shelf: Shelf) -> None:
         """Takes the bytes of a member that was read before, for siblings that were not."""
@@ -188,7 +184,7 @@ class Crawler:
         held, _, _ = self.take(source)
         with closing(held):
             if self.volumes.hold(child.name, held):
-                shelf.keep(clean(child.name), held, held.seek(0, 2))
+                shelf.keep(clean(child.name), held)
 
     def _visit_volumes(self, waiting: Waiting) -> None:
         """Visits the members that waited for their siblings, in the order of the container."""

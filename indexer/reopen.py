@@ -60,7 +60,7 @@ def _step(
                 continue
             held, _, problems = crawler.take(opened)
             stack.callback(held.close)
-            waits = crawler.volumes.hold(fact.name, held) and shelf.keep(clean(fact.name), held, held.seek(0, 2))
+            waits = crawler.volumes.hold(fact.name, held) and shelf.keep(clean(fact.name), held)
             if not meant:
                 held.close()
                 continue

@@ -74,11 +74,16 @@ class Shelf:
         self._folders: dict[str, Names[tuple[int, int]]] = {}
         self._end = 0
 
-    def keep(self, name: str, held: BinaryIO, size: int) -> BinaryIO | None:
-        """A copy of a member's bytes that lasts as long as the shelf; None where there is no room."""
+    def keep(self, name: str, held: BinaryIO) -> BinaryIO | None:
+        """A copy of a member's bytes that lasts as long as the shelf; None where there is no room.
+
+        Leaves `held` at its start.
+        """
+        size = held.seek(0, 2)
+        held.seek(0)
         folder, bare = _split(name)
         names = self._folders.setdefault(folder, Names())
-        if self._spool.shelved + size > self._spool.limits.spool_bytes:
+        if self._end + size > self._spool.limits.spool_bytes:
             names.add(bare, _NO_ROOM)
             return None
         try:
@@ -87,11 +92,11 @@ class Shelf:
             while chunk := held.read(CHUNK):
                 self._file.write(chunk)
             self._file.flush()
+            held.seek(0)
         except OSError as error:
             raise StoreError(f"{self._spool.folder}: the spool cannot be written: {error.strerror}") from error
         names.add(bare, (self._end, size))
         self._end += size
-        self._spool.shelved += size
         return cast(BinaryIO, Span(self._file.fileno(), self._end - size, size))
 
     def beside(self, name: str) -> Siblings:
@@ -111,8 +116,6 @@ class Shelf:
 
     def close(self) -> None:
         """Drops everything."""
-        self._spool.shelved -= self._end
-        self._end = 0
         if self._file:
             self._file.close()
 

@@ -37,8 +37,6 @@ class Spool:
     def __init__(self, limits: Limits, folder: str | None = None) -> None:
         self.limits = limits
         self.folder = folder or tempfile.gettempdir()
-        self.shelved = 0
-        """Bytes on the shelves of all containers that are open."""
 
     def take(self, source: BinaryIO, fence: Fence, tick: Callable[[], None]) -> tuple[BinaryIO, Digests, list[Problem]]:
         """Everything `source` gives, in a seekable file, with its digests and what went wrong.

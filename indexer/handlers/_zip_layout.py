@@ -83,13 +83,17 @@ class Spot:
 class Layout:
     """The survey of one stream; `spots` walks it.
 
+    Args:
+        starts: where each volume of a split archive begins in the stream, -1 for a missing one.
+
     `archives` are the end records found and `counted` the records in their directories; `unsettled`
     holds names that do not say how they are encoded, `comments` one entry for every end record.
     Names and comments grow during the walk where ranges had to be searched.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, starts: Sequence[int] = ()) -> None:
         self._stream = stream
+        self._starts = starts
         self._locals = Window(stream)
         self._records = Window(stream)
         self._positions = array("q")
@@ -110,7 +114,7 @@ class Layout:
             archive = find_archive(self._stream, limit)
             if archive is None:
                 return
-            if self._is_stored(archive):
+            if not self._starts and self._is_stored(archive):
                 limit = archive.base
                 continue
             before = len(self._positions)
@@ -146,8 +150,8 @@ class Layout:
                 if fixed.startswith(SIGNATURE) and len(fixed) == 6:
                     at = min(archive.central_end, at + 6 + int.from_bytes(fixed[4:6], "little"))
                 break
-            position = archive.base + record.offset
-            if record.disk != archive.disk or not 0 <= position < size:
+            position = self._place(archive, record)
+            if not 0 <= position < size:
                 self._ends[at] = ELSEWHERE
                 position = size
             elif position < low:
@@ -158,6 +162,13 @@ class Layout:
                 self.unsettled.setdefault(record.raw)
             at = record.end
         return at, low
+
+    def _place(self, archive: Archive, record: Header) -> int:
+        """Where a record says that its member stands; -1 where that is in a volume that is not here."""
+        if self._starts:
+            start = self._starts[record.disk] if record.disk < len(self._starts) else -1
+            return start + record.offset if start >= 0 else -1
+        return archive.base + record.offset if record.disk == archive.disk else -1
 
     def spots(self) -> Iterator[Spot | Slack]:
         """Members and unaccounted ranges in the order in which they stand in the file."""

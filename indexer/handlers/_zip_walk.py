@@ -27,19 +27,23 @@ UNREAD = frozenset({7, 10, 16, 18, 19, 94, 96, 97})
 STRENGTHS = {1: "AES-128", 2: "AES-192", 3: "AES-256"}
 
 
-def walk(stream: Stream) -> Iterator[Fact]:
+def walk(stream: Stream, starts: tuple[int, ...] = ()) -> Iterator[Fact]:
     """Every fact of one zip file.
+
+    Args:
+        starts: where each volume of a split archive begins in the stream, -1 for a missing one.
 
     Raises:
         EvidenceError: corrupt, where nothing in it is a zip record.
     """
-    return _Walk(stream).facts()
+    return _Walk(stream, starts).facts()
 
 
 class _Walk:
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, starts: tuple[int, ...]) -> None:
         self._stream = stream
-        self._layout = Layout(stream)
+        self._layout = Layout(stream, starts)
+        self._split = bool(starts)
         self._keys = Keyring(stream)
         self._names: dict[bytes, str] = {}
         self._codec = ""
@@ -54,7 +58,7 @@ class _Walk:
         if layout.archives and self._stream.head.startswith((b"MZ", b"\x7fELF", b"#!")):
             yield Field("zip.sfx", True)
         for archive, counted in zip(layout.archives, layout.counted, strict=True):
-            if archive.disk:
+            if archive.disk and not self._split:
                 yield Field("zip.volume", archive.disk + 1)
             if archive.members != counted & 0xFFFF and archive.members != counted:
                 yield from self._tell(f"members: {archive.members} by the end record, {counted} in the directory")

@@ -2,8 +2,9 @@
 
 Source: APPNOTE.TXT 6.3.10 (PKWARE); Info-ZIP extra fields (extrafld.txt); WinZip AE-1/AE-2.
 Limits: PKWARE's strong encryption and encrypted directories, the methods tokenize, dcl-implode, cmpsc,
-terse, lz77, mp3, jpeg and wavpack are named but not read. Of a split archive each volume is read by
-itself: a member that continues in another volume is cut there.
+terse, lz77, mp3, jpeg and wavpack are named but not read. A split archive is read in its last volume
+(.zip), in its first where that is missing; the volumes of one on old floppy disks, which bear one name,
+are read one by one.
 
 Members come out in the order in which they stand in the file. Where two headers of one member
 disagree, both views come out, the second with the field `zip.view`. Ranges that belong to nothing are
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._zip_records import END, LOCAL, find_archive
+from indexer.handlers._zip_set import NAMES, find_set, is_later_volume, is_volume
 from indexer.handlers._zip_walk import walk
 from indexer.model import Fact
 
@@ -44,6 +46,9 @@ class ZipArchive(Handler):
         "zip.made_by": "version and system of the program that wrote the member",
         "zip.view": "where a member was found, if not in directory and data alike",
         "zip.volume": "number of the volume of a split archive, from 1",
+        "archive.volume": "number of the volume of a set, from 1",
+        "archive.volumes": "volumes that were joined",
+        "archive.part_of": "name of the volume in which the whole set is read",
         "zip.same_data_as": "name of the member that has the same packed bytes",
         "zip.offset": "where the bytes that belong to nothing begin in the archive",
         "file.kind": "directory, symlink, fifo, socket, a device, alias (a second name), or slack",
@@ -57,9 +62,11 @@ class ZipArchive(Handler):
         "encryption.password": "line of the password that opened the member",
         "names.*": "how member names were decoded; a second name by the Unicode path extra",
     }
-    reads = "members by directory and by data, all methods, encrypted with passwords, slack, times, comments"
+    reads = "members by directory and by data, all methods, with passwords, split archives, slack, times, comments"
     needs = ("p7z", "inflate64", "pyppmd", "backports.zstd", "Cryptodome")
     rank = 50
+    volumes = True
+    volume_names = NAMES
     container = True
 
     def claims(self, stream: Stream) -> str | None:
@@ -68,11 +75,17 @@ class ZipArchive(Handler):
             return self.media_types[0]
         archive = find_archive(stream, stream.size) if stream.size > 76 else None
         if archive is None or not archive.members:
-            return None
+            return self.media_types[0] if is_later_volume(stream) else None
         # a signature may follow a program; behind anything else the archive must end the file, or nearly
         if stream.size - archive.end > TRAIL and not head.startswith((b"MZ", b"\x7fELF", b"#!")):
             return None
         return self.media_types[0]
 
+    def is_volume(self, stream: Stream) -> bool:
+        return is_volume(stream)
+
     def read(self, stream: Stream) -> Iterator[Fact]:
-        yield from walk(stream)
+        found = find_set(stream)
+        yield from found.facts()
+        if not found.part_of:
+            yield from walk(found.stream, found.starts)

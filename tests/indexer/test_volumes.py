@@ -16,9 +16,10 @@ from random import Random
 
 import pytest
 
-from cli.runs import extract_item, ingest_sources, read_again
+from cli.runs import extract_item, read_again
 from crawling import ListOutlet
 from indexer.crawl import Crawler
+from indexer.ingest import Ingest
 from indexer.limits import Limits
 from indexer.model import Hop, Item, Provenance, Source
 from indexer.passwords import Password
@@ -59,10 +60,8 @@ def lay(folder: Path, files: Mapping[str, bytes]) -> Path:
 def ingest(folder: Path, case_path: Path, *, jobs: int = 1, limits: Limits | None = None, password: str = "") -> None:
     with Case(case_path, write=True) if case_path.exists() else Case.create(case_path) as case:
         passwords = (Password(password, "line 1"),) if password else ()
-        source = Source("s", str(folder))
-        ingest_sources(
-            case, [source], limits=limits or Limits(), passwords=passwords, jobs=jobs, tell=lambda event: None
-        )
+        case.keep_source(Source("s", str(folder)))
+        Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs).run([Source("s", str(folder))])
 
 
 def items(case_path: Path) -> dict[str, Item]:
@@ -212,7 +211,6 @@ def test_what_finds_no_room_while_it_waits_says_so() -> None:
     crawler.walk(place, io.BytesIO(zip_of(PIECES)))
     found = {str(item.provenance): item for item in outlet.items}
     assert "spool_bytes" in messages(found["s:all.zip!/cels.zip.001"])
-    assert crawler._spool.shelved == 0
 
 
 def test_a_name_from_evidence_leads_nowhere_else(tmp_path: Path) -> None:
