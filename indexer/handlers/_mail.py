@@ -53,6 +53,8 @@ FIELDS: Final[Mapping[str, str]] = {
     "mail.sensitivity": "personal, private, confidential",
     "mail.flags": "what was done with it: read, answered, flagged, draft, ...",
     "mail.keyword": "category or label",
+    "mail.partial": "which piece of how many: a message or a file that was sent in pieces",
+    "mail.partial_id": "what the pieces of a message have in common",
     "mail.conversation_topic": "subject of the conversation it belongs to",
     "html.embedded_type": "media type of a file that an HTML body holds in a data: address",
 }
@@ -74,7 +76,13 @@ _OWN = {
     "delivered-to": "mail.delivered_to",
     "list-id": "mail.list_id",
     "received": "mail.received",
+    "importance": "mail.importance",
+    "sensitivity": "mail.sensitivity",
+    "thread-topic": "mail.conversation_topic",
 }
+_STATUS = {"R": "read", "A": "answered", "F": "flagged", "D": "deleted", "T": "draft"}
+_MOZILLA = ((1, "read"), (2, "answered"), (4, "flagged"), (8, "deleted"), (0x1000, "forwarded"))
+_LABELS = frozenset({"keywords", "x-keywords", "x-mozilla-keys", "x-gmail-labels"})
 _DATES = {
     "date": ("sent", "mail.date"),
     "resent-date": ("sent", "mail.resent_date"),
@@ -251,6 +259,7 @@ def describe(headers: Headers, charset: str) -> Iterator[Fact]:
             yield from (Field("mail.references", each) for each in value.split())
         else:
             yield Field(_OWN.get(name, f"mail.header.{name}"), value)
+            yield from _marks(name, value)
         if name == "received":
             hop += 1
             yield from _dated("received", value.rpartition(";")[2], f"mail.received.{hop}")
@@ -259,6 +268,17 @@ def describe(headers: Headers, charset: str) -> Iterator[Fact]:
         if not name.startswith(_OPAQUE):
             lines.append(f"{name.title()}: {value}")
     yield Text("\n".join(lines), "headers")
+
+
+def _marks(name: str, value: str) -> Iterator[Field]:
+    """Flags and labels that mail programs keep in headers of their own."""
+    if name in ("status", "x-status"):
+        yield from (Field("mail.flags", _STATUS[letter]) for letter in value[:20] if letter in _STATUS)
+    elif name == "x-mozilla-status" and re.fullmatch(r"[0-9a-fA-F]{4}", value):
+        yield from (Field("mail.flags", word) for bit, word in _MOZILLA if int(value, 16) & bit)
+    elif name in _LABELS:
+        mark = " " if name == "x-mozilla-keys" else ","
+        yield from (Field("mail.keyword", label.strip()) for label in value.split(mark) if label.strip())
 
 
 def _dated(kind: str, text: str, origin: str) -> Iterator[Timestamp]:

@@ -1,18 +1,19 @@
 """Mail messages: headers, bodies, attachments and messages inside, from RFC 822 to today.
 
 Source: RFC 5322 (messages); RFC 2045 to 2049 (MIME); RFC 2231, 2183 (names of attachments);
-RFC 8551 (S/MIME); RFC 3156 (PGP/MIME); [MS-OXTNEF] (recognised).
+RFC 8551 (S/MIME); RFC 3156 (PGP/MIME); RFC 3676 (flowed text); the names of files in a Maildir (D. J. Bernstein);
+Apple Mail's and Mozilla's marks, as the files show them.
 Limits: encrypted bodies are named, not opened; message/partial is not put together; what a
-message/external-body points to is not fetched; yEnc is left as text.
+message/external-body points to is not fetched.
 """
 
 from __future__ import annotations
 
-import io
 import re
+import string
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 from indexer.decoding import decode
 from indexer.detection import detect
@@ -30,7 +31,8 @@ from indexer.handlers._mail import (
     parameter,
     split_value,
 )
-from indexer.handlers._mime import DEPTH, Part, Walk, decoded, encoding_of, from_uu_lines, open_part
+from indexer.handlers._mail_bodies import find_files, unflow, without
+from indexer.handlers._mime import DEPTH, Part, Walk, decoded, encoding_of, open_part, raw_pieces
 from indexer.model import Child, Fact, Field, Problem, Text, Timestamp
 from indexer.timestamps import from_rfc5322
 
@@ -42,6 +44,8 @@ _BODIES = frozenset(
 )
 _SUFFIXES = {
     "message/rfc822": ".eml",
+    "message/partial": ".eml",
+    "message/global": ".eml",
     "text/plain": ".txt",
     "text/html": ".html",
     "text/css": ".css",
@@ -64,23 +68,36 @@ _SUFFIXES = {
     "application/x-pkcs7-mime": ".p7m",
 }
 _CODINGS = frozenset({"", "base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue"})
-_ENVELOPED = bytes.fromhex("06092a864886f70d010703")
+_CONTENT = bytes.fromhex("06092a864886f70d0107")
+_ENVELOPED, _SIGNED = _CONTENT + b"\x03", _CONTENT + b"\x02"
+_BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=\r\n")
 _LINE = re.compile(rb"([!-9;-~]{1,80})[ \t]*:")
 _HOP = re.compile(rb"Received:\s+(?:from|by)\s", re.IGNORECASE)
 _EMLX = re.compile(rb"(\d{1,12})[ \t]*\r?\n")
 _STOCK = re.compile(r"This is a (?:cryptographically signed |OpenPGP/MIME )?(?:multi-?part )?message in MIME format\.?")
-_UU = re.compile(
-    rb"^begin [0-7]{3,4} ([^\r\n]{1,250})\r?\n((?:[ -`]{2,90}\r?\n)+)(?:[`\s]{0,20}\n)?end\b", re.MULTILINE
+_MAILDIR = re.compile(r".{3,200}[:;!](?:2|%2C),?([A-Za-z]{0,26})\Z")
+_MAILDIR_FLAGS = {"P": "forwarded", "R": "answered", "S": "read", "T": "deleted", "D": "draft", "F": "flagged"}
+_APPLE_FLAGS = re.compile(rb"<key>flags</key>\s{0,20}<integer>(\d{1,18})</integer>")
+_APPLE_BITS = (
+    (0, "read"),
+    (1, "deleted"),
+    (2, "answered"),
+    (4, "flagged"),
+    (6, "draft"),
+    (8, "forwarded"),
+    (9, "redirected"),
 )
 
 
 class Eml(Handler):
     name = "eml"
+    version = 2
     media_types = ("message/rfc822", "message/x-emlx", "message/news")
     suffixes = (".eml", ".emlx", ".mht", ".mhtml", ".mim", ".nws")
     fields: ClassVar[Mapping[str, str]] = FIELDS
     reads = "headers, every hop, bodies, attachments, inline files, messages inside"
     rank = 60
+    uses_name = True
     container = True
 
     def claims(self, stream: Stream) -> str | None:
@@ -97,6 +114,7 @@ class Eml(Handler):
         walk = Walk(stream, start, end)
         charset = _header_charset(walk.headers, walk.parameters)
         yield from describe(walk.headers, charset)
+        yield from _kept_flags(stream, end)
         yield from _protection(walk.kind, walk.parameters)
         bodies = 0
         for part in walk.parts():
@@ -180,15 +198,19 @@ def _read_body(stream: Stream, part: Part, locator: str, charset: str) -> Iterat
         message = f"part {part.number}: unknown transfer encoding {encoding_of(part)[:60]!r}"
         yield Problem("unsupported", message, resolution="read as it stands")
     pieces: list[bytes] = []
-    try:
-        pieces.extend(decoded(stream, part))
-    except EvidenceError as error:
-        # The generator has given every byte it could before it raised; extend has kept them.
-        yield Problem(error.cause, f"part {part.number}: {error.message}", resolution="read as far as it decodes")
+    if _lies(stream, part):
+        pieces.extend(raw_pieces(stream, part.start, part.end))
+        message = f"part {part.number}: said to be base64, but plain text"
+        yield Problem("corrupt", message, resolution="read as it stands")
+    else:
+        try:
+            pieces.extend(decoded(stream, part))
+        except EvidenceError as error:
+            # The generator has given every byte it could before it raised; extend has kept them.
+            yield Problem(error.cause, f"part {part.number}: {error.message}", resolution="read as far as it decodes")
     data = b"".join(pieces)
-    held = list(_UU.finditer(data)) if part.kind == "text/plain" and b"begin " in data else []
-    for found in reversed(held):
-        data = data[: found.start()] + data[found.end() :]
+    files = find_files(data) if part.kind == "text/plain" else []
+    data = without(data, files)
     text = decode(data, part.parameters.get("charset", b"").decode("latin-1") or charset)
     if text.lossy:
         message = f"part {part.number}: {text.lossy} bytes are not {text.codec}"
@@ -200,15 +222,31 @@ def _read_body(stream: Stream, part: Part, locator: str, charset: str) -> Iterat
         yield Text(page.title, f"{locator} title")
         yield from page.take(f"{locator} ")
     else:
-        yield Text(text.text.replace("\r\n", "\n"), locator)
+        body = text.text.replace("\r\n", "\n")
+        if part.parameters.get("format", b"").lower() == b"flowed":
+            body = unflow(body, no_space=part.parameters.get("delsp", b"").lower() == b"yes")
+        yield Text(body, locator)
         yield from _armoured(text.text)
-    for found in held:
-        name = decode(found[1].strip())
-        yield Child(name.text, found[1].strip(), partial(_opened, found[2]))
+    yield from (file.child for file in files)
 
 
-def _opened(body: bytes) -> BinaryIO:
-    return io.BytesIO(from_uu_lines(body))
+def _lies(stream: Stream, part: Part) -> bool:
+    """Whether a body that is said to be base64 is plain text: most of its words then have a space behind them."""
+    if encoding_of(part) != "base64":
+        return False
+    head = stream.at(part.start, min(part.end - part.start, 4096)).strip()
+    foreign = sum(byte not in _BASE64 for byte in head)
+    return len(head) > 8 and foreign * 20 > len(head)
+
+
+def _kept_flags(stream: Stream, end: int) -> Iterator[Field]:
+    """What a Maildir keeps in the name of a message, and Apple Mail behind it."""
+    match = _MAILDIR.match(stream.name)
+    if match:
+        yield from (Field("mail.flags", _MAILDIR_FLAGS.get(letter, letter)) for letter in match[1])
+    if end < stream.size and (found := _APPLE_FLAGS.search(stream.at(end, 65536))):
+        bits = int(found[1])
+        yield from (Field("mail.flags", word) for bit, word in _APPLE_BITS if bits >> bit & 1)
 
 
 def _attached(stream: Stream, part: Part, charset: str) -> Iterator[Fact]:
@@ -231,10 +269,20 @@ def _attached(stream: Stream, part: Part, charset: str) -> Iterator[Fact]:
             fields.append(Field(field, decode_value(value, charset)))
     if part.kind in ("application/ms-tnef", "application/vnd.ms-tnef"):
         yield Field("mail.tnef", True)
-    if part.kind.endswith("pkcs7-mime") and _is_enveloped(stream, part):
-        yield Field("mail.encrypted", "S/MIME")
-        yield Problem("encrypted", f"{name}: an S/MIME envelope", resolution="kept as a member")
+    if part.kind.endswith("pkcs7-mime"):
+        kind = _envelope(stream, part)
+        if kind == "encrypted":
+            yield Field("mail.encrypted", "S/MIME")
+            yield Problem("encrypted", f"{name}: an S/MIME envelope", resolution="kept as a member")
+        elif kind == "signed":
+            yield Field("mail.signed", "S/MIME")
     problems = []
+    if part.kind == "message/partial":
+        number, total = (parameter(part.parameters, key)[0][:20] or "?" for key in ("number", "total"))
+        fields.append(Field("mail.partial", f"{number} of {total}"))
+        fields.append(Field("mail.partial_id", parameter(part.parameters, "id", charset)[0]))
+        message = f"part {number} of {total} of a message that was sent in pieces"
+        problems.append(Problem("truncated", message, "eml", "the piece is read by itself"))
     if encoding_of(part) not in _CODINGS:
         message = f"unknown transfer encoding {encoding_of(part)[:60]!r}"
         problems.append(Problem("unsupported", message, "eml", "kept as it stands"))
@@ -256,14 +304,16 @@ def _disposition_times(held: Mapping[str, bytes]) -> Iterator[Timestamp]:
                 yield stamp
 
 
-def _is_enveloped(stream: Stream, part: Part) -> bool:
+def _envelope(stream: Stream, part: Part) -> str:
+    """What an S/MIME part is: by its bytes, and where they cannot be had, as it says."""
     declared = part.parameters.get("smime-type", b"").lower()
-    if declared:
-        return declared in (b"enveloped-data", b"authenveloped-data")
     try:
-        return _ENVELOPED in next(decoded(stream, part), b"")[:64]
+        head = next(decoded(stream, part), b"")[:64]
     except EvidenceError:
-        return False
+        head = b""
+    if _ENVELOPED in head or declared in (b"enveloped-data", b"authenveloped-data"):
+        return "encrypted"
+    return "signed" if _SIGNED in head or declared == b"signed-data" else ""
 
 
 def _protection(kind: str, parameters: Mapping[str, bytes]) -> Iterator[Fact]:
