@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 
 from indexer.handler import Stream
 from indexer.handlers._rar import MAIN, MEMBER, Block, Damage, find_start, walk
+from indexer.handlers._sets import MOST_VOLUMES, find_head
 from indexer.handlers._sevenzip import Window
 from indexer.volumes import Joined
 
@@ -29,7 +30,6 @@ PLAIN_PART = re.compile(r"(.*\.)(\d{3})")
 NAMES = (r".+\.rar", r".+\.[r-z]\d\d", r".+\.part\d+\.exe", r".+\.\d{3}")
 VOLUME, NEW_NAMES = 1, 0x10
 MOST_BLOCKS = 2_000_000
-MOST_VOLUMES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,27 +142,15 @@ class VolumeSet:
 
 def find_set(stream: Stream, own: Volume, new: bool) -> VolumeSet:
     """The set that a volume belongs to, by the names beside it; counted on from the last gap."""
-    firsts = list(_first_names(stream.name))
-    name = next((each for each in firsts if _same(each, stream.name) or _open(stream, each, new)), firsts[0])
-    head = missing = ""
-    for _ in range(MOST_VOLUMES):
-        if not name or _same(name, stream.name):
-            break
-        if _open(stream, name, new):
-            head = head or name
-        else:
-            head, missing = "", name
-        name = next_name(name)
+    head, missing = find_head(
+        stream.name, list(_first_names(stream.name)), next_name, lambda name: _open(stream, name, new) is not None
+    )
     if head:
         return VolumeSet([own], new, head, missing)
     volumes = [own]
     while len(volumes) < MOST_VOLUMES and (following := _open(stream, next_name(volumes[-1].name), new)):
         volumes.append(following)
     return VolumeSet(volumes, new, "", missing)
-
-
-def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
 
 
 def _open(stream: Stream, name: str, new: bool) -> Volume | None:

@@ -1,24 +1,26 @@
 """ARJ: members with names in any code page, times and comments, unpacked here; damaged archives too.
 
 Source: ARJ technical information (TECHNOTE.TXT of ARJ 2.x); the packing is LHA's with a wider window.
-Limits: method 4 is not unpacked; encrypted ("garbled") members are told, not opened; volumes are read
-one by one; chapters and extended attributes are not told.
+Limits: method 4 is not unpacked; encrypted ("garbled") members are told, not opened; a set of
+volumes is joined up to its first gap, and again behind it; chapters and extended attributes are not told.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._archive import FIELDS as ARCHIVE_FIELDS
 from indexer.handlers._archive import FILE, FOLDER, Gap, Names, tell_gap
 from indexer.handlers._lzh import decode
+from indexer.handlers._sets import MOST_VOLUMES, find_head
 from indexer.handlers._streams import Slice, open_chunks
 from indexer.model import Child, Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_dos, from_unix
@@ -44,6 +46,7 @@ SYSTEMS += ("Windows 95", "Windows NT")
 UNIX_SYSTEMS = frozenset({2, 8})
 WINDOW = b"-lh7-"
 """The method of LHA whose codes ARJ uses."""
+NUMBERED = re.compile(r"(.+\.a)(\d\d)", re.IGNORECASE)
 SCAN = 1 << 20
 PIECE = 256 * 1024
 
@@ -67,6 +70,13 @@ class Member:
     start: int
 
 
+class Piece(NamedTuple):
+    """What one volume holds of a member."""
+
+    stream: Stream
+    member: Member
+
+
 class ArjArchive(Handler):
     name = "arj"
     media_types = ("application/x-arj",)
@@ -79,29 +89,94 @@ class ArjArchive(Handler):
         "archive.crc": "CRC-32 as recorded",
         "archive.comment": "comment on the archive or on a member",
         "arj.name": "what the archive was called when it was made",
+        "archive.volume": "number of the volume of a set, from 1",
+        "archive.volumes": "volumes that were joined",
+        "archive.part_of": "name of the volume in which the whole set is read",
         "arj.volume_label": "the member is a volume's label",
         "encryption.*": "method",
     }
-    reads = "members with names in any code page, times, comments; what a damaged archive still holds"
+    reads = "members with names in any code page, times, comments; what a damaged archive still holds; sets of volumes"
     rank = 56
+    volumes = True
+    volume_names = (r".+\.arj", r".+\.a\d\d")
     container = True
 
     def claims(self, stream: Stream) -> str | None:
         return self.media_types[0] if read_header(stream, 0) else None
 
+    def is_volume(self, stream: Stream) -> bool:
+        main = read_header(stream, 0)
+        return main is not None and bool(main.flags & VOLUME or NUMBERED.fullmatch(stream.name))
+
     def read(self, stream: Stream) -> Iterator[Fact]:
-        names = Names(part.name for part in walk(stream) if isinstance(part, Member))
-        yield from names.fields()
+        numbered = NUMBERED.fullmatch(stream.name)
+        if numbered:
+            yield Field("archive.volume", int(numbered[2]) + 1)
+        volumes = [stream]
+        if self.is_volume(stream):
+            first = f"{numbered[1]}rj" if numbered else stream.name
+            head, missing = find_head(stream.name, [first], _next_name, lambda name: bool(_open_volume(stream, name)))
+            if head:
+                yield Field("archive.part_of", head)
+            if missing:
+                yield Problem("truncated", f"the set begins before this volume, and {missing} is not here")
+            if head:
+                return
+            name = stream.name
+            while len(volumes) < MOST_VOLUMES and (following := _open_volume(stream, name := _next_name(name))):
+                volumes.append(following)
+            main = read_header(volumes[-1], 0)
+            if len(volumes) > 1:
+                yield Field("archive.volumes", len(volumes))
+            if main and main.flags & VOLUME:
+                yield Problem("truncated", f"the set goes on in {name or 'another volume'}, which is not here")
+        yield from _read(volumes)
+
+
+def _next_name(name: str) -> str:
+    if name.lower().endswith(".arj"):
+        return f"{name[:-2]}01"
+    numbered = NUMBERED.fullmatch(name)
+    return f"{numbered[1]}{int(numbered[2]) + 1:02}" if numbered and numbered[2] != "99" else ""
+
+
+def _open_volume(stream: Stream, name: str) -> Stream | None:
+    file = stream.sibling(name) if name else None
+    volume = Stream(file, name=name, limits=stream.limits) if file else None
+    return volume if volume and read_header(volume, 0) else None
+
+
+def _read(volumes: list[Stream]) -> Iterator[Fact]:
+    names = Names(part.name for volume in volumes for part in walk(volume) if isinstance(part, Member))
+    yield from names.fields()
+    taken: set[tuple[int, int]] = set()
+    for number, stream in enumerate(volumes):
         for part in walk(stream):
             if isinstance(part, Gap):
                 yield from tell_gap(stream, part)
             elif part.kind == MAIN:
-                yield from _labels(part, names)
-            else:
-                yield _child(stream, part, names)
+                yield from _labels(part, names) if not number else ()
+            elif (number, part.at) not in taken:
+                pieces = _collect(volumes, number, part)
+                taken |= {(number + step, piece.member.at) for step, piece in enumerate(pieces)}
+                yield _child(pieces, names)
                 if part.start + part.packed > stream.size:
                     message = f"the archive breaks off in the member at {part.at}"
                     yield Problem("truncated", message, resolution="kept so far")
+
+
+def _collect(volumes: list[Stream], number: int, part: Member) -> list[Piece]:
+    """A member, and where it goes on in the volumes that follow."""
+    pieces = [Piece(volumes[number], part)]
+    while part.flags & VOLUME and number + 1 < len(volumes):
+        number += 1
+        members = (each for each in walk(volumes[number]) if isinstance(each, Member) and each.kind != MAIN)
+        following = next(members, None)
+        if following is None or not following.flags & CONTINUED or following.name != part.name:
+            break
+        part = following
+        pieces.append(Piece(volumes[number], part))
+    return pieces
 
 
 def walk(stream: Stream) -> Iterator[Member | Gap]:
@@ -170,8 +245,6 @@ def _labels(main: Member, names: Names) -> Iterator[Fact]:
         yield Field("arj.name", names.decode(main.name))
     if main.comment:
         yield Field("archive.comment", Names((main.comment,)).decode(main.comment))
-    if main.flags & VOLUME:
-        yield Problem("truncated", "one of several volumes: the set goes on in the next, which is not here")
     stamp = _time("B", main.time, main.system, "arj.created")
     if stamp:
         yield stamp
@@ -183,7 +256,8 @@ def _time(kind: str, value: int, system: int, origin: str) -> Timestamp | None:
     return from_dos(kind, value >> 16, value & 0xFFFF, origin)
 
 
-def _child(stream: Stream, member: Member, names: Names) -> Child:
+def _child(pieces: list[Piece], names: Names) -> Child:
+    member, last = pieces[0].member, pieces[-1].member
     kind = FOLDER if member.kind == DIRECTORY else FILE
     fields = [Field("file.kind", kind)] if kind != FILE else []
     if member.system in UNIX_SYSTEMS and member.mode:
@@ -200,7 +274,7 @@ def _child(stream: Stream, member: Member, names: Names) -> Child:
     if member.flags & GARBLED:
         fields.append(Field("encryption.method", "ARJ"))
     problems: list[Problem] = []
-    if member.flags & VOLUME:
+    if last.flags & VOLUME:
         problems.append(Problem("truncated", "goes on in the next volume"))
     if member.flags & CONTINUED:
         problems.append(Problem("truncated", "begins in the volume before"))
@@ -208,22 +282,24 @@ def _child(stream: Stream, member: Member, names: Names) -> Child:
     return Child(
         names.decode(member.name),
         member.name,
-        partial(_open, stream, member) if kind == FILE else None,
+        partial(_open, pieces) if kind == FILE else None,
         timestamps=(stamp,) if stamp else (),
         fields=tuple(fields),
         problems=tuple(problems),
     )
 
 
-def _open(stream: Stream, member: Member) -> BinaryIO:
-    if member.flags & GARBLED:
-        raise EvidenceError("encrypted", "ARJ's own encryption: no program here opens it")
-    if member.method > 3:
-        raise EvidenceError("unsupported", f"the method {member.method}")
-    return open_chunks(_unpack(stream, member))
+def _open(pieces: list[Piece]) -> BinaryIO:
+    for _, member in pieces:
+        if member.flags & GARBLED:
+            raise EvidenceError("encrypted", "ARJ's own encryption: no program here opens it")
+        if member.method > 3:
+            raise EvidenceError("unsupported", f"the method {member.method}")
+    return open_chunks(chunk for piece in pieces for chunk in _unpack(*piece))
 
 
 def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
+    """A member's bytes, or a piece's: each piece is packed by itself."""
     crc = 0
     packed = decode(stream, WINDOW, member.start, member.packed, member.size)
     for chunk in packed if member.method else _slices(stream, member):
