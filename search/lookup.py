@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -29,6 +30,20 @@ decode_facts = msgspec.msgpack.Decoder(_Facts).decode
 decode_hops = msgspec.msgpack.Decoder(tuple[Hop, ...]).decode
 _decode_source = msgspec.msgpack.Decoder(Source).decode
 _decode_run = msgspec.msgpack.Decoder(Run).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where some bytes lie in a source; the path is without the source's name."""
+
+    id: str
+    path: str
+    size: int | None
+    media_type: str
+    sha256: str
+
+
+_PLACE = "id, substr(path, length(source) + 2), size, media_type, sha256"
 
 
 class Lookup:
@@ -140,10 +155,50 @@ class Lookup:
         }
         return dict(self._database.rows(statements[column]))
 
-    def totals(self) -> tuple[int, int]:
-        """Number of items, and the sum of their sizes in bytes."""
-        row = self._database.row("SELECT count(*), coalesce(sum(size), 0) FROM items")
+    def totals(self, source: str = "") -> tuple[int, int]:
+        """Number of items of a source or of all, and the sum of their sizes in bytes."""
+        statement = "SELECT count(*), coalesce(sum(size), 0) FROM items"
+        if source:
+            row = self._database.row(f"{statement} WHERE path >= ? AND path < ?", _span(source))
+        else:
+            row = self._database.row(statement)
         return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    # -- places, for comparing sources ------------------------------------------------------------
+
+    def places(self, source: str) -> Iterator[Place]:
+        """Everything with bytes in a source, sorted by path."""
+        statement = f"SELECT {_PLACE} FROM items WHERE path >= ? AND path < ? AND sha256 NOT NULL ORDER BY path, id"  # noqa: S608
+        return map(_place, self._database.rows(statement, _span(source)))
+
+    def places_of(self, sha256: str, source: str) -> list[Place]:
+        """Where these bytes lie in a source, sorted by path."""
+        statement = f"SELECT {_PLACE} FROM items WHERE sha256 = ? AND source = ? ORDER BY path, id"  # noqa: S608
+        return [_place(row) for row in self._database.rows(statement, (bytes.fromhex(sha256), source))]
+
+    def at_place(self, source: str, path: str) -> bool:
+        """Whether anything lies at this path of a source."""
+        return self._database.row("SELECT 1 FROM items WHERE path = ?", (f"{source}:{path}",)) is not None
+
+    def members_of(self, identity: str) -> list[tuple[str, bytes]]:
+        """Names and digests of what lies directly in a container, sorted."""
+        rows = self._database.rows("SELECT name, sha256 FROM items WHERE parent = ?", (bytes.fromhex(identity),))
+        return sorted((name, sha256 or b"") for name, sha256 in rows)
+
+    def seen_in(self, sources: Sequence[str]) -> Iterator[tuple[str, str, int, str, str, int, int]]:
+        """Each digest in these sources: name, size, first, last, in how many of them, at how many places."""
+        order = " ".join("WHEN ? THEN ?" for _ in sources)
+        ranked = [each for number, name in enumerate(sources) for each in (name, number)]
+        marks = ", ".join("?" for _ in sources)
+        statement = (
+            f"SELECT sha256, min(name), max(size), min(CASE source {order} END), max(CASE source {order} END), "  # noqa: S608
+            f"count(DISTINCT source), count(*) FROM items WHERE source IN ({marks}) AND sha256 NOT NULL "
+            "GROUP BY sha256 ORDER BY 4, 2, 1"
+        )
+        for sha256, name, size, first, last, snapshots, held in self._database.rows(
+            statement, (*ranked, *ranked, *sources)
+        ):
+            yield sha256.hex(), name, size, sources[first], sources[last], snapshots, held
 
     def _join(self, row: Row) -> tuple[Item, Reading | None]:
         found, key = found_in(row)
@@ -182,3 +237,13 @@ def found_in(row: Row) -> tuple[Found, bytes | None]:
     digests = Digests(md5.hex(), sha1.hex(), sha256.hex()) if sha256 else None
     provenance = Provenance(source, decode_hops(hops))
     return Found(provenance, name, size, media_type, digests, fields, timestamps, problems), reading
+
+
+def _span(source: str) -> tuple[str, str]:
+    """The bounds of the printed paths of a source."""
+    return f"{source}:", f"{source};"
+
+
+def _place(row: Row) -> Place:
+    identity, path, size, media_type, sha256 = row
+    return Place(identity.hex(), path, size, media_type, sha256.hex())
