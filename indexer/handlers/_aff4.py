@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._ewf import inflate
-from indexer.handlers._image import BlockImage, Image, MissingImage, read_exactly
+from indexer.handlers._image import BlockImage, FileImage, Image, MissingImage, read_exactly
 from indexer.handlers._image_parents import ParentOf
 from indexer.handlers._zip_records import DEFLATED, LOCAL, STORED, Header, Window, find_archive, read_central
 from indexer.limits import MIB
@@ -96,7 +96,8 @@ class Container:
 
 def is_image(stream: Stream) -> bool:
     """Whether this is a container with a disk in it; one with mere files is a zip like any other."""
-    if not stream.head.startswith(LOCAL) or b"aff4" not in stream.head.lower():
+    told = b"container.description" in stream.head[:128] or b"aff4://" in stream.at(max(0, stream.size - 256), 256)
+    if not told or not stream.head.startswith(LOCAL):
         return False
     try:
         return bool(disk_of(read_container(stream)))
@@ -216,6 +217,9 @@ def _target(container: Container, urn: str, size: int) -> Image:
         return MissingImage(size, f"AFF4: {name}: not read when the image was made")
     if "ImageStream" in _kinds(container.graph.get(urn, {})):
         return _Chunks(container, urn)
+    header = container.find(urn)
+    if header is not None and header.method == STORED:
+        return FileImage(container.stream, container.place(header), header.size)
     return MissingImage(size, f"AFF4: the stream {urn} is not in this container")
 
 
@@ -372,7 +376,9 @@ def _unpack_lz4(data: bytes, most: int) -> bytes:
         from lz4 import block
     except ImportError as error:
         raise EvidenceError("missing-library", "AFF4: lz4: pip install lz4") from error
+    # Some programs write the content's length before the block, as liblz4's wrapper for Python does.
+    sized = int.from_bytes(data[:4], "little") == most
     try:
-        return bytes(block.decompress(data, uncompressed_size=most))
+        return bytes(block.decompress(data[4 * sized :], uncompressed_size=most))
     except block.LZ4BlockError:
         return b""

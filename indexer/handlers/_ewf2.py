@@ -30,7 +30,7 @@ DEVICE, CASE, TABLE, ERRORS, MD5, SHA1, NEXT, DONE = 1, 2, 4, 5, 8, 9, 13, 15
 ENCRYPTED = 2
 PACKED, CHECKED, FILLED = 1, 2, 4
 MOST_SECTIONS = 1_000_000
-RENAMED = {"nm": "a", "cn": "c", "en": "n", "ex": "e", "nt": "t", "os": "ov", "tt": "m", "at": "u", "lb": "l"}
+RENAMED = {"nm": "a", "cn": "c", "en": "n", "ex": "e", "nt": "t", "os": "ov", "at": "m", "tt": "u", "lb": "l"}
 """Tags of version 2 by what version 1 calls the same."""
 MEDIA = {"a": "RAM disk", "c": "optical", "f": "fixed", "l": "logical", "m": "memory", "p": "Palm", "r": "removable"}
 

@@ -36,6 +36,7 @@ AT_END = (1 << 64) - 1
 EXTENT = re.compile(
     r'^\s*(RW|RDONLY|NOACCESS)\s+(\d{1,18})\s+([A-Z]+)(?:\s+"([^"\n]*)"(?:\s+(\d{1,18}))?)?', re.MULTILINE
 )
+EXTENT_NAME = re.compile(r"(.+)-(?:flat|delta|[sf]\d{3}|sesparse|rdmp?)(\.vmdk)", re.IGNORECASE | re.DOTALL)
 ENTRY = re.compile(r'^\s*([A-Za-z0-9_.]+)\s*=\s*"?([^"\n]*?)"?\s*$', re.MULTILINE)
 
 
@@ -72,6 +73,14 @@ def is_image(stream: Stream) -> bool:
     return stream.head.startswith((SPARSE, COWD, SE)) or stream.head[:512].lstrip(b"\r\n\xef\xbb\xbf ").startswith(TEXT)
 
 
+def is_whole(stream: Stream) -> bool:
+    """Whether the file holds the whole disk: a sparse extent that names no other file."""
+    if not stream.head.startswith(SPARSE):
+        return False
+    descriptor = read_descriptor(stream)
+    return not descriptor.parent and len(descriptor.extents) == 1
+
+
 def read_descriptor(stream: Stream) -> Descriptor:
     """The descriptor: the file itself, or the text inside a sparse extent; empty where there is none."""
     if stream.head.startswith(SPARSE):
@@ -96,7 +105,7 @@ def read_descriptor(stream: Stream) -> Descriptor:
 
 def owner_of(stream: Stream) -> str:
     """The name of the descriptor that lists this file as one of several extents, or an empty string."""
-    match = re.fullmatch(r"(.+)-(?:flat|delta|[sf]\d{3}|sesparse|rdm|rdmp)(\.vmdk)", stream.name, re.IGNORECASE)
+    match = EXTENT_NAME.fullmatch(stream.name)
     found = open_sibling(stream, match[1] + match[2]) if match else None
     if found is None or not is_image(found):
         return ""

@@ -56,6 +56,7 @@ FIELDS: Mapping[str, str] = {
     "partition.id": "identifier of the partition in the table",
     "partition.start": "offset on the disk, in bytes",
     "partition.size": "bytes of the partition",
+    "partition.empty": "all its bytes are zero",
     "partition.bootable": "the table marks it as the one to start from",
     "file.offset": "where bytes of no volume stand on the disk",
     "encryption.method": "what encrypts a volume, and its cipher where the header tells",
@@ -84,7 +85,7 @@ def walk(image: Image, stream: Stream, *, virtual: bool = True) -> Iterator[Fact
     yield from table.problems
     seen: set[int] = set()
     for each in table.partitions:
-        yield from _walk_partition(image, each, seen)
+        yield from _walk_partition(image, each, seen, stream.limits)
         seen.add(each.start)
     yield from _loose(image, _between(image, table), stream.limits)
 
@@ -111,7 +112,7 @@ def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
     yield from _loose(image, [(0, image.size)], limits)
 
 
-def _walk_partition(image: Image, one: Partition, seen: set[int]) -> Iterator[Fact]:
+def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits) -> Iterator[Fact]:
     """One volume: what is known of it before its first file goes onto the member that stands for it."""
     fields = list(_fields(one))
     if one.start >= image.size:
@@ -139,7 +140,25 @@ def _walk_partition(image: Image, one: Partition, seen: set[int]) -> Iterator[Fa
         yield from _walk_volume(image, one, size, fields, problems)
     else:
         fields += [Field("filesystem.kind", kind)] if kind else []
+        yield from _give_unknown(image, one, size, fields, problems, limits)
+
+
+def _give_unknown(
+    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], limits: Limits
+) -> Iterator[Fact]:
+    """A volume that no reader knows, as it is; in parts where it is large, and without bytes where all are zero."""
+    try:
+        empty = _first_used(image, one.start, one.start + size) >= one.start + size
+    except EvidenceError as error:
+        problems.append(error.problem("", "read as far as it goes"))
+        empty = False
+    if empty:
+        yield _whole(one, [*fields, Field("partition.empty", True)], problems)
+    elif size <= PIECE:
         yield _whole(one, fields, problems, opening=partial(_open, image, one.start, size))
+    else:
+        yield _whole(one, fields, problems)
+        yield from _loose(image, [(one.start, one.start + size)], limits, f"{one.name}/")
 
 
 def _walk_volume(
@@ -222,7 +241,7 @@ def _between(image: Image, table: Table) -> list[tuple[int, int]]:
     return [(start, end) for start, end in found if start < end]
 
 
-def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits) -> Iterator[Fact]:
+def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits, prefix: str = "") -> Iterator[Fact]:
     """Ranges as members, from their first byte that is not zero, in parts, those of zeros left out."""
     left = limits.item_bytes
     for start, end in ranges:
@@ -241,7 +260,7 @@ def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits) -> Itera
                 yield Problem("limit", message, resolution="the rest is not given")
                 return
             left -= stop - at
-            name = f"[unallocated at {at}]"
+            name = f"{prefix}[unallocated at {at}]"
             fields = (Field("file.kind", "unallocated"), Field("file.offset", at))
             yield Child(name, name.encode(), partial(_open, image, at, stop - at), fields=fields)
             at = stop

@@ -36,6 +36,9 @@ class QcowImage(Handler):
     def claims(self, stream: Stream) -> str | None:
         return self.media_types[0] if is_image(stream) else None
 
+    def is_volume(self, stream: Stream) -> bool:
+        return any(stream.head[8:16])
+
     def read(self, stream: Stream) -> Iterator[Fact]:
         header = read_header(stream)
         yield Field("image.version", header.version)

@@ -17,6 +17,7 @@ from typing import ClassVar
 from indexer.handler import Handler, Stream
 from indexer.handlers._image import FileImage, Image, JoinedImage, open_sibling
 from indexer.handlers._partitions import read_table
+from indexer.handlers._vmdk import owner_of
 from indexer.handlers._volume_marks import kind_of
 from indexer.handlers._volumes import FIELDS, NEEDS, walk
 from indexer.limits import KIB
@@ -35,20 +36,23 @@ class RawDisk(Handler):
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "image.parts": "files that the image was split into",
-        "image.part_of": "first file of the split image that this file is a part of",
     }
     reads = "partitions and their files; what lies in no partition; split images; what is encrypted, and how"
     needs = NEEDS
     rank = 59
     uses_name = True
     volumes = True
+    volume_names = (r".+\.\d{3,5}", r".+-(flat|f\d{3})\.vmdk")
     container = True
 
     def claims(self, stream: Stream) -> str | None:
-        return self.media_types[0] if _is_disk(stream) or _first_part(stream) else None
+        return self.media_types[0] if _is_disk(stream) or _first_part(stream) or owner_of(stream) else None
+
+    def is_volume(self, stream: Stream) -> bool:
+        return bool(NUMBERED.fullmatch(stream.name)) or stream.name.lower().endswith(".vmdk")
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        if not _is_disk(stream) and (first := _first_part(stream)):
+        if first := owner_of(stream) or ("" if _is_disk(stream) else _first_part(stream)):
             yield Field("image.part_of", first)
             return
         parts = [stream, *_next_parts(stream)]

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from indexer.handler import Handler, Stream
 from indexer.handlers._image_parents import parents_of
-from indexer.handlers._vhd import DIFFERENCING, KINDS, SINCE, is_image, open_image, read_footer, read_parent
+from indexer.handlers._vhd import DIFFERENCING, KINDS, MAGIC, SINCE, is_image, open_image, read_footer, read_parent
 from indexer.handlers._volumes import FIELDS, NEEDS, walk
 from indexer.model import Fact, Field, Problem
 from indexer.timestamps import from_unix
@@ -34,6 +34,9 @@ class VhdImage(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         return self.media_types[0] if is_image(stream) else None
+
+    def is_volume(self, stream: Stream) -> bool:
+        return stream.head.startswith(MAGIC) and stream.head[60:64] == DIFFERENCING.to_bytes(4, "big")
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         footer = read_footer(stream)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from indexer.handler import Handler, Stream
 from indexer.handlers._image_parents import parents_of
-from indexer.handlers._vmdk import is_image, open_image, owner_of, read_descriptor
+from indexer.handlers._vmdk import is_image, is_whole, open_image, owner_of, read_descriptor
 from indexer.handlers._volumes import FIELDS, NEEDS, walk
 from indexer.model import Fact, Field
 
@@ -45,10 +45,14 @@ class VmdkImage(Handler):
     rank = 58
     uses_name = True
     volumes = True
+    volume_names = (r".+\.vmdk",)
     container = True
 
     def claims(self, stream: Stream) -> str | None:
         return self.media_types[0] if is_image(stream) else None
+
+    def is_volume(self, stream: Stream) -> bool:
+        return not is_whole(stream)
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         if owner := owner_of(stream):
