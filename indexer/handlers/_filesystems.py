@@ -24,8 +24,8 @@ FIELDS: Mapping[str, str] = {
     "filesystem.serial": "serial number of the volume, as Windows shows it",
     "filesystem.block_size": "bytes of a cluster or block",
     "filesystem.mounted_on": "folder on which the volume was mounted last",
-    "file.kind": "directory, symlink, junction, fifo, socket, a device, stream (beside the main bytes), record (of NTFS, "
-    "without bytes), volume, unallocated (space that no file owns)",
+    "file.kind": "directory, symlink, junction, fifo, socket, a device; stream (beside the main bytes), record (one of "
+    "NTFS without bytes), volume, unallocated (space that no file owns, long stretches of zeros left out)",
     "file.link_target": "where a link points, as recorded; links are never followed",
     "file.deleted": "the entry or its folder was deleted",
     "file.recovery": "how the place of a deleted file's bytes was found where the volume no longer tells it",

@@ -79,7 +79,7 @@ def walk_apfs(volume: Volume, prefix: str) -> Iterator[Fact]:
             opened += 1
             yield from _walk_volume(one, f"{prefix}{name}/")
     if opened:
-        yield from unallocated(volume, prefix, lambda: _free(volume))
+        yield from unallocated(volume, prefix, _free(volume))
 
 
 def _unlock(volume: pyfsapfs.volume, passwords: Passwords) -> bool:

@@ -185,7 +185,7 @@ def walk_exfat(volume: Volume, prefix: str) -> Iterator[Fact]:
         for first, length in zero_bits(disk.bitmap, count):
             yield Run(disk.clusters.start + first * unit, length * unit)
 
-    yield from unallocated(volume, prefix, free_runs)
+    yield from unallocated(volume, prefix, free_runs())
 
 
 def _size_of(disk: _ExFat, first: int) -> int:

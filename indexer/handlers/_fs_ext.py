@@ -77,7 +77,7 @@ def walk_ext(volume: Volume, prefix: str) -> Iterator[Fact]:
         for entry in ext.folder(inode):
             yield _tell(ext, prefix, path + ext.names.decode(entry.raw), raw_path + entry.raw, entry, gone)
     yield from _orphans(ext, prefix, named)
-    yield from unallocated(volume, prefix, lambda: _free(ext))
+    yield from unallocated(volume, prefix, _free(ext))
 
 
 def _folders(ext: Ext) -> tuple[list[tuple[Inode, str, bytes, bool]], set[int]]:
@@ -206,15 +206,16 @@ def _free(ext: Ext) -> Iterator[Run]:
         count = min(ext.per_group, ext.blocks - start)
         if flags & 2 and ext.read_only & 0x410:
             held = held or _metadata(ext, table_blocks)
-            bits = bytearray((count + 7) // 8)
+            bits = bytearray((count // ext.cluster + 8) // 8)
             for at, size in held:
                 for block in range(max(at, start), min(at + size, start + count)):
-                    bits[(block - start) // 8] |= 1 << (block - start) % 8
+                    bit = (block - start) // ext.cluster
+                    bits[bit // 8] |= 1 << bit % 8
             data = bytes(bits)
         else:
             data = gather(ext.volume, [Run(bitmap * ext.unit, ext.unit)], (count + 7) // 8)
-        for first, size in zero_bits(data, count):
-            yield Run((start + first) * ext.unit, size * ext.unit)
+        for first, size in zero_bits(data, count // ext.cluster):
+            yield Run((start + first * ext.cluster) * ext.unit, size * ext.cluster * ext.unit)
 
 
 def _metadata(ext: Ext, table_blocks: int) -> list[tuple[int, int]]:

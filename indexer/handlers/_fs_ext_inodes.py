@@ -86,6 +86,8 @@ class Ext:
             if compat & _JOURNAL
             else "ext2"
         )
+        # With big allocation, a bit of the bitmaps stands for several blocks.
+        self.cluster = 1 << max(0, min(20, unpack_from("<I", block, 28)[0] - log)) if self.read_only & 0x200 else 1
         self.names = NameBytes()
 
     def group(self, number: int) -> tuple[int, int, int, int]:
@@ -97,7 +99,7 @@ class Ext:
             block = self.first + home * self.per_group + (1 if self.has_super(home) else 0)
             raw = self.volume.exact(block * self.unit + number % per_block * self.descriptor, self.descriptor)
         else:
-            raw = self.volume.exact((self.first + 1) * self.unit + number * self.descriptor, self.descriptor)
+            raw = self.volume.exact((1024 // self.unit + 1) * self.unit + number * self.descriptor, self.descriptor)
         bitmap, inodes, table = unpack_from("<III", raw)
         flags = unpack_from("<H", raw, 18)[0]
         if self.descriptor >= 64:

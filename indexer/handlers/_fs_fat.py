@@ -23,7 +23,6 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
-    bitmap_runs,
     gather,
     lost,
     member,
@@ -35,6 +34,8 @@ from indexer.timestamps import from_dos
 
 _LONG, _LABEL, _DIRECTORY = 0x0F, 0x08, 0x10
 ATTRIBUTES = ((1, "read-only"), (2, "hidden"), (4, "system"), (32, "archive"))
+_WINDOW = 1 << 15
+"""Bytes of the table that are at hand: chains mostly stay near."""
 GUESSED = "free clusters from the first one on"
 """How the bytes of deleted files are found where the table no longer tells."""
 
@@ -146,19 +147,35 @@ class _Fat:
         at = 66 if self.bits == 32 else 38
         self.serial, self.label = unpack_from("<I11s", boot, at + 1) if boot[at] == 0x29 else (None, b"")
         self.names = NameBytes()
+        self._window_at = -1
+        self._window = b""
 
     def _link(self, cluster: int) -> int:
+        at = cluster * self.bits // 8
+        start = at - at % _WINDOW
+        if start != self._window_at:
+            self._window_at, self._window = start, self.volume.at(self.table + start, _WINDOW + 1)
+        value = int.from_bytes(self._window[at - start : at - start + (4 if self.bits == 32 else 2)], "little")
         if self.bits == 12:
-            pair = self.volume.at(self.table + cluster * 3 // 2, 2)
-            value = int.from_bytes(pair, "little")
             return value >> 4 if cluster & 1 else value & 0xFFF
-        width = self.bits // 8
-        value = int.from_bytes(self.volume.at(self.table + cluster * width, width), "little")
-        return value & 0x0FFFFFFF if self.bits == 32 else value
+        return value & 0x0FFFFFFF
 
     def free(self, cluster: int) -> bool:
         """Whether the table calls a cluster free."""
         return self._link(cluster) == 0
+
+    def free_runs(self) -> Iterator[Run]:
+        """The free clusters, in order."""
+        clusters = self.clusters
+        first = -1
+        for cluster in range(2, clusters.count + 2):
+            if self._link(cluster) == 0:
+                first = cluster if first < 0 else first
+            elif first >= 0:
+                yield Run(clusters.start + (first - 2) * clusters.unit, (cluster - first) * clusters.unit)
+                first = -1
+        if first >= 0:
+            yield Run(clusters.start + (first - 2) * clusters.unit, (clusters.count + 2 - first) * clusters.unit)
 
     def folder(self, first: int, *, deleted: bool = False) -> bytes:
         """The bytes of a folder's entries; of a deleted one its first cluster, if it is free."""
@@ -249,12 +266,7 @@ def walk_fat(volume: Volume, prefix: str) -> Iterator[Fact]:
         for entry in fat.entries(data):
             if not entry.attributes & _LABEL:
                 yield _tell(fat, prefix, path + _name(fat, entry), raw_path + _raw(entry), entry, gone)
-    count = fat.clusters.count
-
-    def free_runs() -> Iterator[Run]:
-        return bitmap_runs(lambda number: fat.free(number + 2), count, fat.clusters.unit, fat.clusters.start)
-
-    yield from unallocated(volume, prefix, free_runs)
+    yield from unallocated(volume, prefix, fat.free_runs())
 
 
 def _folders(fat: _Fat) -> tuple[list[tuple[bytes, tuple[_Entry, ...]]], _Entry | None]:

@@ -203,7 +203,7 @@ def walk_hfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     bits = bitmap.translate(_REVERSED)
     count = min(hfs.blocks, len(bits) * 8)
     yield from unallocated(
-        volume, prefix, lambda: (Run(first * hfs.unit, size * hfs.unit) for first, size in zero_bits(bits, count))
+        volume, prefix, (Run(first * hfs.unit, size * hfs.unit) for first, size in zero_bits(bits, count))
     )
 
 

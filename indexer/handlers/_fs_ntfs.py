@@ -197,7 +197,7 @@ def walk_ntfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     count = min(ntfs.table.clusters, len(ntfs.bitmap) * 8)
     unit = ntfs.table.unit
     yield from unallocated(
-        volume, prefix, lambda: (Run(first * unit, size * unit) for first, size in zero_bits(ntfs.bitmap, count))
+        volume, prefix, (Run(first * unit, size * unit) for first, size in zero_bits(ntfs.bitmap, count))
     )
 
 

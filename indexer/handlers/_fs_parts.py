@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
@@ -15,10 +16,11 @@ from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, SAMPLE, Names
 from indexer.handlers._disk import DiskRange, DiskReader
 from indexer.handlers._streams import open_chunks
-from indexer.model import Child, Field, Problem, Scalar, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Scalar, Timestamp
 from indexer.passwords import Passwords
 
 STEP = 1 << 20
+_ZEROS = bytes(STEP)
 _PAGE = 1 << 16
 _PAGES = 128
 _SECTOR = 512
@@ -58,6 +60,9 @@ class Volume:
         self.disk = DiskRange(disk, start, length)
         self.size = self.disk.size
         self.passwords = passwords or Passwords()
+        self._start = start
+        # Images that keep blocks apart know which of them are stored; plain disks need not.
+        self._stored: Callable[[int], int] | None = getattr(disk, "data_from", None)
         self._pages: OrderedDict[int, bytes] = OrderedDict()
 
     def at(self, offset: int, length: int) -> bytes:
@@ -90,6 +95,10 @@ class Volume:
         if len(data) < length:
             raise EvidenceError("truncated", f"the volume ends before byte {offset + length}")
         return data
+
+    def data_from(self, offset: int) -> int:
+        """The first offset, not before this one, at which the image may hold bytes."""
+        return self._stored(self._start + offset) - self._start if self._stored else offset
 
     def _page(self, number: int) -> bytes:
         page = self._pages.get(number)
@@ -160,38 +169,33 @@ def open_bytes(data: bytes) -> Callable[[], BinaryIO]:
     return lambda: io.BytesIO(data)
 
 
-def unallocated(volume: Volume, prefix: str, runs: Callable[[], Iterator[Run]]) -> Iterator[Child]:
-    """The space that no file owns, in its order, as one member; none where there is no such space.
-
-    Args:
-        runs: gives the free runs anew at each call.
-    """
-    if next(runs(), None) is None:
+def unallocated(volume: Volume, prefix: str, runs: Iterator[Run]) -> Iterator[Fact]:
+    """The space that no file owns, in its order, as one member; none where it is all zeros."""
+    chunks = _used(volume, runs)
+    try:
+        first = next(chunks, None)
+    except EvidenceError as error:
+        yield replace(error.problem(""), message=f"unallocated space: {error.message}")
         return
-
-    def flow() -> Iterator[bytes]:
-        given = 0
-        for run in runs():
-            if given + run.size > MOST_UNALLOCATED:
-                raise EvidenceError("limit", f"unallocated space: more than {MOST_UNALLOCATED} bytes")
-            yield from pour(volume, (run,), run.size)
-            given += run.size
-
-    yield member(prefix, UNALLOCATED, opening=lambda: open_chunks(flow()), fields={"file.kind": "unallocated"})
+    if first is not None:
+        fields: Told = {"file.kind": "unallocated"}
+        yield member(prefix, UNALLOCATED, opening=lambda: open_chunks(chunks, first), fields=fields)
 
 
-def bitmap_runs(free: Callable[[int], bool], count: int, unit: int, start: int = 0) -> Iterator[Run]:
-    """The free ones of `count` units as runs; `start` is the offset of the first unit."""
-    first = -1
-    for number in range(count):
-        if free(number):
-            if first < 0:
-                first = number
-        elif first >= 0:
-            yield Run(start + first * unit, (number - first) * unit)
-            first = -1
-    if first >= 0:
-        yield Run(start + first * unit, (count - first) * unit)
+def _used(volume: Volume, runs: Iterator[Run]) -> Iterator[bytes]:
+    """The bytes of runs without the steps that are all zeros."""
+    given = 0
+    for run in runs:
+        at = run.at
+        end = min(run.at + run.size, volume.size)
+        while (at := volume.data_from(at)) < end:
+            for chunk in pour(volume, (Run(at, min(STEP, end - at)),), min(STEP, end - at)):
+                at += len(chunk)
+                if chunk != _ZEROS[: len(chunk)]:
+                    given += len(chunk)
+                    yield chunk
+            if given > MOST_UNALLOCATED:
+                raise EvidenceError("limit", f"more than {MOST_UNALLOCATED} bytes")
 
 
 def zero_bits(bitmap: bytes, count: int) -> Iterator[tuple[int, int]]:

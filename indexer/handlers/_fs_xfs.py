@@ -301,7 +301,7 @@ def walk_xfs(volume: Volume, prefix: str) -> Iterator[Fact]:
         path = "/".join(map(xfs.names.decode, raw_path.split(b"/")))
         for entry in xfs.folder(inode):
             yield _tell(xfs, prefix, path + xfs.names.decode(entry.raw), raw_path + entry.raw, entry)
-    yield from unallocated(volume, prefix, xfs.free)
+    yield from unallocated(volume, prefix, xfs.free())
 
 
 def _folders(xfs: _Xfs) -> list[tuple[_Inode, bytes]]:
