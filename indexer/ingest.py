@@ -234,7 +234,7 @@ class Ingest:
                 if entry.kind != "file":
                     media_type = f"inode/{entry.kind}"
                     self._ledger.open_root(identity, source.name)
-                    self._keep(without_bytes(entry.place, media_type))
+                    self._keep(without_bytes(entry.place, media_type), identity)
                     self._ledger.close_root(identity)
                     self._counts["roots_done"] += 1
                     continue
@@ -304,8 +304,9 @@ class Ingest:
             case frames.Texts():
                 self._ledger.keep_texts(said.key, said.number, said.body)
             case frames.Item():
-                if not self._keep(said.found) or self._outgrown(said.found.provenance.root.id):
-                    self._read_alone(pool, said.found.provenance.root.id)
+                root = self._work[worker.jobs[0]].root
+                if not self._keep(said.found, root) or self._outgrown(root):
+                    self._read_alone(pool, root)
             case frames.Ask():
                 worker.tell(frames.Answer(self._ledger.known(said.key)))
             case frames.Spilled():
@@ -318,14 +319,15 @@ class Ingest:
             case _:
                 raise AssertionError(said)
 
-    def _keep(self, found: Found) -> bool:
+    def _keep(self, found: Found, identity: str) -> bool:
+        """Keeps an item below the root of this id; false where what it relies on was dropped."""
         cost = self._ledger.keep(found)
         if cost is None:
             return False
         self._counts["items"] += 1 + cost.members
         self._counts["bytes"] += (found.size or 0) + cost.bytes
         self._counts["problems"] += len(found.problems) + (len(found.reading.problems) if found.reading else 0)
-        root = self._roots.get(found.provenance.root.id)
+        root = self._roots.get(identity)
         if root and len(found.provenance.hops) > 1:
             root.members += 1 + cost.members
             root.bytes += (found.size or 0) + cost.bytes

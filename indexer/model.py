@@ -82,12 +82,13 @@ class Hop:
 
 
 @lru_cache(maxsize=8192)
-def _digest_of(source: str, hops: tuple[Hop, ...]) -> bytes:
+def _digests_of(source: str, hops: tuple[Hop, ...]) -> tuple[bytes, ...]:
+    """The source's digest and one more for every hop: each is of the one before it and of the hop."""
     if not hops:
-        return hashlib.sha256(b"archivore\0" + source.encode("utf-8", "surrogatepass")).digest()
+        return (hashlib.sha256(b"archivore\0" + source.encode("utf-8", "surrogatepass")).digest(),)
     last = hops[-1]
-    above = _digest_of(source, hops[:-1])
-    return hashlib.sha256(above + last.ordinal.to_bytes(8, "big") + last.raw).digest()
+    above = _digests_of(source, hops[:-1])
+    return (*above, hashlib.sha256(above[-1] + last.ordinal.to_bytes(8, "big") + last.raw).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,11 @@ class Provenance:
     @property
     def id(self) -> str:
         """32 lowercase hex digits: a chained SHA-256 over source and hops, cut to 128 bits."""
-        return _digest_of(self.source, self.hops)[:16].hex()
+        return _digests_of(self.source, self.hops)[-1][:16].hex()
+
+    def ids(self) -> tuple[bytes, ...]:
+        """The ids, as 16 bytes each, of the containers around it from the root inwards, and its own."""
+        return tuple(digest[:16] for digest in _digests_of(self.source, self.hops)[1:])
 
     @property
     def parent(self) -> Provenance | None:

@@ -24,16 +24,16 @@ from indexer.model import (
     Hop,
     Item,
     Known,
-    Problem,
     Provenance,
     Reading,
     Run,
     Source,
     Spent,
+    status_of,
 )
 from indexer.names import last_part
 from search import journal, review
-from search.database import Database, Row
+from search.database import Database
 from search.lookup import ITEM, Lookup, decode_hops, encode, found_in
 
 _SCHEMA = """
@@ -207,6 +207,7 @@ class Catalog(Lookup):
             What the copy cost; None where the reading it relies on was dropped meanwhile.
         """
         reading = found.reading
+        ids = found.provenance.ids()
         cost = Known(0, 0, 0)
         if reading and found.known:
             held = self._reading(bytes.fromhex(reading.key))
@@ -216,14 +217,13 @@ class Catalog(Lookup):
             if reading.members:
                 cost = self._copy_below(first, found.provenance)
         elif reading:
-            self._keep_reading(reading, bytes.fromhex(found.provenance.id))
-        self._insert(self._row(found, reading))
-        self._keep_problems(found.provenance.id, found.problems, reading)
+            self._keep_reading(reading, ids[-1])
+        self._insert(found, ids, reading)
         return cost
 
     def _keep_reading(self, reading: Reading, item: bytes) -> None:
         facts = encode((reading.fields, reading.timestamps, reading.problems))
-        self._database.write(
+        self._database.write_soon(
             "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bytes.fromhex(reading.key),
@@ -239,14 +239,19 @@ class Catalog(Lookup):
             ),
         )
 
-    def _row(self, found: Found, reading: Reading | None) -> Row:
+    def _insert(self, found: Found, ids: tuple[bytes, ...], reading: Reading | None) -> None:
+        """Keeps an item.
+
+        Args:
+            ids: of all containers around it, from the root inwards, and its own.
+        """
         provenance = found.provenance
-        parent = provenance.parent
         digests = found.digests
-        return (
-            bytes.fromhex(provenance.id),
-            bytes.fromhex(parent.id) if parent else None,
-            bytes.fromhex(provenance.root.id),
+        problems = found.problems + (reading.problems if reading else ())
+        row = (
+            ids[-1],
+            ids[-2] if len(ids) > 1 else None,
+            ids[0],
             provenance.source,
             _storable(str(provenance)),
             _storable(found.name),
@@ -255,26 +260,20 @@ class Catalog(Lookup):
             bytes.fromhex(digests.md5) if digests else None,
             bytes.fromhex(digests.sha1) if digests else None,
             bytes.fromhex(digests.sha256) if digests else None,
-            found.join(reading).status,
+            status_of(problems, has_content=bool(reading and reading.has_content)),
             bytes.fromhex(reading.key) if reading else None,
             encode(provenance.hops),
             encode((found.fields, found.timestamps, found.problems)),
         )
-
-    def _insert(self, row: Row) -> None:
-        self._database.write(
+        self._database.write_soon(
             "INSERT OR REPLACE INTO items (id, parent, root, source, path, name, size, media_type, md5, sha1, sha256, "
             "status, reading, hops, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
-        self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", row[:1])
-
-    def _keep_problems(self, identity: str, own: Sequence[Problem], reading: Reading | None) -> None:
-        problems = (*own, *(reading.problems if reading else ()))
-        key = bytes.fromhex(identity)
-        if problems:
-            rows = ((key, problem.cause, problem.handler) for problem in problems)
-            self._database.write_all("INSERT OR IGNORE INTO problems VALUES (?, ?, ?)", rows)
+        self._database.write_soon("INSERT OR REPLACE INTO stale (id) VALUES (?)", ids[-1:])
+        for problem in problems:
+            values = (ids[-1], problem.cause, problem.handler)
+            self._database.write_soon("INSERT OR IGNORE INTO problems VALUES (?, ?, ?)", values)
 
     def _copy_below(self, first: bytes, place: Provenance) -> Known:
         """Copies every item below `first` to below `place`; texts and readings are shared."""
@@ -294,8 +293,7 @@ class Catalog(Lookup):
                 moved = replace(found, provenance=Provenance(place.source, hops))
                 held = self._reading(key) if key else None
                 reading = held[0] if held else None
-                self._insert(self._row(moved, reading))
-                self._keep_problems(moved.provenance.id, moved.problems, reading)
+                self._insert(moved, moved.provenance.ids(), reading)
                 size += found.size or 0
                 members += 1
                 height = max(height, len(hops) - len(place.hops))
@@ -309,16 +307,18 @@ class Catalog(Lookup):
         row = self._database.row("SELECT count(*) FROM (SELECT 1 FROM stale LIMIT ?)", (least,))
         return bool(row and row[0] >= least)
 
-    def take_stale(self, most: int) -> list[str]:
-        """Marks items as about to be indexed, and returns their ids; some may be gone from the catalog."""
+    def take_stale(self, most: int) -> tuple[list[str], list[str]]:
+        """Marks items as about to be indexed; the ids of those that there are, and of those that are gone."""
         self._database.write("UPDATE stale SET taken = 0 WHERE taken")
         self._database.write("UPDATE stale SET taken = 1 WHERE id IN (SELECT id FROM stale LIMIT ?)", (most,))
-        return [identity.hex() for (identity,) in self._database.rows("SELECT id FROM stale WHERE taken")]
-
-    def kept_of(self, ids: Iterable[str]) -> set[str]:
-        """Those of the ids that the catalog holds."""
-        row = self._database.row
-        return {each for each in ids if row("SELECT 1 FROM items WHERE id = ?", (bytes.fromhex(each),))}
+        kept: list[str] = []
+        gone: list[str] = []
+        statement = (
+            "SELECT id, EXISTS (SELECT 1 FROM items WHERE items.id = stale.id) FROM stale WHERE taken ORDER BY id"
+        )
+        for identity, is_kept in self._database.rows(statement):
+            (kept if is_kept else gone).append(identity.hex())
+        return kept, gone
 
     def freshen(self) -> None:
         """What was taken is in the index now, but for what has changed since."""

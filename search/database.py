@@ -10,6 +10,10 @@ from typing import Any
 from indexer.errors import StoreError
 
 Row = tuple[Any, ...]
+_MANY = 500
+"""Rows of one statement that wait at most."""
+_WAL_PAGES = 8192
+"""Pages that gather in the log before they are copied: those that change again and again are copied once."""
 
 
 class Database:
@@ -23,6 +27,7 @@ class Database:
     def __init__(self, path: Path, schema: str, *, write: bool) -> None:
         self.path = path
         self._in_transaction = False
+        self._soon: dict[str, list[Sequence[Any]]] = {}
         try:
             mode = "rwc" if write else "ro"
             # The folder is the analyst's own and may hold ?, # and %: the URI must not read them.
@@ -32,31 +37,51 @@ class Database:
             if write:
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
                 self._connection.executescript(schema)
             self._connection.execute("PRAGMA cache_size=-65536")
             self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
 
-    def write(self, statement: str, values: Sequence[Any] = ()) -> None:
-        """Runs a statement inside the open transaction, which it opens where there is none."""
+    def write(self, statement: str, values: Sequence[Any] = (), *, apart: bool = False) -> None:
+        """Runs a statement inside the open transaction, which it opens where there is none.
+
+        Args:
+            apart: it concerns no table that `write_soon` fills, so that what waits there may wait on.
+        """
         try:
+            if not apart:
+                self._flush()
             self._begin()
             self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
 
+    def write_soon(self, statement: str, values: Sequence[Any]) -> None:
+        """Runs a statement for a row later, with others like it; always before the tables are looked at again."""
+        rows = self._soon.setdefault(statement, [])
+        rows.append(values)
+        if len(rows) >= _MANY:
+            try:
+                self._flush()
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}") from error
+
     def write_all(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Runs a statement for every row inside the open transaction."""
         try:
+            self._flush()
             self._begin()
             self._connection.executemany(statement, rows)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
 
-    def row(self, statement: str, values: Sequence[Any] = ()) -> Row | None:
-        """The first row, or None."""
+    def row(self, statement: str, values: Sequence[Any] = (), *, apart: bool = False) -> Row | None:
+        """The first row, or None; `apart` as for `write`."""
         try:
+            if not apart:
+                self._flush()
             row: Row | None = self._connection.execute(statement, values).fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
@@ -65,15 +90,17 @@ class Database:
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Row]:
         """All rows, as they are read."""
         try:
+            self._flush()
             yield from self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
 
     def commit(self) -> None:
         """Makes the open transaction durable."""
-        if not self._in_transaction:
+        if not self._in_transaction and not self._soon:
             return
         try:
+            self._flush()
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
@@ -82,6 +109,13 @@ class Database:
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""
         self._connection.close()
+
+    def _flush(self) -> None:
+        if self._soon:
+            self._begin()
+            soon, self._soon = self._soon, {}
+            for statement, rows in soon.items():
+                self._connection.executemany(statement, rows)
 
     def _begin(self) -> None:
         if not self._in_transaction:

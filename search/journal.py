@@ -28,16 +28,17 @@ class Journal:
 
     def root_state(self, root: str) -> str:
         """`open`, `done`, or nothing."""
-        row = self._database.row("SELECT state FROM roots WHERE id = ?", (bytes.fromhex(root),))
+        row = self._database.row("SELECT state FROM roots WHERE id = ?", (bytes.fromhex(root),), apart=True)
         return str(row[0]) if row else ""
 
     def open_root(self, root: str, source: str) -> None:
         """From here until `close_root`, the root is not whole."""
-        self._database.write("INSERT OR REPLACE INTO roots VALUES (?, ?, 'open')", (bytes.fromhex(root), source))
+        statement = "INSERT OR REPLACE INTO roots VALUES (?, ?, 'open')"
+        self._database.write(statement, (bytes.fromhex(root), source), apart=True)
 
     def close_root(self, root: str) -> None:
         """Everything below the root is kept."""
-        self._database.write("UPDATE roots SET state = 'done' WHERE id = ?", (bytes.fromhex(root),))
+        self._database.write("UPDATE roots SET state = 'done' WHERE id = ?", (bytes.fromhex(root),), apart=True)
 
     def open_roots(self) -> int:
         """How many roots a run has left unfinished."""
@@ -46,15 +47,13 @@ class Journal:
 
     def pend(self, place: Provenance) -> None:
         """A member is in the spool."""
-        above = b"".join(
-            bytes.fromhex(Provenance(place.source, place.hops[:length]).id) for length in range(1, len(place.hops))
-        )
-        values = (bytes.fromhex(place.id), bytes.fromhex(place.root.id), above)
-        self._database.write("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", values)
+        *above, identity = place.ids()
+        values = (identity, (*above, identity)[0], b"".join(above))
+        self._database.write("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", values, apart=True)
 
     def unpend(self, place: Provenance) -> None:
         """The member is read."""
-        self._database.write("DELETE FROM pending WHERE id = ?", (bytes.fromhex(place.id),))
+        self._database.write("DELETE FROM pending WHERE id = ?", (bytes.fromhex(place.id),), apart=True)
 
     def spent(self, root: str, *, resumed: bool) -> dict[str, Spent]:
         """What is kept below a root and what each subtree cost.

@@ -27,7 +27,7 @@ class Texts:
 
     def keep(self, key: str, number: int, body: bytes) -> None:
         """Keeps one packed chunk; the same chunk read again replaces itself."""
-        self._database.write("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (bytes.fromhex(key), number, body))
+        self._database.write_soon("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (bytes.fromhex(key), number, body))
 
     def of(self, key: str, chunks: int) -> Iterator[Text]:
         """The texts of a reading, in order.

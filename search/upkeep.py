@@ -41,7 +41,7 @@ class Upkeep:
         self._thread: Thread | None = None
         self._failed: ArchivoreError | None = None
         self._built = False
-        self._begun = 0.0
+        self._begun = time.monotonic()
         self._taken = 0
 
     def go_on(self) -> None:
@@ -77,18 +77,17 @@ class Upkeep:
             self._thread = None
 
     def _begin(self) -> None:
-        ids = self._catalog.take_stale(BATCH)
-        kept = self._catalog.kept_of(ids)
+        kept, gone = self._catalog.take_stale(BATCH)
         self._catalog.commit()
         self._begun = time.monotonic()
-        self._taken = len(ids)
-        self._thread = Thread(target=self._build, args=(ids, sorted(kept)), name="index")
+        self._taken = len(kept) + len(gone)
+        self._thread = Thread(target=self._build, args=(kept, gone), name="index")
         self._thread.start()
 
-    def _build(self, ids: list[str], kept: list[str]) -> None:
+    def _build(self, kept: list[str], gone: list[str]) -> None:
         self._built = False
         try:
-            self._index.delete(set(ids).difference(kept))
+            self._index.delete(gone)
             self._index.add_beside(self._reader, self._argument, kept)
             self._index.commit()
             self._built = True
