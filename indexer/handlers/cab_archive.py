@@ -1,7 +1,8 @@
 """Cabinets of Windows: names in any code page, stored and MSZIP read here, LZX and Quantum by 7-Zip.
 
 Source: [MS-CAB] 2.1 to 2.4; [MS-MCI].
-Limits: cabinets of a set are read one by one, not joined; cabinets inside programs are not looked for;
+Limits: a set is joined up to its first gap, and again behind it, as long as one cabinet can hold it (4 GiB,
+65,535 blocks a folder); cabinets inside programs are not looked for;
 InstallShield's files of the same suffix are another format.
 """
 
@@ -27,6 +28,7 @@ from indexer.handlers._cab import (
     read_cabinet,
     unpack,
 )
+from indexer.handlers._cab_set import find_set, is_volume, join
 from indexer.handlers._p7z import list_members
 from indexer.handlers._p7z_entries import FIELDS, Entry, list_entries
 from indexer.handlers._p7z_members import Members
@@ -46,44 +48,77 @@ class CabArchive(Handler):
     suffixes = (".cab", ".msu")
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
+        "archive.volumes": "cabinets that were joined",
+        "archive.part_of": "name of the cabinet in which the whole set is read",
         "cab.previous": "name of the cabinet before this one in its set",
         "cab.next": "name of the cabinet behind this one in its set",
     }
-    reads = "members with names in any code page, DOS times and attributes; which cabinets of a set are missing"
+    reads = "members with names in any code page, DOS times and attributes; sets of cabinets joined"
     needs = ("p7z",)
     rank = 56
+    volumes = True
+    volume_names = (r".+\.cab",)
     container = True
 
     def claims(self, stream: Stream) -> str | None:
         return self.media_types[0] if stream.size >= 36 and stream.head[25] <= 2 else None
 
+    def is_volume(self, stream: Stream) -> bool:
+        return is_volume(stream)
+
     def read(self, stream: Stream) -> Iterator[Fact]:
         cabinet = read_cabinet(stream)
-        declared = [member.name for member in cabinet.members if member.attributes & UTF_8]
-        names = Names(member.name for member in cabinet.members if not member.attributes & UTF_8)
-        utf_8 = Names(declared, "utf-8")
-        yield from _labels(stream, cabinet, names)
-        blocks = _Blocks(stream, cabinet)
-        # In the order of their bytes, as 7-Zip has them: each folder is unpacked once.
-        members = sorted(cabinet.members, key=lambda member: (place_of(cabinet, member), member.offset))
-        entries = [_entry(cabinet, each, utf_8 if each.attributes & UTF_8 else names, blocks) for each in members]
-        with stream.path() as path:
-            if any(entry.size and not entry.here and not entry.refused for entry in entries):
-                yield from _ask(path, entries)
-            yield from Members(path, "Cab", entries).facts()
-        if cabinet.size < stream.size:
-            size = stream.size - cabinet.size
-            yield Problem("corrupt", f"{size} bytes behind the end, at {cabinet.size}", resolution="kept as a member")
-            yield slack(stream, cabinet.size, size, "[after the archive]")
+        if not is_volume(stream):
+            yield from _read(stream, cabinet)
+            return
+        yield Field("archive.volume", cabinet.number + 1)
+        volumes, head = find_set(stream, cabinet)
+        if head:
+            yield Field("archive.part_of", head)
+            yield from _trouble(stream, cabinet)
+            return
+        if len(volumes) > 1:
+            yield Field("archive.volumes", len(volumes))
+            for each in volumes:
+                yield from _trouble(each.stream, each.cabinet)
+        with join(volumes) as whole:
+            yield from _read(whole, read_cabinet(whole))
 
 
-def _labels(stream: Stream, cabinet: Cabinet, names: Names) -> Iterator[Fact]:
+def _read(stream: Stream, cabinet: Cabinet) -> Iterator[Fact]:
+    declared = [member.name for member in cabinet.members if member.attributes & UTF_8]
+    names = Names(member.name for member in cabinet.members if not member.attributes & UTF_8)
+    utf_8 = Names(declared, "utf-8")
+    yield from _labels(cabinet, names)
+    blocks = _Blocks(stream, cabinet)
+    # In the order of their bytes, as 7-Zip has them: each folder is unpacked once.
+    members = sorted(cabinet.members, key=lambda member: (place_of(cabinet, member), member.offset))
+    entries = [_entry(cabinet, each, utf_8 if each.attributes & UTF_8 else names, blocks) for each in members]
+    with stream.path() as path:
+        if any(entry.size and not entry.here and not entry.refused for entry in entries):
+            yield from _ask(path, entries)
+        yield from Members(path, "Cab", entries).facts()
+    yield from _trouble(stream, cabinet)
+
+
+def _trouble(stream: Stream, cabinet: Cabinet) -> Iterator[Fact]:
+    """What is wrong with a cabinet as a file, and what stands behind it."""
+    if cabinet.trouble:
+        yield cabinet.trouble.problem("", "members listed so far")
+    if cabinet.size > stream.size:
+        message = f"{cabinet.size - stream.size} bytes are missing at the end"
+        yield Problem("truncated", message, resolution="kept so far")
+    if cabinet.size < stream.size:
+        size = stream.size - cabinet.size
+        yield Problem("corrupt", f"{size} bytes behind the end, at {cabinet.size}", resolution="kept as a member")
+        yield slack(stream, cabinet.size, size, "[after the archive]")
+
+
+def _labels(cabinet: Cabinet, names: Names) -> Iterator[Fact]:
     yield from names.fields()
     methods = dict.fromkeys(METHODS.get(folder.method & 15, str(folder.method & 15)) for folder in cabinet.folders)
     if methods:
         yield Field("archive.method", " ".join(methods))
-    if cabinet.before or cabinet.after:
-        yield Field("archive.volume", cabinet.number + 1)
     for field, said, there in (
         ("cab.previous", "begins in", cabinet.before),
         ("cab.next", "goes on in", cabinet.after),
@@ -92,11 +127,6 @@ def _labels(stream: Stream, cabinet: Cabinet, names: Names) -> Iterator[Fact]:
             name = Names((there[0],)).decode(there[0])
             yield Field(field, name)
             yield Problem("truncated", f"the set {said} {name}, which is not here")
-    if cabinet.trouble:
-        yield cabinet.trouble.problem("", "members listed so far")
-    if cabinet.size > stream.size:
-        message = f"{cabinet.size - stream.size} bytes are missing at the end"
-        yield Problem("truncated", message, resolution="kept so far")
 
 
 def _ask(path: str, entries: list[Entry]) -> Iterator[Problem]:
