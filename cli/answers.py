@@ -75,4 +75,8 @@ def _shown(name: str, cell: Cell, room: int) -> str:
         return ""
     if name == "id":
         return str(value)[:8]
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else cut(str(value), room)
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else cut(" ".join(str(value).split()), room)
+    )

@@ -36,6 +36,7 @@ from cli import (
     text,
     timeline,
     tree,
+    watch,
 )
 from cli.console import note, say_caret, say_error, use_utf8
 from indexer.errors import ArchivoreError, Interrupted, QueryError
@@ -48,6 +49,7 @@ COMMANDS = (
     grep.grep,
     facets.facets,
     timeline.timeline,
+    watch.watch,
     snapshots.diff,
     snapshots.series,
     show.show,

@@ -188,7 +188,8 @@ def _recorded(
         complete = True
     finally:
         case.record("ended", run=run.id, complete=complete, counts=counts)
-    case.catalog.keep_run(replace(run, ended=datetime.now(UTC), counts=dict(counts)))
+    options = {**run.options, "last_item": case.catalog.last_item()}
+    case.catalog.keep_run(replace(run, ended=datetime.now(UTC), options=options, counts=dict(counts)))
     case.commit()
 
 

@@ -138,10 +138,30 @@ def _terms_of(node: Query) -> list[Query]:
     return [leaf for part in node.subqueries for leaf in _terms_of(part)] if isinstance(node, Row) else [node]
 
 
+def count_marks(nodes: Sequence[Query], text: str, *, split: bool = False) -> list[int]:
+    """How often each leaf of a query stands in a text.
+
+    Args:
+        split: the text is a name, whose words are split.
+    """
+    by_term = _tokens_of(nodes, text, split=split)
+    return [len(_occurrences(node, by_term)[2]) for node in nodes]
+
+
 def _marks(nodes: Sequence[Query], text: str, *, split: bool) -> list[_Mark]:
     """Every place in the text that answers one of the nodes, in order."""
+    by_term = _tokens_of(nodes, text, split=split)
+    found: list[_Mark] = []
+    for number, node in enumerate(nodes) if by_term else ():
+        starts, ends, spans = _occurrences(node, by_term)
+        found += [_Mark(starts[first], ends[last], number) for first, last in spans]
+    return sorted(set(found))
+
+
+def _tokens_of(nodes: Sequence[Query], text: str, *, split: bool) -> dict[str, list[analysis.Token]]:
+    """The text's tokens that any of the nodes asks for, by their terms."""
     if not nodes or not text:
-        return []
+        return {}
     terms = [leaf for node in nodes for leaf in _terms_of(node)]
     exact = {leaf.text for leaf in terms if isinstance(leaf, Term)}
     tests = [_test_of(leaf) for leaf in terms if not isinstance(leaf, Term)]
@@ -153,11 +173,7 @@ def _marks(nodes: Sequence[Query], text: str, *, split: bool) -> list[_Mark]:
     by_term: dict[str, list[analysis.Token]] = {}
     for token in analysis.tokens(text, split=split, only=wanted):
         by_term.setdefault(token.term, []).append(token)
-    found: list[_Mark] = []
-    for number, node in enumerate(nodes):
-        starts, ends, spans = _occurrences(node, by_term)
-        found += [_Mark(starts[first], ends[last], number) for first, last in spans]
-    return sorted(set(found))
+    return by_term
 
 
 def _occurrences(

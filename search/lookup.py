@@ -134,6 +134,20 @@ class Lookup:
         for row in rows:
             yield self._join(row)[0]
 
+    def last_item(self) -> int:
+        """The number of the item that was kept last."""
+        row = self._database.row("SELECT coalesce(max(number), 0) FROM items")
+        return int(row[0]) if row else 0
+
+    def new_after(self, number: int) -> set[str]:
+        """Ids of items kept after this one, whose bytes were not held before."""
+        rows = self._database.rows(
+            "SELECT id FROM items WHERE number > ?1 AND NOT EXISTS ("
+            "SELECT 1 FROM items AS held WHERE held.sha256 = items.sha256 AND held.number <= ?1)",
+            (number,),
+        )
+        return {identity.hex() for (identity,) in rows}
+
     def read_by_older(self, versions: dict[str, int]) -> Iterator[Item]:
         """Items whose handler has a newer version now, sorted by path."""
         for row in self._database.rows(f"SELECT {ITEM} FROM items WHERE reading IS NOT NULL ORDER BY path, id"):  # noqa: S608

@@ -90,6 +90,10 @@ class Report:
     notes: tuple[str, ...] = field(default=())
 
 
+def _asked(options: dict[str, Scalar]) -> dict[str, Scalar]:
+    return {name: value for name, value in options.items() if name != "last_item"}
+
+
 def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) -> Colophon:
     """The colophon of an answer that this case gives now."""
     runs = case.catalog.runs()
@@ -101,7 +105,7 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
         options=options,
         version=version("archivore"),
         versions=dict(sorted(runs[-1].versions.items())) if runs else {},
-        runs=[{"id": run.id, "limits": dict(run.limits), "options": dict(run.options)} for run in runs],
+        runs=[{"id": run.id, "limits": dict(run.limits), "options": _asked(run.options)} for run in runs],
         sources=[
             {"name": source.name, "path": source.path, "custodian": source.custodian, "series": source.series}
             for source in case.catalog.sources().values()

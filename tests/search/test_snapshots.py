@@ -18,7 +18,8 @@ from search.snapshots import changes, diff, series
 DAYS: dict[str, dict[str, str | dict[str, str]]] = {
     "day1": {
         "cuts/C001.txt": "one", "cuts/C002.txt": "two", "same.txt": "same", "later.txt": "comes again",
-        "컷/분기.txt": "분기", "batch.zip": {"a.txt": "in a", "b.txt": "in b"}, "other.zip": {"c.txt": "in c", "d.txt": "in d"},
+        "컷/분기.txt": "분기", "batch.zip": {"a.txt": "in a", "b.txt": "in b"},
+        "other.zip": {"c.txt": "in c", "d.txt": "in d"},
     },
     "day2": {
         "cuts/C001.txt": "one, mended", "done/C002.txt": "two", "same.txt": "same", "same copy.txt": "same",

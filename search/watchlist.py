@@ -1,0 +1,330 @@
+"""Watch-lists: ten thousand words and expressions asked for at once, and what is new of them.
+
+A list is TOML, CSV or plain lines:
+
+    [[term]]                     term,group,aliases,note
+    term = "무적"                "Paper Whale",shows,"紙鯨;종이고래",working title
+    group = "shows"
+    aliases = ["无敌", "Wudi"]   # or plain lines: one term a line, /an expression/ too,
+    note = "a title"             # [group] before the terms of a group, # before a remark
+
+A literal is looked up by the rules of the index: full and half width, traditional and simplified, composed or
+not. An expression between slashes is RE2's, tried on every text. Then the items that hold any of them are gone
+through once, in the order of their paths, and every term is counted in them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import QueryError, UsageError
+from indexer.model import Item, Provenance
+from search.case import Case
+from search.grep import compile_pattern, compile_set
+from search.hits import count_marks, leaves, make_hit
+from search.query import parse
+from search.report import Cell, Column, Report, colophon_of, sheet_of
+from search.schema import coarse_type
+from search.tree import Or, Query
+
+MOST = 200_000
+"""Terms of a list."""
+_COLUMNS = (
+    Column("group"), Column("term"), Column("hits", "number"), Column("items", "number"), Column("unique", "number"),
+    Column("families", "number"), Column("sources"), Column("first", "time"), Column("last", "time"), Column("id"),
+    Column("path", shown=False), Column("locator", shown=False), Column("snippet"), Column("aliases", shown=False),
+    Column("note", shown=False),
+)  # fmt: skip
+_GROUPS = (*_COLUMNS[:1], Column("terms", "number"), *_COLUMNS[2:9])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One term of a list, with its other spellings; `line` is where it stands."""
+
+    term: str
+    group: str = ""
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+    line: int = 0
+
+    @property
+    def literals(self) -> list[str]:
+        """What is looked up in the index."""
+        return [each for each in (self.term, *self.aliases) if not _is_expression(each)]
+
+    @property
+    def expressions(self) -> list[str]:
+        """What is tried on every text, without the slashes."""
+        return [each[1:-1] for each in (self.term, *self.aliases) if _is_expression(each)]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was found of a term or a group."""
+
+    hits: int = 0
+    items: int = 0
+    digests: set[str] = field(default_factory=set)
+    families: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    first: datetime | None = None
+    last: datetime | None = None
+    best: str = ""
+
+    def add(self, item: Item, hits: int, family: str) -> None:
+        self.hits += hits
+        self.items += 1
+        self.digests.add(item.digests.sha256[:24] if item.digests else item.id)
+        self.families.add(family)
+        self.sources.add(item.provenance.source)
+        self.best = self.best or item.id
+        at = date_of(item)
+        if at:
+            self.first = min(self.first or at, at)
+            self.last = max(self.last or at, at)
+
+    def cells(self) -> tuple[Cell, ...]:
+        sources = ", ".join(sorted(self.sources))
+        counts = (self.hits, self.items, len(self.digests), len(self.families))
+        return (*counts, sources, self.first, self.last)
+
+
+def read_list(path: Path) -> list[Entry]:
+    """The terms of a watch-list file.
+
+    Raises:
+        UsageError: it cannot be read; the message names the line.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}; a watch-list is UTF-8: TOML, CSV or plain lines") from error
+    read = {".toml": _from_toml, ".csv": _from_csv}.get(path.suffix.lower(), _from_lines)
+    try:
+        entries = list(read(text))
+    except (tomllib.TOMLDecodeError, csv.Error, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    for entry in entries:
+        for expression in entry.expressions:
+            try:
+                compile_pattern(expression)
+            except QueryError as error:
+                raise UsageError(f"{path}, line {entry.line}: /{expression}/: {error}") from error
+        try:
+            _tree(entry)
+        except QueryError as error:
+            raise UsageError(f"{path}, line {entry.line}: {entry.term}: {error}; or write /an expression/") from error
+    if len(entries) > MOST:
+        raise UsageError(f"{path}: {len(entries):,} terms; a list has at most {MOST:,}")
+    return entries
+
+
+def watch(case: Case, entries: Sequence[Entry], *, since: int = 0, misses: bool = False) -> Report:
+    """What the case holds of a watch-list, by term and by group.
+
+    Args:
+        since: only items that came after this run, with bytes that were not there before.
+        misses: with the terms of which there is nothing.
+
+    Raises:
+        UsageError: there is no such run, or it did not end.
+    """
+    only = case.catalog.new_after(_last_item(case, since)) if since else None
+    tallies, groups = _gather(case, entries, only)
+    names = [entry.group for entry in entries]
+    colophon = colophon_of(case, "watch", terms=len(entries), groups=len(set(names)), since=since)
+    rows = partial(_rows, case, entries, tallies, misses)
+    sheets = (sheet_of("terms", _COLUMNS, rows), sheet_of("groups", _GROUPS, partial(_group_rows, entries, groups)))
+    return Report(case, colophon, sheets)
+
+
+def date_of(item: Item) -> datetime | None:
+    """When an item is dated: its modified time, or where there is none the earliest of all."""
+    times = [stamp.at for stamp in item.timestamps]
+    return next((stamp.at for stamp in item.timestamps if stamp.kind == "M"), min(times, default=None))
+
+
+def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tuple[list[_Tally], dict[str, _Tally]]:
+    trees = [_tree(entry) for entry in entries]
+    holding: dict[str, list[int]] = {}
+    for number, tree in enumerate(trees):
+        for identity in case.index.ids(tree) if tree is not None else ():
+            if only is None or identity in only:
+                holding.setdefault(identity, []).append(number)
+    searched = [(number, each) for number, entry in enumerate(entries) for each in entry.expressions]
+    expressions = compile_set([each for _, each in searched])
+    each_alone = [compile_pattern(each) for _, each in searched]
+    tallies = [_Tally() for _ in entries]
+    groups: dict[str, _Tally] = {}
+    family_of = _Families(case)
+    for item, reading in case.catalog.items():
+        if (only is not None and item.id not in only) or not (searched or item.id in holding):
+            continue
+        bodies = [text.body for text in case.texts.of(reading.key, reading.chunks)] if reading else []
+        counts = dict.fromkeys(holding.get(item.id, ()), 0)
+        wanted = sorted(counts)
+        _count(trees, wanted, bodies, item.name, counts)
+        for body in bodies:
+            for place in expressions.Match(_storable(body)) or () if searched else ():
+                number = searched[place][0]
+                found = sum(1 for _ in each_alone[place].finditer(body))
+                counts[number] = counts.get(number, 0) + found
+        counts = {number: max(count, number in holding.get(item.id, ())) for number, count in counts.items()}
+        counts = {number: count for number, count in counts.items() if count}
+        if not counts:
+            continue
+        family = family_of(item.provenance)
+        by_group: dict[str, int] = {}
+        for number, count in counts.items():
+            tallies[number].add(item, count, family)
+            by_group[entries[number].group] = by_group.get(entries[number].group, 0) + count
+        for name, count in by_group.items():
+            groups.setdefault(name, _Tally()).add(item, count, family)
+    return tallies, groups
+
+
+def _count(
+    trees: Sequence[Query | None], wanted: list[int], bodies: list[str], name: str, into: dict[int, int]
+) -> None:
+    """Adds up how often each wanted tree's leaves stand in the texts and in the name."""
+    nodes = [(number, node) for number in wanted if (tree := trees[number]) is not None for node in leaves(tree)]
+    for field_name, texts, split in (("text", bodies, False), ("name", [name], True)):
+        chosen = [(number, node) for number, node in nodes if getattr(_first(node), "fieldname", "") == field_name]
+        for text in texts:
+            found = count_marks([node for _, node in chosen], text, split=split)
+            for (number, _), count in zip(chosen, found, strict=True):
+                into[number] += count
+
+
+def _first(node: Query) -> Query:
+    while getattr(node, "subqueries", None):
+        node = node.subqueries[0]
+    return node
+
+
+def _tree(entry: Entry) -> Query | None:
+    """Any of the entry's literals, each as it stands: nothing in it is an operator."""
+    trees = [
+        parse('"' + "".join(f"\\{char}" if char in '\\"' else char for char in each) + '"') for each in entry.literals
+    ]
+    return Or(trees) if len(trees) > 1 else trees[0] if trees else None
+
+
+class _Families:
+    """Names the family of an item: the outermost message around it, or the item itself."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._is_message = lru_cache(maxsize=65_536)(self._look_up)
+
+    def __call__(self, place: Provenance) -> str:
+        chain = [Provenance(place.source, place.hops[: length + 1]) for length in range(len(place.hops))]
+        return next((each.id for each in chain if self._is_message(each.id)), place.id)
+
+    def _look_up(self, identity: str) -> bool:
+        item = self._case.catalog.item(identity)
+        kind = item.media_type if item else ""
+        return coarse_type(kind) == "mail" and kind.startswith(("message/", "application/vnd.ms-outlook"))
+
+
+def _rows(case: Case, entries: Sequence[Entry], tallies: list[_Tally], misses: bool) -> Iterator[tuple[Cell, ...]]:
+    order = sorted(range(len(entries)), key=lambda at: (entries[at].group, -tallies[at].items, entries[at].term))
+    for at in order:
+        entry, tally = entries[at], tallies[at]
+        if not tally.items and not misses:
+            continue
+        identity, path, locator, snippet = _best(case, entry, tally)
+        aliases = ", ".join(entry.aliases)
+        yield (entry.group, entry.term, *tally.cells(), identity, path, locator, snippet, aliases, entry.note)
+
+
+def _best(case: Case, entry: Entry, tally: _Tally) -> tuple[str, str, str, str]:
+    """The item that answers best, and the passage in it."""
+    tree = _tree(entry)
+    identity = tally.best
+    if not identity:
+        return "", "", "", ""
+    item = case.catalog.item(identity)
+    if item is None:
+        return identity, "", "", ""
+    texts = case.texts_of(identity)
+    if tree is not None:
+        from dataclasses import replace
+
+        marks = make_hit(replace(item, texts=texts), 0.0, tree, limit=1).highlights
+        if marks:
+            return identity, str(item.provenance), marks[0].locator, marks[0].text
+    for expression in entry.expressions:
+        pattern = compile_pattern(expression)
+        for text in texts:
+            match = pattern.search(text.body)
+            if match:
+                start, end = match.span()
+                return identity, str(item.provenance), text.locator, text.body[max(0, start - 60) : end + 60]
+    return identity, str(item.provenance), "", ""
+
+
+def _group_rows(entries: Sequence[Entry], groups: dict[str, _Tally]) -> Iterator[tuple[Cell, ...]]:
+    for name, tally in sorted(groups.items()):
+        yield (name, sum(1 for entry in entries if entry.group == name), *tally.cells())
+
+
+def _last_item(case: Case, number: int) -> int:
+    run = next((each for each in case.catalog.runs() if each.id == number), None)
+    if run is None:
+        raise UsageError(f"{number}: no such run; `archivore status` lists them")
+    if "last_item" not in run.options:
+        raise UsageError(f"run {number} did not end; the same ingest again ends it")
+    return int(run.options["last_item"])
+
+
+def _is_expression(term: str) -> bool:
+    return len(term) > 2 and term.startswith("/") and term.endswith("/")
+
+
+def _storable(body: str) -> str:
+    return body.encode("utf-8", "replace").decode() if not body.isascii() else body
+
+
+def _from_toml(text: str) -> Iterator[Entry]:
+    rows: list[dict[str, Any]] = tomllib.loads(text).get("term", [])
+    at = 0
+    lines = text.split("\n")
+    for row in rows:
+        at = next((number for number in range(at, len(lines)) if lines[number].strip() == "[[term]]"), at) + 1
+        yield Entry(
+            str(row["term"]),
+            str(row.get("group", "")),
+            tuple(map(str, row.get("aliases", ()))),
+            str(row.get("note", "")),
+            at,
+        )
+
+
+def _from_csv(text: str) -> Iterator[Entry]:
+    reader = csv.DictReader(io.StringIO(text))
+    if "term" not in (reader.fieldnames or ()):
+        raise KeyError("the first line names the columns: term, and if wanted group, aliases, note")
+    for row in reader:
+        if row["term"].strip():
+            aliases = tuple(each.strip() for each in (row.get("aliases") or "").split(";") if each.strip())
+            yield Entry(row["term"].strip(), row.get("group") or "", aliases, row.get("note") or "", reader.line_num)
+
+
+def _from_lines(text: str) -> Iterator[Entry]:
+    group = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+        elif line and not line.startswith("#"):
+            yield Entry(line, group, line=number)
