@@ -7,8 +7,8 @@ each of many blocks: one process gives all members in the order of the archive, 
 apart. Every member's CRC is checked on the way, whoever decoded it.
 
 Source: 7zFormat.txt of the LZMA SDK; Methods.txt for the numbers of the methods.
-Limits: the parts of a split archive (.7z.001) are not joined; without its directory, which stands at
-the end, nothing of an archive is read; in a damaged archive of a method that only 7-Zip has, two
+Limits: without its directory, which stands at the end, nothing of an archive is read (pieces called
+.7z.001, .7z.002 are joined before they come here); in a damaged archive of a method that only 7-Zip has, two
 hundred members behind the damage are tried one by one, the rest is not read.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,9 +86,15 @@ def crawl_beside(files: Mapping[str, bytes], name: str, *, password: str = "") -
     passwords = (Password(password, "line 1"),) if password else ()
     crawler = Crawler(all_handlers(), outlet, None, passwords)
     place = Place(Provenance("s", (Hop(name.encode(), name),)))
-    crawler.walk(
-        place, io.BytesIO(files[name]), siblings=lambda each: io.BytesIO(files[each]) if each in files else None
-    )
+    names: Names[bytes] = Names()
+    for each, data in files.items():
+        names.add(each, data)
+
+    def open_sibling(wanted: str) -> io.BytesIO | None:
+        data = names.find(wanted)
+        return None if data is None else io.BytesIO(data)
+
+    crawler.walk(place, io.BytesIO(files[name]), siblings=open_sibling)
     return {str(item.provenance): item for item in outlet.items}
 
 
@@ -274,3 +281,38 @@ def test_names_are_matched_exactly_first() -> None:
         names.add(name, number)
     assert [names.find(name) for name in ("A.z01", "a.Z01", "a.z01", "A.Z01", "b.z01")] == [0, 1, 2, 0, None]
     assert [is_bare(name) for name in ("a", "a/b", "a\\b", "..", ".", "")] == [True, *[False] * 5]
+
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+SETS = [*sorted(FIXTURES.glob("*/set*/input.zip")), FIXTURES / "split-file" / "zip" / "input.zip"]
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name.rpartition("/")[2]: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda path: f"{path.parents[1].name}-{path.parent.name}")
+def test_a_set_in_a_folder_gives_what_it_gives_among_members(path: Path) -> None:
+    files = members_of(path)
+    found = {each: item for name in files for each, item in crawl_beside(files, name).items()}
+    outlet = ListOutlet()
+    Crawler(all_handlers(), outlet).walk(Place(Provenance("s", (Hop(b"x", "x"),))), io.BytesIO(path.read_bytes()))
+    inside = {re.sub("^s:x!/(44/|day1/)?", "s:", str(item.provenance)): item for item in outlet.items[:-1]}
+    assert {name: (each.size, each.digests, each.problems) for name, each in inside.items()} == {
+        name: (each.size, each.digests, each.problems) for name, each in found.items()
+    }
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda path: f"{path.parents[1].name}-{path.parent.name}")
+def test_damage_to_a_volume_never_ends_in_a_crash(path: Path) -> None:
+    files, random = members_of(path), Random(path.parent.name)
+    for _ in range(12):
+        name = random.choice(sorted(files))
+        data = bytearray(files[name])
+        for _ in range(random.randrange(4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        spoilt = {**files, name: bytes(data[: random.choice((len(data), random.randrange(len(data))))])}
+        for each in spoilt:
+            for item in crawl_beside(spoilt, each).values():
+                assert "crash" not in {problem.cause for problem in item.problems}, (each, messages(item))
