@@ -54,7 +54,7 @@ class Database:
 
     Attributes:
         streams: entries by their decoded names, tables among them.
-        missing: cells met so far that refer to a string that is not there.
+        missing: strings that are not there, as far as the tables were read.
     """
 
     def __init__(self, held: Compound) -> None:
@@ -106,6 +106,7 @@ class Database:
             strings.append(data[at : at + size].decode(codec, "replace"))
             at += size
             number += 1
+            self.missing += at > len(data)
         return strings
 
     def _rows(self, name: str, columns: list[Column] | tuple[Column, ...]) -> Iterator[tuple[Cell, ...]]:

@@ -85,7 +85,7 @@ class Msi(Handler):
                     break
             yield Text("\n".join(lines), f"table {table}")
         if database.missing:
-            yield Problem("corrupt", f"{database.missing} cells refer to strings that are not there")
+            yield Problem("corrupt", f"{database.missing} strings are not there")
         for name, entry in database.streams.items():
             if entry.children or database.understood(name) or entry.name in SUMMARY or not entry.size:
                 continue
