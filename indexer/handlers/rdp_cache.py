@@ -24,6 +24,7 @@ class RdpCache(Handler):
     name = "rdp-cache"
     media_types = ("application/x-rdp-bitmap-cache",)
     signatures = (Signature(_MARK),)
+    suffixes = (".bin",)
     fields: ClassVar[dict[str, str]] = {
         "rdp_cache.version": "version of the cache",
         "rdp_cache.tiles": "number of tiles",
