@@ -5,7 +5,7 @@
    Inverter   texts of one field to lists of places:
 
        text --codes--> units --intern--> terms[]    one Term for each distinct term
-                                  |      slots[]    open addressing, at most half full, -> term number + 1
+                                  |      slots[]    open addressing, at most half full
                                   v      arena[]    bytes of terms of more than two characters, and of named ones
                                log[]                one Entry for each token, as they come: term, place
                                passages[]           one for each text: document, places, script, first entry of log
@@ -24,14 +24,23 @@
 #include <string.h>
 
 enum { GAP = 1, LF, CR, WORD, DIGIT, RUN, UNEVEN, MARK }; /* tokens.py */
-enum { CODES = 0x110000, LONGEST = 128, MOST_NAME = 4096, SCRIPTS = 8 };
+enum { CODES = 0x110000, LONGEST = 128, MOST_NAME = 4096, SCRIPTS = 8, WAITING = 32 };
 enum { OTHER, AFTER_RUN, RUN_LF, RUN_CR, RUN_CRLF }; /* what lies between the last run and here */
 
 typedef struct {
     uint64_t key; /* hash of the bytes; or SHORT | two characters */
     uint64_t at;  /* in the arena */
-    uint32_t size, count, documents, last;
+    uint32_t size;
 } Term;
+
+typedef struct {
+    uint64_t key;
+    uint32_t term; /* its number + 1; 0 where the slot is free */
+} Slot;
+
+typedef struct {
+    uint32_t count, documents, last, next; /* last: document + 1; next: where its next value goes */
+} Tally;
 
 typedef struct {
     uint32_t term, place;
@@ -51,7 +60,7 @@ typedef struct {
     Py_buffer cases;
     int split, open;
     uint64_t salt;
-    uint32_t *slots;
+    Slot *slots;
     size_t slot_count;
     Pool terms, arena, log, passages;
     /* the text that is being taken */
@@ -59,6 +68,9 @@ typedef struct {
     size_t name_size;
     uint32_t place, document;
     uint32_t scripts[SCRIPTS];
+    uint64_t keys[WAITING]; /* short terms, and where they stand */
+    uint32_t places[WAITING];
+    size_t waiting;
 } Inverter;
 
 #define SHORT (1ULL << 63)
@@ -148,74 +160,90 @@ static const unsigned char *bytes_of(const Inverter *self, const Term *term, uns
     return room;
 }
 
+static size_t slot_of(const Inverter *self, uint64_t key) { return mix(key, self->salt | 1) & (self->slot_count - 1); }
+
 static int widen(Inverter *self)
 {
     size_t count = self->slot_count ? self->slot_count * 2 : 1 << 12;
-    uint32_t *slots = PyMem_RawCalloc(count, sizeof *slots);
+    Slot *slots = PyMem_RawCalloc(count, sizeof *slots);
     if (!slots) {
         PyErr_NoMemory();
         return -1;
     }
+    self->slot_count = count;
     for (size_t at = 0; at < TERM_COUNT(self); at++) {
-        size_t slot = mix(TERMS(self)[at].key, self->salt | 1) & (count - 1);
-        while (slots[slot])
+        size_t slot = slot_of(self, TERMS(self)[at].key);
+        while (slots[slot].term)
             slot = (slot + 1) & (count - 1);
-        slots[slot] = (uint32_t)at + 1;
+        slots[slot] = (Slot){TERMS(self)[at].key, (uint32_t)at + 1};
     }
     PyMem_RawFree(self->slots);
     self->slots = slots;
-    self->slot_count = count;
+    return 0;
+}
+
+/* Log that the term of this key, and of these bytes where it is not short, stands at a place of the text. */
+static int keep_term(Inverter *self, uint64_t key, const unsigned char *data, size_t size, uint32_t place)
+{
+    if (TERM_COUNT(self) * 2 >= self->slot_count && widen(self) < 0)
+        return -1;
+    Slot *slot = self->slots + slot_of(self, key), *last = self->slots + self->slot_count - 1;
+    for (; slot->term; slot = slot < last ? slot + 1 : self->slots) {
+        const Term *term = TERMS(self) + slot->term - 1;
+        if (slot->key == key && (key & SHORT || (term->size == size && !memcmp(self->arena.data + term->at, data, size))))
+            break;
+    }
+    if (!slot->term) {
+        if (TERM_COUNT(self) >= UINT32_MAX - 1) {
+            PyErr_SetString(PyExc_OverflowError, "too many terms");
+            return -1;
+        }
+        size_t at = self->arena.used;
+        char *copy = size ? append(&self->arena, size) : NULL;
+        if (size && !copy)
+            return -1;
+        if (size)
+            memcpy(copy, data, size);
+        Term *term = append(&self->terms, sizeof *term);
+        if (!term)
+            return -1;
+        *term = (Term){key, at, (uint32_t)size};
+        *slot = (Slot){key, (uint32_t)TERM_COUNT(self)};
+    }
+    Entry *entry = append(&self->log, sizeof *entry);
+    if (!entry)
+        return -1;
+    *entry = (Entry){slot->term - 1, place};
+    return 0;
+}
+
+/* Keep the short terms that wait; what they need is fetched from memory for all of them at the same time. */
+static int keep_waiting(Inverter *self)
+{
+    for (size_t at = 0; self->slots && at < self->waiting; at++)
+        __builtin_prefetch(self->slots + slot_of(self, self->keys[at]));
+    size_t count = self->waiting;
+    self->waiting = 0;
+    for (size_t at = 0; at < count; at++)
+        if (keep_term(self, self->keys[at], NULL, 0, self->places[at]) < 0)
+            return -1;
     return 0;
 }
 
 /* Log that the term of these characters stands at a place of the text. */
 static int keep(Inverter *self, const uint32_t *chars, size_t count, uint32_t place)
 {
+    if (count <= 2 && !self->name_size) {
+        self->keys[self->waiting] = SHORT | (uint64_t)chars[0] << 21 | (count > 1 ? chars[1] : 0);
+        self->places[self->waiting++] = place;
+        return self->waiting < WAITING ? 0 : keep_waiting(self);
+    }
     unsigned char data[MOST_NAME + 1 + 4 * LONGEST];
-    size_t size = 0;
-    uint64_t key;
-    if (count <= 2 && !self->name_size)
-        key = SHORT | (uint64_t)chars[0] << 21 | (count > 1 ? chars[1] : 0);
-    else {
-        memcpy(data, self->name, self->name_size);
-        size = self->name_size;
-        for (size_t at = 0; at < count; at++)
-            size += put_utf8(data + size, chars[at]);
-        key = hash(data, size, self->salt) & ~SHORT;
-    }
-    if (TERM_COUNT(self) * 2 >= self->slot_count && widen(self) < 0)
-        return -1;
-    size_t slot = mix(key, self->salt | 1) & (self->slot_count - 1);
-    Term *term = NULL;
-    uint32_t held;
-    for (; (held = self->slots[slot]); slot = (slot + 1) & (self->slot_count - 1)) {
-        term = TERMS(self) + held - 1;
-        if (term->key == key && term->size == size && !memcmp(self->arena.data + term->at, data, size))
-            break;
-    }
-    if (!held) {
-        if (TERM_COUNT(self) >= UINT32_MAX - 1) {
-            PyErr_SetString(PyExc_OverflowError, "too many terms");
-            return -1;
-        }
-        size_t at = self->arena.used;
-        char *copy = append(&self->arena, size);
-        if (!copy)
-            return -1;
-        memcpy(copy, data, size);
-        if (!(term = append(&self->terms, sizeof *term)))
-            return -1;
-        *term = (Term){key, at, (uint32_t)size, 0, 0, 0};
-        self->slots[slot] = (uint32_t)TERM_COUNT(self);
-    }
-    if (!term->count++ || term->last != self->document)
-        term->documents++;
-    term->last = self->document;
-    Entry *entry = append(&self->log, sizeof *entry);
-    if (!entry)
-        return -1;
-    *entry = (Entry){(uint32_t)(term - TERMS(self)), place};
-    return 0;
+    size_t size = self->name_size;
+    memcpy(data, self->name, size);
+    for (size_t at = 0; at < count; at++)
+        size += put_utf8(data + size, chars[at]);
+    return keep_term(self, hash(data, size, self->salt) & ~SHORT, data, size, place);
 }
 
 /* -- texts */
@@ -302,7 +330,7 @@ static int keep_text(Inverter *self, const uint32_t *codes, int kind, const void
 
 static Passage *begin(Inverter *self, unsigned long document, const char *name, Py_ssize_t name_size)
 {
-    if (!self->open || document > UINT32_MAX || name_size > MOST_NAME ||
+    if (!self->open || document >= UINT32_MAX || name_size > MOST_NAME ||
         self->log.used / sizeof(Entry) > UINT32_MAX / 2) {
         PyErr_SetString(PyExc_OverflowError, "the segment is full, or the name too long");
         return NULL;
@@ -323,6 +351,8 @@ static Passage *begin(Inverter *self, unsigned long document, const char *name, 
 
 static PyObject *finish(Inverter *self)
 {
+    if (keep_waiting(self) < 0)
+        return NULL;
     Passage *passage = PASSAGES(self) + self->passages.used / sizeof(Passage) - 1;
     passage->places = self->place;
     uint32_t most = 0, total = 0;
@@ -472,15 +502,16 @@ static PyObject *sort(Inverter *self, PyObject *args)
     size_t count = TERM_COUNT(self), size = 0;
     PyObject *out[5] = {NULL}, *told = NULL;
     Ranked *ranked = NULL;
+    Tally *tally = PyMem_RawCalloc(count + 1, sizeof *tally);
     char *seen = PyMem_RawCalloc(texts + 1, 1);
-    int good = seen && self->open && (size_t)order.len == texts * sizeof *turn;
+    int good = seen && tally && self->open && (size_t)order.len == texts * sizeof *turn;
     for (size_t at = 0; good && at < texts; at++) {
         good = turn[at] < texts && !seen[turn[at]];
         if (good)
             seen[turn[at]] = 1;
     }
     if (!good) {
-        PyErr_SetString(PyExc_ValueError, "each text stands once in the order");
+        PyErr_SetString(PyExc_ValueError, "each text stands once in the order"); /* or there is no memory */
         goto end;
     }
     if (!(ranked = rank(self)))
@@ -499,27 +530,36 @@ static PyObject *sort(Inverter *self, PyObject *args)
     unsigned char *terms = (unsigned char *)PyBytes_AS_STRING(out[0]);
     uint32_t *sizes = (uint32_t *)PyBytes_AS_STRING(out[1]), *counts = (uint32_t *)PyBytes_AS_STRING(out[2]);
     uint32_t *documents = (uint32_t *)PyBytes_AS_STRING(out[3]), *values = (uint32_t *)PyBytes_AS_STRING(out[4]);
+    const Passage *passage = PASSAGES(self);
+    for (size_t entry = 0, left = texts; entry < entries; entry++) {
+        for (; left > 1 && passage[1].entry <= entry; left--)
+            passage++;
+        Tally *of = tally + ENTRIES(self)[entry].term;
+        of->count++;
+        of->documents += of->last != passage->document + 1;
+        of->last = passage->document + 1;
+    }
     uint32_t next = 0;
     for (size_t at = 0; at < count; at++) {
-        Term *term = TERMS(self) + ranked[at].term;
+        Tally *of = tally + ranked[at].term;
         unsigned char room[8];
         size_t each;
-        const unsigned char *data = bytes_of(self, term, room, &each);
+        const unsigned char *data = bytes_of(self, TERMS(self) + ranked[at].term, room, &each);
         memcpy(terms, data, each);
         terms[each] = '\n';
         terms += each + 1;
         sizes[at] = (uint32_t)each + 1;
-        counts[at] = term->count;
-        documents[at] = term->documents;
-        term->last = next; /* from now on where its next value goes */
-        next += term->count;
+        counts[at] = of->count;
+        documents[at] = of->documents;
+        of->next = next;
+        next += of->count;
     }
     uint32_t base = 0;
     for (size_t at = 0; at < texts; at++) {
-        const Passage *passage = PASSAGES(self) + turn[at];
+        passage = PASSAGES(self) + turn[at];
         size_t end = turn[at] + 1 < texts ? passage[1].entry : entries;
         for (size_t entry = passage->entry; entry < end; entry++)
-            values[TERMS(self)[ENTRIES(self)[entry].term].last++] = ENTRIES(self)[entry].place + base;
+            values[tally[ENTRIES(self)[entry].term].next++] = ENTRIES(self)[entry].place + base;
         base += passage->places;
     }
     self->open = 0;
@@ -528,6 +568,7 @@ static PyObject *sort(Inverter *self, PyObject *args)
     told = Py_BuildValue("OOOOO", out[0], out[1], out[2], out[3], out[4]);
 end:
     PyMem_RawFree(seen);
+    PyMem_RawFree(tally);
     PyMem_RawFree(ranked);
     for (int at = 0; at < 5; at++)
         Py_XDECREF(out[at]);

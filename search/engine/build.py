@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.model import Scalar
 from search import analysis, schema
 from search.engine.arrays import sort_terms, term_keys
 from search.engine.format import Writer, narrow
@@ -32,6 +33,7 @@ Array = NDArray[Any]
 
 CHARACTERS = 48_000_000
 """Characters of text after which a segment is full."""
+_SHORT = 256  # characters of a value that is remembered
 _MOST_NAMES = 1024  # characters of a field's name
 
 
@@ -48,7 +50,7 @@ class Builder:
         self._placed = {field: inverter(split=field != "text") for field in PLACED}
         self._listed = {field: _Listed() for field in LISTED}
         self._numbers: dict[str, tuple[array[float], array[int]]] = {}
-        self._values: dict[tuple[str, str], int] = {}
+        self._values: dict[tuple[str, Scalar], tuple[str, int, bool, str]] = {}
         self._groups: dict[tuple[str, ...], list[int]] = {}
 
     @property
@@ -80,13 +82,14 @@ class Builder:
         if document.size is not None:
             has.append("size")
             self._number("size", document.size, number)
-        for raw, given in document.fields:
-            name = _key(raw)
-            value = given if type(given) is str else str(given).lower() if isinstance(given, bool) else str(given)
+        for pair in document.fields:
+            known = self._values.get(pair) if type(pair[1]) is str else None
+            name, term, is_whole, value = known or self._value(*pair)
             has.append(name)
-            wholes.append(self._whole(name, value))
-            if schema.TYPES.get(name) != "keyword":
+            wholes.append(term)
+            if not is_whole:
                 self._placed["fields"].add(value, number, name)
+                given = pair[1]
                 if isinstance(given, int | float) and not isinstance(given, bool):
                     self._number(name, float(given) if abs(given) < 1 << 1000 else math.inf, number)
                 elif analysis.reads_as_number(value):
@@ -98,11 +101,14 @@ class Builder:
         self._listed["has"].add(self._together(tuple(has)), number)
         self._listed["whole"].add(wholes, number)
 
-    def _whole(self, name: str, value: str) -> int:
-        """The number of a field's whole value as a term."""
-        known = self._values.get((name, value))
-        if known is None:
-            known = self._values[name, value] = self._listed["whole"].number(f"{name}\0{whole(value)}")
+    def _value(self, raw: str, given: Scalar) -> tuple[str, int, bool, str]:
+        """A field's name, its whole value as a term, whether that is all there is to it, and its text."""
+        name = _key(raw)
+        value = given if type(given) is str else str(given).lower() if isinstance(given, bool) else str(given)
+        term = self._listed["whole"].number(f"{name}\0{whole(value)}")
+        known = name, term, schema.TYPES.get(name) == "keyword", value
+        if type(given) is str and len(value) < _SHORT:
+            self._values[raw, given] = known
         return known
 
     def _together(self, names: tuple[str, ...]) -> list[int]:
@@ -114,9 +120,11 @@ class Builder:
 
     def _number(self, name: str, value: float, number: int) -> None:
         if math.isfinite(value):
-            values, documents = self._numbers.setdefault(name, (array("d"), array("I")))
-            values.append(value)
-            documents.append(number)
+            held = self._numbers.get(name)
+            if held is None:
+                held = self._numbers[name] = array("d"), array("I")
+            held[0].append(value)
+            held[1].append(number)
 
     def write(self, path: Path) -> None:
         """Write the segment's file; `dead` are the new numbers from now on.
@@ -162,6 +170,8 @@ def _key(name: str) -> str:
 def whole(value: str) -> str:
     """`analysis.whole`, quicker where the value is ASCII."""
     if value.isascii():
+        if value.isalnum():
+            return value.lower()[: analysis.WHOLE]
         return " ".join(value.lower().replace("\0", " ").split())[: analysis.WHOLE]
     return analysis.whole(value)
 

@@ -55,15 +55,16 @@ def shorten(blob: Array, sizes: Array, ids: Array | None) -> tuple[Array, Array]
     sized[heads] = 1 + sizes[heads]
 
     words = np.flatnonzero((kind == ord("W")) & ~is_head)
-    shared, rest = _shared(blob, starts, sizes, words)
+    shared, new = _shared(blob, starts, sizes, words)
     marked = 1 + (shared >= 15)
-    ended = rest > 15
-    sized[words] = marked + rest + ended
+    ended = new > 15
+    sized[words] = marked + new + ended
 
-    pairs = np.flatnonzero((kind == ord("P")) & ~is_head)
+    pairs = np.flatnonzero(kind == ord("P"))
     first, second = _characters(blob, starts[pairs], sizes[pairs])
-    back, ahead = _characters(blob, starts[pairs - 1], sizes[pairs - 1])
-    step = np.where(first == back, second - ahead, _FAR)
+    step = np.where(np.diff(first, prepend=-1) == 0, np.diff(second, prepend=0), _FAR)
+    rest = ~is_head[pairs]
+    pairs, first, second, step = pairs[rest], first[rest], second[rest], step[rest]
     near, far = (step < _NEAR), (step >= _FAR)
     sized[pairs] = np.where(near, 1, np.where(far, 7, 2))
 
@@ -78,9 +79,9 @@ def shorten(blob: Array, sizes: Array, ids: Array | None) -> tuple[Array, Array]
     out[spread(at[heads] + 1, sizes[heads])] = blob[spread(starts[heads], sizes[heads])]
 
     begin = at[words]
-    out[begin] = np.minimum(shared, 15) << 4 | np.where(ended, 0, rest)
+    out[begin] = np.minimum(shared, 15) << 4 | np.where(ended, 0, new)
     out[begin[shared >= 15] + 1] = shared[shared >= 15]
-    out[spread(begin + marked, rest + ended)] = blob[spread(starts[words] + shared, rest + ended)]
+    out[spread(begin + marked, new + ended)] = blob[spread(starts[words] + shared, new + ended)]
 
     begin = at[pairs]
     out[begin] = np.where(near, step, np.where(far, 0, _NEAR + (step >> 8)))

@@ -15,8 +15,10 @@ A line with `error` ends it. What it wrote is named by no generation until the p
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -84,6 +86,7 @@ def build_beside(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # nothing here is for its threads, which spin
             )
             running.append(child)
             assert child.stdin is not None
@@ -113,4 +116,5 @@ def _answers(child: subprocess.Popen[str]) -> Iterator[tuple[Path, list[int]]]:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 20, 100)  # what is gathered holds no cycles, and there is much of it
     work(sys.stdin, sys.stdout)
