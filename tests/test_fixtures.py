@@ -17,7 +17,7 @@ from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 CASES = sorted(path for path in FIXTURES.glob("*/*/input*") if path.is_file())
-MIXED = {"tour", "hostile"}
+MIXED = {"tour", "hostile", "file_systems"}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")

@@ -22,6 +22,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     gather,
     kind_field,
     member,
@@ -63,6 +64,7 @@ def walk_apfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     yield Field("filesystem.uuid", ident)
     block = volume.exact(0, 4096)
     yield Field("filesystem.block_size", unpack_from("<I", block, 36)[0])
+    yield from check_size(volume, unpack_from("<I", block, 36)[0] * unpack_from("<Q", block, 40)[0])
     opened = 0
     for number in range(count):
         try:

@@ -22,6 +22,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     gather,
     lost,
     member,
@@ -56,6 +57,7 @@ class _ExFat:
         sector, per_cluster = boot[108], boot[109]
         if not 9 <= sector <= 12 or sector + per_cluster > 25:
             raise EvidenceError("corrupt", f"exFAT: sectors of 2^{sector}, clusters of 2^{per_cluster} sectors")
+        self.size = unpack_from("<Q", boot, 72)[0] << sector
         self.table = table << sector
         unit = 1 << sector + per_cluster
         count = min(count, max(0, volume.size - (heap << sector)) // unit + 1)
@@ -154,6 +156,7 @@ def walk_exfat(volume: Volume, prefix: str) -> Iterator[Fact]:
     disk = _ExFat(volume)
     yield Field("filesystem.kind", "exFAT")
     yield Field("filesystem.block_size", disk.clusters.unit)
+    yield from check_size(volume, disk.size)
     yield Field("filesystem.serial", f"{disk.serial >> 16:04X}-{disk.serial & 0xFFFF:04X}")
     root = gather(volume, disk.clusters.runs(disk.root, MOST_FOLDER // disk.clusters.unit), _size_of(disk, disk.root))
     disk.system(root)

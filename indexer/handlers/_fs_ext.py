@@ -24,6 +24,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     gather,
     kind_field,
     lost,
@@ -54,6 +55,7 @@ def walk_ext(volume: Volume, prefix: str) -> Iterator[Fact]:
     block = ext.super
     yield Field("filesystem.kind", ext.kind)
     yield Field("filesystem.block_size", ext.unit)
+    yield from check_size(volume, ext.blocks * ext.unit)
     yield Field("filesystem.uuid", str(UUID(bytes=block[104:120])))
     if label := block[120:136].partition(b"\0")[0]:
         yield Field("filesystem.label", NameBytes().decode(label))

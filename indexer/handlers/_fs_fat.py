@@ -23,6 +23,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     gather,
     lost,
     member,
@@ -86,9 +87,14 @@ class Clusters:
     def broken(self, first: int, most: int) -> str:
         """What is wrong with a chain that should hold `most` clusters, or an empty string."""
         cluster = first
+        mark, step = 0, 1
         for number in range(min(most, self.count + 1)):
             if not 2 <= cluster < self.count + 2:
                 return f"the chain ends after {number} of {most} clusters"
+            if cluster == mark:
+                return "the chain leads back to itself"
+            if number == step:
+                mark, step = cluster, step * 2
             cluster = self.link(cluster)
         return f"{most} clusters are more than the volume has" if most > self.count else ""
 
@@ -131,6 +137,7 @@ class _Fat:
         boot = volume.exact(0, 512)
         unit, per_cluster, reserved, tables, roots = unpack_from("<HBHBH", boot, 11)
         sectors = unpack_from("<H", boot, 19)[0] or unpack_from("<I", boot, 32)[0]
+        self.size = sectors * unit
         small = unpack_from("<H", boot, 22)[0]
         per_table = small or unpack_from("<I", boot, 36)[0]
         self.table = reserved * unit
@@ -251,6 +258,7 @@ def walk_fat(volume: Volume, prefix: str) -> Iterator[Fact]:
     fat = _Fat(volume)
     yield Field("filesystem.kind", f"FAT{fat.bits}")
     yield Field("filesystem.block_size", fat.clusters.unit)
+    yield from check_size(volume, fat.size)
     if fat.serial is not None:
         yield Field("filesystem.serial", f"{fat.serial >> 16:04X}-{fat.serial & 0xFFFF:04X}")
     folders, label = _folders(fat)

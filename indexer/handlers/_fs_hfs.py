@@ -24,6 +24,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     gather,
     kind_field,
     member,
@@ -184,6 +185,7 @@ def walk_hfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     head = hfs.header
     yield Field("filesystem.kind", "HFS+" if head[:2] == b"H+" else "HFSX")
     yield Field("filesystem.block_size", hfs.unit)
+    yield from check_size(volume, hfs.blocks * hfs.unit)
     if any(head[104:112]):
         yield Field("filesystem.serial", head[104:112].hex().upper())
     # The volume's own date of birth is the only one in local time.

@@ -3,7 +3,8 @@
 Source: Linux NTFS project, NTFS documentation 0.5; [MS-FSCC] 2.4 and 2.6 (attributes); the records
     themselves are in `_fs_ntfs_records.py`.
 Limits: names that only a gap of a folder's index still holds are not told; files that Windows
-    compacted (WOF) or deduplicated are not unpacked; neither $LogFile nor $UsnJrnl is replayed.
+    compacted (WOF) or deduplicated are not unpacked; neither $LogFile nor $UsnJrnl is replayed; of the
+    indexes, and of $Boot, $UpCase and $BadClus:$Bad, the bytes are not given.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     lost,
     member,
     opener,
@@ -56,6 +58,8 @@ from indexer.model import Child, Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_filetime
 
 _ROOT, _VOLUME, _BITMAP, _BAD, _SECURE = 5, 3, 6, 8, 9
+_SILENT = frozenset({7, 10})
+"""$Boot, which would be taken for a volume again, and $UpCase, where every letter there is would be found."""
 _FIRST_OWN = 24
 """Records before this one are kept for the file system; unnamed ones of them were never used."""
 _DOS = 2
@@ -178,6 +182,7 @@ def walk_ntfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     ntfs = _Ntfs(volume)
     yield Field("filesystem.kind", "NTFS")
     yield Field("filesystem.block_size", ntfs.table.unit)
+    yield from check_size(volume, ntfs.table.bytes)
     yield Field("filesystem.serial", f"{ntfs.table.serial:016X}")
     if record := ntfs.table.record(_VOLUME):
         if label := record.held(VOLUME_NAME):
@@ -243,7 +248,7 @@ def _main(
         kind = "junction" if tag == JUNCTION else SYMLINK
     elif record.is_folder:
         kind = FOLDER
-    elif stream is None:
+    elif stream is None or record.number in _SILENT:
         kind = "record"
     fields = {"file.kind": kind, "file.link_target": target or None, **told}
     if kind or stream is None:

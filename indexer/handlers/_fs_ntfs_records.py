@@ -162,7 +162,8 @@ class Table:
         sector, per_cluster = unpack_from("<HB", boot, 11)
         per_cluster = 1 << 256 - per_cluster if per_cluster > 0x80 else per_cluster
         self.unit = sector * per_cluster
-        self.sectors, first, mirror = unpack_from("<QQQ", boot, 40)
+        sectors, first, mirror = unpack_from("<QQQ", boot, 40)
+        self.bytes = sectors * sector
         size = unpack_from("<b", boot, 64)[0]
         self.size = 1 << -size if size < 0 else size * self.unit
         if sector not in (256, 512, 1024, 2048, 4096) or not 512 <= self.unit <= 1 << 21:
@@ -170,7 +171,7 @@ class Table:
         if not 512 <= self.size <= 65536:
             raise EvidenceError("corrupt", f"NTFS: records of {self.size} bytes")
         self.serial = unpack_from("<Q", boot, 72)[0]
-        self.clusters = min(self.sectors * sector, volume.size) // self.unit
+        self.clusters = min(self.bytes, volume.size) // self.unit
         self._runs: list[Run] = []
         own = None
         for start in (first, mirror):

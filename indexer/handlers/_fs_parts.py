@@ -263,6 +263,13 @@ def member(
     return Child(name, raw_name, opening, tuple(stamp for stamp in stamps if stamp), told, problems)
 
 
+def check_size(volume: Volume, size: int) -> Iterator[Problem]:
+    """The problem of a volume that ends before its file system does."""
+    if volume.size < size:
+        message = f"the file system has {size} bytes, {volume.size} are there"
+        yield Problem("truncated", message, resolution="read as far as it goes")
+
+
 def lost(message: str) -> tuple[Problem, ...]:
     """The problem of a deleted entry whose bytes are gone."""
     return (Problem("unreadable", message, resolution="name and times kept"),)

@@ -25,6 +25,7 @@ from indexer.handlers._fs_parts import (
     Run,
     Told,
     Volume,
+    check_size,
     gather,
     kind_field,
     lost,
@@ -292,6 +293,7 @@ def walk_xfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     yield Field("filesystem.kind", "XFS")
     yield Field("filesystem.version", str(xfs.version))
     yield Field("filesystem.block_size", xfs.unit)
+    yield from check_size(volume, unpack_from(">Q", xfs.head, 8)[0] * xfs.unit)
     yield Field("filesystem.uuid", str(UUID(bytes=xfs.head[32:48])))
     if label := xfs.head[108:120].partition(b"\0")[0]:
         yield Field("filesystem.label", xfs.names.decode(label))
