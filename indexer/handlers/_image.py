@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 
-SECTOR = 512
+PAGE = 4096
+"""What is asked for alone where more cannot be read at once."""
 MOST_SIZE = 1 << 62
 """A larger disk is a lie: sums of offsets have to stay in 64 bits for the libraries that read them."""
 
@@ -38,6 +39,10 @@ class Image(ABC):
     def data_from(self, offset: int) -> int:
         """The first offset, not before this one, at which bytes may be stored; the size where there is none."""
         return min(offset, self.size)
+
+    def missing(self) -> tuple[str, ...]:
+        """What is not there of the files that the image is made of, a sentence each."""
+        return ()
 
 
 class FileImage(Image):
@@ -101,6 +106,10 @@ class JoinedImage(Image):
                     return start + found
         return self.size
 
+    def missing(self) -> tuple[str, ...]:
+        """What is not there, of any part."""
+        return tuple(dict.fromkeys(reason for part in self._parts for reason in part.missing()))
+
     def _spans(self) -> Iterator[tuple[Image, int]]:
         start = 0
         for part in self._parts:
@@ -120,6 +129,14 @@ class MissingImage(Image):
         if not 0 <= offset < self.size or length <= 0:
             return b""
         raise EvidenceError("unreadable", self._reason)
+
+    def data_from(self, offset: int) -> int:
+        """The end: nothing can be read."""
+        return self.size
+
+    def missing(self) -> tuple[str, ...]:
+        """Why it is not there."""
+        return (self._reason,)
 
 
 class BlockImage(Image):
@@ -178,6 +195,42 @@ class BlockImage(Image):
                 return found
             offset = end
         return self.size
+
+    def missing(self) -> tuple[str, ...]:
+        """What is not there of its parents."""
+        return self._parent.missing() if self._parent else ()
+
+
+class Forgiving(Image):
+    """A disk of which zeros are read where nothing else can be; it counts them and keeps the first reason."""
+
+    def __init__(self, disk: Image) -> None:
+        super().__init__(disk.size)
+        self._disk = disk
+        self.lost = 0
+        self.first: EvidenceError | None = None
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset`, never an error."""
+        length = min(length, self.size - offset)
+        if offset < 0 or length <= 0:
+            return b""
+        try:
+            return self._disk.read_at(offset, length)
+        except EvidenceError as error:
+            self.first = self.first or error
+            if length <= PAGE:
+                self.lost += length
+                return bytes(length)
+        ends = [*range(offset - offset % PAGE + PAGE, offset + length, PAGE), offset + length]
+        return b"".join(self.read_at(at, end - at) for at, end in zip([offset, *ends], ends, strict=False))
+
+    def data_from(self, offset: int) -> int:
+        """The disk's own answer; where its tables cannot be read, the offset."""
+        try:
+            return self._disk.data_from(offset)
+        except EvidenceError:
+            return min(offset, self.size)
 
 
 def read_exactly(stream: Stream, offset: int, length: int) -> bytes:

@@ -224,9 +224,9 @@ def _gpt_at(disk: DiskReader, at: int, sector: int) -> tuple[Table | None, bool]
     header = disk.read_at(at, 512)
     if at <= 0 or header[:8] != b"EFI PART" or len(header) < 512:
         return None, False
-    length, crc = struct.unpack_from("<II", header, 12)
+    length, crc, own = struct.unpack_from("<II4xQ", header, 12)
     entries_at, count, size, entries_crc = struct.unpack_from("<QIII", header, 72)
-    if not 92 <= length <= 512 or not 128 <= size <= 4096 or not count:
+    if own * sector != at or not 92 <= length <= 512 or not 128 <= size <= 4096 or not count:
         return None, False
     entries = disk.read_at(entries_at * sector, size * min(count, MOST_ENTRIES))
     whole = zlib.crc32(header[:16] + bytes(4) + header[20:length]) == crc
@@ -292,12 +292,19 @@ def _read_apm(disk: DiskReader) -> Table | None:
             table.problems.append(Problem("corrupt", f"entry {number} of {count} of Apple's partition map is none"))
             break
         start, length = struct.unpack_from(">II", entry, 8)
-        label, code = (entry[at : at + 32].split(b"\0")[0].decode("mac-roman") for at in (16, 48))
+        label, code = (_apple_name(entry[at : at + 32].split(b"\0")[0]) for at in (16, 48))
         if code not in APM_OWN and length:
             table.partitions.append(Partition(f"p{number}", start * sector, length * sector, code, code, label))
         elif code == APM_OWN[0]:
             table.own.append((start * sector, (start + length) * sector))
     return table if table.partitions else None
+
+
+def _apple_name(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("mac-roman")
 
 
 def _with_labels(disk: DiskReader, partitions: list[Partition]) -> list[Partition]:

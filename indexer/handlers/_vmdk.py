@@ -147,6 +147,9 @@ class _Part(Image):
     def data_from(self, offset: int) -> int:
         return max(0, min(self._whole.data_from(self._start + offset) - self._start, self.size))
 
+    def missing(self) -> tuple[str, ...]:
+        return self._whole.missing()
+
 
 def _open_extent(stream: Stream, extent: Extent, parent: Image | None) -> Image:
     size = extent.sectors * 512

@@ -17,8 +17,9 @@ from indexer.handler import Stream
 from indexer.handlers._disk import DiskView
 from indexer.handlers._filesystems import FIELDS as VOLUME_FIELDS
 from indexer.handlers._filesystems import NEEDS, name_file_system, walk_file_system
-from indexer.handlers._image import Image
+from indexer.handlers._image import Forgiving, Image
 from indexer.handlers._partitions import Partition, Table, read_table
+from indexer.handlers._streams import open_chunks
 from indexer.handlers._volume_marks import Lock, kind_of, lock_of
 from indexer.limits import GIB, MIB, Limits
 from indexer.model import Child, Fact, Field, Problem, Timestamp
@@ -73,7 +74,10 @@ def walk(image: Image, stream: Stream, *, virtual: bool = True) -> Iterator[Fact
         EvidenceError: where the whole disk is encrypted, or where nothing is known and it is not virtual.
     """
     yield Field("image.size", image.size)
-    table = read_table(image) if not _is_volume(kind_of(image)) else None
+    for reason in image.missing():
+        yield Problem("unreadable", reason, resolution="what is there is read")
+    view = Forgiving(image)
+    table = read_table(view) if not _is_volume(kind_of(view)) else None
     if table is None:
         yield from _walk_bare(image, stream.limits, virtual)
         return
@@ -83,6 +87,9 @@ def walk(image: Image, stream: Stream, *, virtual: bool = True) -> Iterator[Fact
         yield Field("image.disk_id", table.ident)
     yield Field("image.partitions", len(table.partitions))
     yield from table.problems
+    reach = max((each.end for each in table.partitions), default=0)
+    if reach > image.size:
+        yield Problem("truncated", f"the partitions reach to {reach}, the disk ends at {image.size}")
     seen: set[int] = set()
     for each in table.partitions:
         yield from _walk_partition(image, each, seen, stream.limits)
@@ -98,11 +105,12 @@ def _is_volume(kind: str) -> bool:
 def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
     """A disk without a table, as one volume."""
     yield Field("image.table", "none")
-    kind = kind_of(image)
-    if lock := lock_of(image, 0, kind):
+    view = Forgiving(image)
+    kind = kind_of(view)
+    if lock := lock_of(view, 0, kind):
         yield from _lock_fields(lock)
         raise EvidenceError("encrypted", f"the whole disk is encrypted with {lock.kind}")
-    if name_file_system(image, 0, image.size) in READ:
+    if name_file_system(view, 0, image.size) in READ:
         yield from walk_file_system(image, 0, image.size, "")
         return
     if kind:
@@ -126,18 +134,14 @@ def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits
         yield _whole(one, fields, [*problems, Problem("corrupt", f"{one.name} starts where another partition does")])
         return
     size = min(one.size, image.size - one.start)
-    try:
-        kind = kind_of(image, one.start)
-        lock = lock_of(image, one.start, kind)
-        read = name_file_system(image, one.start, size) in READ
-    except EvidenceError as error:
-        yield _whole(one, fields, [*problems, error.problem("")])
-        return
+    view = Forgiving(image)
+    kind = kind_of(view, one.start)
+    lock = lock_of(view, one.start, kind)
     if lock:
         fields += _lock_fields(lock)
         yield _whole(one, fields, [*problems, Problem("encrypted", f"encrypted with {lock.kind}")])
-    elif read:
-        yield from _walk_volume(image, one, size, fields, problems)
+    elif name_file_system(view, one.start, size) in READ:
+        yield from _walk_volume(image, one, size, fields, problems, limits)
     else:
         fields += [Field("filesystem.kind", kind)] if kind else []
         yield from _give_unknown(image, one, size, fields, problems, limits)
@@ -147,13 +151,11 @@ def _give_unknown(
     image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], limits: Limits
 ) -> Iterator[Fact]:
     """A volume that no reader knows, as it is; in parts where it is large, and without bytes where all are zero."""
-    try:
-        empty = _first_used(image, one.start, one.start + size) >= one.start + size
-    except EvidenceError as error:
-        problems.append(error.problem("", "read as far as it goes"))
-        empty = False
-    if empty:
-        yield _whole(one, [*fields, Field("partition.empty", True)], problems)
+    view = Forgiving(image)
+    if _first_used(view, one.start, one.start + size) >= one.start + size:
+        lost = [Problem("unreadable", reason) for reason in image.missing()]
+        lost += [view.first.problem("")] if view.first else []
+        yield _whole(one, fields if lost else [*fields, Field("partition.empty", True)], [*problems, *lost])
     elif size <= PIECE:
         yield _whole(one, fields, problems, opening=partial(_open, image, one.start, size))
     else:
@@ -162,7 +164,7 @@ def _give_unknown(
 
 
 def _walk_volume(
-    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem]
+    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], limits: Limits
 ) -> Iterator[Fact]:
     """The file system of one volume; an error ends it as a problem, so that the next volume is read."""
     facts = _guarded(walk_file_system(image, one.start, size, f"{one.name}/"))
@@ -180,8 +182,11 @@ def _walk_volume(
             stamps.append(fact)
         else:
             yield fact
-    opening = partial(_open, image, one.start, size) if first is None and problems else None
+    failed = first is None and bool(problems)
+    opening = partial(_open_strictly, image, one.start, size) if failed and size <= PIECE else None
     yield _whole(one, fields, problems, stamps, opening)
+    if failed and not opening:
+        yield from _loose(image, [(one.start, one.start + size)], limits, f"{one.name}/")
     if first is not None:
         yield first
         for fact in facts:
@@ -244,17 +249,14 @@ def _between(image: Image, table: Table) -> list[tuple[int, int]]:
 def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits, prefix: str = "") -> Iterator[Fact]:
     """Ranges as members, from their first byte that is not zero, in parts, those of zeros left out."""
     left = limits.item_bytes
+    view = Forgiving(image)
     for start, end in ranges:
         at = start
         while at < end:
-            try:
-                at = _first_used(image, at, end)
-                stop = _end_of_part(image, at, end)
-            except EvidenceError as error:
-                yield Problem(error.cause, f"bytes of no volume from {at}: {error.message}", resolution="not given")
-                break
+            at = _first_used(view, at, end)
             if at >= end:
                 break
+            stop = _end_of_part(view, at, end)
             if stop - at > left:
                 message = f"item_bytes: more than {limits.item_bytes} bytes lie in no volume"
                 yield Problem("limit", message, resolution="the rest is not given")
@@ -264,6 +266,9 @@ def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits, prefix: 
             fields = (Field("file.kind", "unallocated"), Field("file.offset", at))
             yield Child(name, name.encode(), partial(_open, image, at, stop - at), fields=fields)
             at = stop
+    if view.first:
+        message = f"{view.lost} bytes in no volume cannot be read: {view.first.message}"
+        yield Problem(view.first.cause, message, resolution="left out")
 
 
 def _first_used(image: Image, at: int, end: int) -> int:
@@ -289,4 +294,22 @@ def _end_of_part(image: Image, at: int, end: int) -> int:
 
 
 def _open(image: Image, start: int, size: int) -> BinaryIO:
+    return open_chunks(_pour(image, start, size))
+
+
+def _open_strictly(image: Image, start: int, size: int) -> BinaryIO:
+    """The bytes of a volume whose structures failed: they end where the image does not give them."""
     return cast(BinaryIO, DiskView(image, start, size))
+
+
+def _pour(image: Image, start: int, size: int) -> Iterator[bytes]:
+    """The bytes of a range, zeros for what cannot be read.
+
+    Raises:
+        EvidenceError: after the last byte, where there were such zeros.
+    """
+    view = Forgiving(image)
+    for at in range(start, start + size, STEP):
+        yield view.read_at(at, min(STEP, start + size - at))
+    if view.first:
+        raise EvidenceError(view.first.cause, f"{view.lost} bytes given as zeros: {view.first.message}")

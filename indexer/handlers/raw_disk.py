@@ -32,7 +32,7 @@ OPTICAL = (b"CD001", b"BEA01", b"NSR02", b"NSR03")
 class RawDisk(Handler):
     name = "raw-disk"
     media_types = ("application/x-raw-disk-image",)
-    suffixes = (".dd", ".raw", ".img", ".ima", ".bin", ".dsk", ".flp", ".vfd", ".001", ".000")
+    suffixes = (".dd", ".raw", ".img", ".ima", ".bin", ".dsk", ".flp", ".vfd", ".vmdk", ".001", ".000")
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "image.parts": "files that the image was split into",
@@ -88,6 +88,6 @@ def _next_parts(stream: Stream) -> Iterator[Stream]:
         return
     for number in range(int(match[2]) + 1, MOST_PARTS):
         part = open_sibling(stream, f"{match[1]}{number:0{len(match[2])}}")
-        if part is None:
+        if part is None or _is_disk(part):
             return
         yield part
