@@ -21,7 +21,7 @@ from indexer.model import Child
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 SAMPLES = {
     f"{path.parent.parent.name}-{path.parent.name}": path.read_bytes()
-    for kind in ("pkcs7", "dbx", "marked-mailbox", "mork")
+    for kind in ("pkcs7", "openpgp", "dbx", "marked-mailbox", "mork")
     for path in sorted(FIXTURES.glob(f"{kind}/*/input.*"))
 }
 
