@@ -79,8 +79,11 @@ def readable(data: bytes) -> str:
     if 1 < len(text) < 260 and text.isprintable() and "\ufffd" not in text and not _is_chance(text):
         words.append(text)
     searched = data[:_SEARCHED]
-    words += (searched[run.start : run.end].decode(run.codec, "replace").strip() for run in find_runs(searched))
-    return " | ".join(dict.fromkeys(word for word in words if word))
+    for run in find_runs(searched):
+        word = searched[run.start : run.end].decode(run.codec, "replace").strip()
+        if word and not any(word in each for each in words[:1]):
+            words.append(word)
+    return " | ".join(dict.fromkeys(words))
 
 
 def _is_chance(text: str) -> bool:
