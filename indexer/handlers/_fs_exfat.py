@@ -27,6 +27,7 @@ from indexer.handlers._fs_parts import (
     lost,
     member,
     opener,
+    reused,
     unallocated,
     zero_bits,
 )
@@ -218,6 +219,10 @@ def _tell(disk: _ExFat, prefix: str, path: str, entry: _Entry, deleted: bool) ->
             message = f"{held} of {size} bytes have clusters"
             problems = (Problem("corrupt", message, resolution="read as far as it goes"),)
             size = held
+        elif deleted and entry.contiguous:
+            first, last = entry.first, entry.first + needed
+            used = sum(not disk.free(cluster) for cluster in range(first, last)) * unit
+            problems = reused(used, needed * unit)
         # Behind the valid length stands what other files left there: the system reads it as zeros.
         opening = opener(disk.volume, _clip(runs, min(entry.valid, size)), size)
     fields: Told = {

@@ -31,6 +31,8 @@ from indexer.handlers._fs_parts import (
     member,
     open_bytes,
     opener,
+    reused,
+    stored,
     unallocated,
     zero_bits,
 )
@@ -140,6 +142,10 @@ def _tell_inode(ext: Ext, prefix: str, path: str, raw: bytes | None, inode: Inod
             problems = lost("the inode no longer tells where its bytes are")
         elif deleted and not inode.size:
             problems = lost("size and place of the bytes were cleared")
+        elif deleted and (used := ext.used(ext.runs(inode))):
+            held = stored(ext.runs(inode))
+            problems = reused(used, held) if used < held else lost("all its blocks are in use again")
+            opening = opener(ext.volume, ext.runs(inode), inode.size) if used < held else None
         else:
             opening = opener(ext.volume, ext.runs(inode), inode.size)
     fields: Told = {

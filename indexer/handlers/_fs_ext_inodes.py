@@ -117,6 +117,25 @@ class Ext:
         """Bytes of the blocks that belong to an inode."""
         return inode.blocks * (self.unit if inode.flags & _HUGE else 512)
 
+    def used(self, runs: Iterator[Run]) -> int:
+        """Bytes of runs that the bitmaps say are in use; groups without a bitmap hold no files."""
+        total = 0
+        for run in runs:
+            block = run.at // self.unit - self.first
+            left = run.size // self.unit if run.at != HOLE else 0
+            while left > 0 and block // self.per_group < self.groups:
+                group, start = divmod(block, self.per_group)
+                count = min(left, self.per_group - start)
+                bitmap, _, _, flags = self.group(group)
+                if not (flags & 2 and self.read_only & 0x410):
+                    first, last = start // self.cluster, (start + count - 1) // self.cluster + 1
+                    raw = self.volume.at(bitmap * self.unit + first // 8, (last + 7) // 8 - first // 8)
+                    bits = int.from_bytes(raw, "little") >> first % 8 & (1 << last - first) - 1
+                    total += bits.bit_count() * self.cluster * self.unit
+                block += count
+                left -= count
+        return total
+
     def inode(self, number: int) -> Inode | None:
         """An inode by its number, or None where there is none."""
         if not 1 <= number <= self.inodes or (number - 1) // self.inodes_per_group >= self.groups:

@@ -50,6 +50,8 @@ from indexer.handlers._fs_parts import (
     lost,
     member,
     opener,
+    reused,
+    stored,
     unallocated,
     zero_bits,
 )
@@ -150,7 +152,7 @@ class _Ntfs:
             self._paths[number, counted] = path, gone
         return path, gone
 
-    def reused(self, runs: list[Run]) -> int:
+    def used(self, runs: list[Run]) -> int:
         """Bytes of runs that the bitmap says are in use."""
         unit = self.table.unit
         total = 0
@@ -296,12 +298,12 @@ def _open(
     if stream.held is None:
         more["file.allocated"] = stream.allocated or None
         more["file.valid_bytes"] = stream.valid if stream.valid < stream.size else None
-        if deleted and (reused := ntfs.reused(ntfs.table.runs(stream))):
-            held = sum(run.size for run in ntfs.table.runs(stream) if run.at != HOLE)
-            if reused >= held:
+        if deleted:
+            runs = ntfs.table.runs(stream)
+            used, held = ntfs.used(runs), stored(runs)
+            if used and used >= held:
                 return None, more, lost("all its clusters are in use again")
-            message = f"{reused} of {held} bytes lie in clusters that are in use again"
-            problems = (Problem("corrupt", message, resolution="read as they stand"),)
+            problems = reused(used, held)
     if stream.flags & ENCRYPTED:
         problems += (Problem("encrypted", "encrypted by the file system (EFS)", resolution="kept as is"),)
     return (lambda: open_chunks(ntfs.table.flow(stream))), more, problems

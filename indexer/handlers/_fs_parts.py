@@ -275,6 +275,19 @@ def lost(message: str) -> tuple[Problem, ...]:
     return (Problem("unreadable", message, resolution="name and times kept"),)
 
 
+def reused(used: int, held: int) -> tuple[Problem, ...]:
+    """The problem of a deleted file, `used` of whose bytes lie where other files may lie now."""
+    if not used:
+        return ()
+    message = f"{used} of {held} bytes lie in places that are in use again"
+    return (Problem("corrupt", message, resolution="read as they stand"),)
+
+
+def stored(runs: Iterable[Run]) -> int:
+    """The bytes of runs that are no holes."""
+    return sum(run.size for run in runs if run.at != HOLE)
+
+
 def kind_field(kind: str) -> str | None:
     """The value of `file.kind`: none for a plain file."""
     return None if kind == FILE else kind
