@@ -18,6 +18,7 @@ from typing import Any
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._p7z import Record, list_members
+from indexer.handlers._sevenzip_chain import CHAINED
 from indexer.limits import MIB
 from indexer.model import Timestamp
 from indexer.timestamps import from_filetime
@@ -150,6 +151,8 @@ class Folder:
     packed: int
     memory: int
     simple: bool
+    order: tuple[int, ...] = ()
+    """The coders in the order in which they are undone."""
 
     @property
     def encrypted(self) -> bool:
@@ -157,8 +160,15 @@ class Folder:
 
     @property
     def read_here(self) -> bool:
-        """Whether py7zr decodes it."""
-        return self.simple and READ_HERE.issuperset(self.methods)
+        """Whether it is decoded without 7-Zip."""
+        return self.chained or (self.simple and READ_HERE.issuperset(self.methods))
+
+    @property
+    def chained(self) -> bool:
+        """Whether it is decoded step by step: py7zr lacks a method, or takes them in another order."""
+        if not self.simple or not {"ZSTD", "LZ4"}.intersection(self.methods) or not CHAINED.issuperset(self.methods):
+            return False
+        return not READ_HERE.issuperset(self.methods) or list(self.order) != sorted(self.order, reverse=True)
 
     @property
     def tried_here(self) -> bool:
@@ -291,6 +301,7 @@ def _directory_of(archive: Any) -> Directory:
                     packed=sum(sizes),
                     memory=max(_memory(coder) for coder in folder.coders),
                     simple=used == 1 and all(c["numinstreams"] == c["numoutstreams"] == 1 for c in folder.coders),
+                    order=_order(folder),
                 )
             )
             offset += sum(sizes)
@@ -330,6 +341,16 @@ def _directory_of(archive: Any) -> Directory:
         )
     methods = list(dict.fromkeys(name for folder in folders for name in reversed(folder.methods)))
     return Directory(entries, folders, methods, bool(archive._is_solid()))
+
+
+def _order(folder: Any) -> tuple[int, ...]:
+    """The coders from the packed bytes to the plain ones, by what each takes its input from."""
+    feeds = {bond.outcoder: bond.incoder for bond in folder.bindpairs}
+    fed = set(feeds.values())
+    order = [next((number for number in range(len(folder.coders)) if number not in fed), 0)]
+    while len(order) < len(folder.coders) and feeds.get(order[-1], order[0]) not in order:
+        order.append(feeds[order[-1]])
+    return tuple(order)
 
 
 def _kind(attributes: int | None) -> str:

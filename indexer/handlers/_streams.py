@@ -24,6 +24,8 @@ from indexer.model import Child, Fact, Field, Problem, Timestamp
 
 INPUT = 64 * 1024
 OUTPUT = 256 * 1024
+CRUMB = 16
+"""Bytes asked for at a time where a library is known to fail: what it raises over is lost with them."""
 SKIPPABLE = b"\x2a\x4d\x18"
 PACKED_TAR = {
     ".tgz": ".tar",
@@ -206,7 +208,8 @@ class Unpacking:
                 data = self._stream.at(offset, INPUT if bytewise_from is None or offset < bytewise_from else 1)
                 offset += len(data)
             # No input where input is needed tells a format without an end mark that this was the end.
-            chunk = decoder.decompress(data, OUTPUT)
+            most = OUTPUT if bytewise_from is None or offset <= bytewise_from else CRUMB
+            chunk = decoder.decompress(data, most)
             made += len(chunk)
             yield chunk
             if hungry and not data and not chunk and not decoder.eof:

@@ -39,6 +39,7 @@ from indexer.handlers._sevenzip import (
     parse_errors,
     read_directory,
 )
+from indexer.handlers._sevenzip_chain import decode_chain
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._tap import Tap
 from indexer.limits import MIB
@@ -49,7 +50,7 @@ MOST_KEYS = 8
 """Encrypted blocks that py7zr decodes: it needs 0.2 s for the key of each, 7-Zip derives it once."""
 MOST_RUNS = 200
 """Members behind a damaged one for which 7-Zip is started anew."""
-ONLY_HERE = frozenset({"ZSTD", "Brotli"})
+ONLY_HERE = frozenset({"ZSTD", "Brotli", "LZ4"})
 MOST_TARGET = 4096
 PIECE, SMALL_PIECE = 16 * 1024, 1024
 """Packed bytes given to py7zr at a time: its ZSTD decoder ignores how much output it is asked for."""
@@ -302,6 +303,12 @@ def _decode(stream: Stream, folder: Folder, password: str | None) -> Generator[b
     same, and the last piece in crumbs. Not where nothing came at all from an encrypted block: that is
     a wrong password, and its key costs too much to derive twice.
     """
+    if folder.chained:
+        names = tuple(folder.methods[number] for number in folder.order)
+        coders = [folder.coders[number] for number in folder.order]
+        pieces = iter(partial(_Feed(stream, folder).read, PIECE), b"")
+        yield from decode_chain(pieces, names, coders, stream.limits.dictionary)
+        return
     feed = _Feed(stream, folder)
     delivered = 0
     try:

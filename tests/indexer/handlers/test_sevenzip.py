@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import lzma
 import os
 import struct
 import subprocess
@@ -22,6 +23,7 @@ from indexer.handler import Handler, Stream
 from indexer.handlers import _p7z, sevenzip
 from indexer.handlers._p7z import list_members, stream_members
 from indexer.handlers._sevenzip import MAGIC
+from indexer.handlers._sevenzip_chain import decode_chain
 from indexer.handlers.sevenzip import SevenZip
 from indexer.handlers.strings import Strings
 from indexer.limits import Limits
@@ -240,3 +242,23 @@ def test_a_directory_that_lies_under_good_checksums_never_leaves_the_crawl(edits
     rest = struct.pack("<QQI", offset, size, zlib.crc32(directory))
     data = MAGIC + b"\0\4" + struct.pack("<I", zlib.crc32(rest)) + rest + single[32 : 32 + offset] + directory
     assert "crash" not in [problem.cause for item in read(data) for problem in item.problems]
+
+
+def test_newer_methods_are_undone_behind_filters() -> None:
+    import lz4.frame
+
+    plain = b"\xe8\x10\x20\x30\x00 and \xe9\x01\x02\x03\x00" * 400
+    x86, packed = {"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}
+    filtered = lzma.decompress(
+        lzma.compress(plain, lzma.FORMAT_RAW, filters=[x86, packed]), lzma.FORMAT_RAW, filters=[packed]
+    )
+    assert filtered != plain
+    frames = (
+        b"\x50\x2a\x4d\x18\x04\0\0\0\x99\0\0\0"
+        + lz4.frame.compress(filtered[:900])
+        + lz4.frame.compress(filtered[900:])
+    )
+    pieces = iter([frames[:7], frames[7:40], frames[40:]])
+    assert b"".join(decode_chain(pieces, ("LZ4", "BCJ"), [{}, {}], 1 << 20)) == plain
+    with pytest.raises(EvidenceError, match="too early"):
+        b"".join(decode_chain(iter([frames[:-30]]), ("LZ4", "BCJ"), [{}, {}], 1 << 20))
