@@ -122,7 +122,7 @@ def read_again(
                 done = case.catalog.reopen_container(item)
             else:
                 case.catalog.forget_below([item.id])
-            places.append((sources[item.provenance.source], place, done))
+            places.append((sources[item.provenance.source], place, done, ()))
         run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
         counts |= run.read_again(places)
     return counts

@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
-from indexer.facts import Facts, clean, clean_field
+from indexer.facts import Facts, clean, place_of, problems_at, without_bytes
 from indexer.handler import Handler, Stream
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
 from indexer.limits import Limits
@@ -36,11 +36,10 @@ from indexer.model import (
     Hop,
     Known,
     Problem,
-    Provenance,
     Reading,
     Text,
 )
-from indexer.names import last_part, unsafe_reason
+from indexer.names import last_part
 from indexer.passwords import Password, Passwords
 from indexer.places import Avoided, Outlet, Place, Task
 from indexer.shelf import Shelf, VolumeNames, Waiting
@@ -73,6 +72,7 @@ class Crawler:
         self.limits = limits or Limits()
         self._limits_key = self.limits.key
         self._passwords = passwords
+        self._offered: tuple[Password, ...] = ()
         self._fallback = next((handler for handler in handlers if handler.name == FALLBACK), None)
         self._spool = Spool(self.limits, scratch)
         self.volumes = VolumeNames(handlers, self._spool, self.fence)
@@ -107,6 +107,10 @@ class Crawler:
         self._read(place, file, digests, problems, avoided, siblings)
         self.outlet.leave()
 
+    def offer(self, passwords: tuple[Password, ...]) -> None:
+        """From here on, these are tried too, behind those of the run."""
+        self._offered = passwords
+
     def hash(self, file: BinaryIO) -> tuple[Digests, list[Problem]]:
         """The digests of a file that can be read where it lies, and what went wrong."""
         return self._spool.hash(file, self.fence, self._tick)
@@ -125,7 +129,9 @@ class Crawler:
             file,
             name=last_part(place.provenance.hops[-1].name),
             limits=self.limits,
-            passwords=Passwords(self._passwords, self.limits.password_tries, self.limits.password_seconds),
+            passwords=Passwords(
+                (*self._passwords, *self._offered), self.limits.password_tries, self.limits.password_seconds
+            ),
             scratch=self._spool.folder,
             siblings=siblings,
         )
@@ -142,6 +148,7 @@ class Crawler:
             return spent.size
         self._charge(0, 1)
         if child.open is None:
+            waiting.locked |= any(problem.cause == "encrypted" for problem in place.problems)
             self.outlet.item(without_bytes(place, _kind_of(child)))
             return 0
         if len(place.ancestors) > self.limits.depth:
@@ -153,6 +160,7 @@ class Crawler:
         avoided = self._task.avoid.get(identity)
         source = avoided.problem if avoided and avoided.deaths > 1 else self._fenced_open(child.open)
         if isinstance(source, Problem):
+            waiting.locked |= source.cause == "encrypted"
             self.outlet.item(without_bytes(place, UNKNOWN, source))
         else:
             held, digests, problems = self.take(source)
@@ -321,6 +329,8 @@ class Crawler:
                 if facts.full:
                     break
             self._visit_volumes(waiting)
+        if waiting.locked or any(problem.cause == "encrypted" for problem in facts.problems):
+            facts.fields += stream.passwords.fields()
         if facts.members:
             facts.fields.append(Field("container.members", facts.members))
             if stream.size and produced > RATIO * stream.size:
@@ -362,7 +372,7 @@ class Crawler:
                 digests=digests,
                 fields=tuple(fields),
                 timestamps=tuple(place.timestamps),
-                problems=_problems_at(place, problems),
+                problems=problems_at(place, problems),
                 reading=reading,
                 known=known,
             )
@@ -406,26 +416,6 @@ class Crawler:
             return Problem("crash", clean(f"{type(error).__name__}: {error}"[:500]), handler)
 
 
-def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
-    """An item with what its place alone tells: a folder, a link, a special file, what was not opened."""
-    return Found(
-        provenance=place.provenance,
-        name=last_part(place.provenance.hops[-1].name),
-        size=None,
-        media_type=media_type,
-        fields=tuple(place.fields),
-        timestamps=tuple(place.timestamps),
-        problems=_problems_at(place, problems),
-    )
-
-
-def _problems_at(place: Place, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """What its container told of an item, what went wrong on the way to it, and what its name would do."""
-    unsafe = unsafe_reason(place.provenance.hops[-1].name)
-    told = (Problem("unsafe-name", f"the name {unsafe}", resolution="kept as data"),) if unsafe else ()
-    return tuple(dict.fromkeys((*place.problems, *problems, *told)))
-
-
 def _at_this_place(key: str, place: Place) -> str:
     """The key of a reading that no other place shares: it came of more than the item's own bytes."""
     return hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
@@ -442,13 +432,6 @@ class _Closer:
         close = getattr(self._generator, "close", None)
         if close:
             self._fence(close)
-
-
-def place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:
-    """The place of a member, with what its container tells of it."""
-    fields = tuple(clean_field(entry) for entry in child.fields)
-    problems = tuple(replace(problem, message=clean(problem.message)) for problem in child.problems)
-    return Place(provenance, child.timestamps, fields, problems, ancestors)
 
 
 def _kind_of(child: Child) -> str:

@@ -1,14 +1,17 @@
-"""What one item gathers while its handler runs: bounded, cleaned, texts sent on in chunks."""
+"""What one item gathers while its handler runs: bounded, cleaned, texts sent on in chunks; what its place tells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import isfinite
 
 from indexer.handler import Handler
 from indexer.languages import language_of
 from indexer.limits import Limits
-from indexer.model import Field, Problem, Reading, Text, Timestamp
+from indexer.model import Child, Field, Found, Problem, Provenance, Reading, Text, Timestamp
+from indexer.names import last_part, unsafe_reason
+from indexer.places import Place
 
 TEXT_BATCH = 256 * 1024
 """Characters of text handed on at a time."""
@@ -129,6 +132,33 @@ def clean_field(entry: Field) -> Field:
     if isinstance(value, float) and not isfinite(value):
         return Field(name, str(value))
     return entry if name is entry.name else Field(name, value)
+
+
+def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
+    """An item with what its place alone tells: a folder, a link, a special file, what was not opened."""
+    return Found(
+        provenance=place.provenance,
+        name=last_part(place.provenance.hops[-1].name),
+        size=None,
+        media_type=media_type,
+        fields=tuple(place.fields),
+        timestamps=tuple(place.timestamps),
+        problems=problems_at(place, problems),
+    )
+
+
+def problems_at(place: Place, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """What its container told of an item, what went wrong on the way to it, and what its name would do."""
+    unsafe = unsafe_reason(place.provenance.hops[-1].name)
+    told = (Problem("unsafe-name", f"the name {unsafe}", resolution="kept as data"),) if unsafe else ()
+    return tuple(dict.fromkeys((*place.problems, *problems, *told)))
+
+
+def place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:
+    """The place of a member, with what its container tells of it."""
+    fields = tuple(clean_field(entry) for entry in child.fields)
+    problems = tuple(replace(problem, message=clean(problem.message)) for problem in child.problems)
+    return Place(provenance, child.timestamps, fields, problems, ancestors)
 
 
 def _pieces(body: str) -> Iterator[str]:

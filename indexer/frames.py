@@ -40,7 +40,7 @@ class Job(msgspec.Struct, tag=True, frozen=True):
 
     `spooled` is the spool file that holds the bytes, `held` the bytes themselves where they are few;
     without either they are opened in the source, and where the place has more than one hop, found
-    again inside its containers.
+    again inside its containers. `passwords` are tried behind those of the run.
     """
 
     number: int
@@ -51,6 +51,7 @@ class Job(msgspec.Struct, tag=True, frozen=True):
     done: dict[str, Spent] = {}
     avoid: dict[str, Avoided] = {}
     alone: bool = False
+    passwords: tuple[Password, ...] = ()
 
     @property
     def is_spilled(self) -> bool:

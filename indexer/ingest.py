@@ -30,9 +30,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from indexer import frames
-from indexer.crawl import without_bytes
 from indexer.errors import Interrupted
 from indexer.events import Died, Event, Progress
+from indexer.facts import without_bytes
 from indexer.limits import MIB, Limits
 from indexer.model import Found, Known, Problem, Provenance, Source, Spent
 from indexer.passwords import Password
@@ -40,6 +40,8 @@ from indexer.places import Avoided, Place
 from indexer.sources import list_source
 from indexer.workers import Death, Pool, Worker
 
+Again = tuple[Source, Place, Mapping[str, Spent], tuple[Password, ...]]
+"""An item to be read again: its source and place, members that need no reading, passwords for it alone."""
 _COMMIT_SECONDS = 2.0
 _EVENT_SECONDS = 0.2
 _AT_ONCE = 8
@@ -170,10 +172,11 @@ class Ingest:
         """
         return self._drive(self._roots_of(sources))
 
-    def read_again(self, places: Iterable[tuple[Source, Place, Mapping[str, Spent]]]) -> dict[str, int]:
+    def read_again(self, places: Iterable[Again]) -> dict[str, int]:
         """Reads single items anew, found again by their provenance; returns the counts.
 
-        Each comes with the members that need no reading. The ledger must have forgotten the rest.
+        Each comes with the members that need no reading, and with passwords for it alone. The ledger
+        must have forgotten the rest.
         Raises as `run` does.
         """
         return self._drive(self._again(places))
@@ -243,11 +246,13 @@ class Ingest:
                 self._ledger.open_root(identity, source.name)
                 yield self._work_for(source, entry.place, identity, entry.size, done=done, alone=self._count == 1)
 
-    def _again(self, places: Iterable[tuple[Source, Place, Mapping[str, Spent]]]) -> Iterator[_Work]:
-        for source, place, done in places:
+    def _again(self, places: Iterable[Again]) -> Iterator[_Work]:
+        for source, place, done, passwords in places:
             root = place.provenance.root.id
             self._ledger.open_root(root, source.name)
-            yield self._work_for(source, place, root, 0, done=done, alone=True)
+            work = self._work_for(source, place, root, 0, done=done, alone=True)
+            work.job = replace(work.job, passwords=passwords)
+            yield work
 
     def _work_for(
         self,

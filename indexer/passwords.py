@@ -1,23 +1,34 @@
-"""Passwords the analyst gave, offered to handlers within a budget, never stored in the case.
+"""Passwords the analyst gave, or that were found in the case, offered to handlers within a budget.
 
-What worked is recorded by its line number only: the passwords file is evidence of its own.
+They are never stored in the case and never printed: what worked is recorded by where it stands, a line
+of the analyst's file or of an item, since both can be looked up.
 """
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from indexer.model import Field
 
+_LINE = re.compile(r"(?:^|, )line \d+$")
+_MOST_PLACES = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """One candidate; `origin` says where it stands, such as `line 3`."""
+    """One candidate; `origin` says where it stands: `line 3`, or `found in day1:memo.txt, line 3`."""
 
     text: str
     origin: str
+
+    @property
+    def place(self) -> str:
+        """The origin without its line: what was tried is told by places."""
+        return _LINE.sub("", self.origin) or "the given list"
 
     def field(self) -> Field:
         """The field that records that this candidate opened the item."""
@@ -32,14 +43,27 @@ class Passwords:
         self._tries = tries
         self._seconds = seconds
         self.tried = 0
+        self._offered: set[int] = set()
 
     def __iter__(self) -> Iterator[Password]:
         started = time.monotonic()
-        for candidate in self._candidates:
+        for number, candidate in enumerate(self._candidates):
             if self.tried >= self._tries or time.monotonic() - started > self._seconds:
                 return
             self.tried += 1
+            self._offered.add(number)
             yield candidate
+
+    def fields(self) -> Iterator[Field]:
+        """What was tried, for an item that stayed closed: how many candidates, and how many of which place."""
+        if not self._offered:
+            return
+        yield Field("encryption.tried", len(self._offered))
+        places = Counter(self._candidates[number].place for number in sorted(self._offered))
+        for place in list(places)[:_MOST_PLACES]:
+            yield Field("encryption.tried_from", f"{place}: {places[place]}")
+        if len(self._offered) < len(self._candidates):
+            yield Field("encryption.untried", len(self._candidates) - len(self._offered))
 
     def __len__(self) -> int:
         return len(self._candidates)

@@ -8,9 +8,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from indexer.crawl import Crawler, place_of
+from indexer.crawl import Crawler
 from indexer.errors import EvidenceError
-from indexer.facts import clean
+from indexer.facts import clean, place_of
 from indexer.model import Child, Fact, Hop, Problem, Provenance, Source
 from indexer.places import Place
 from indexer.sources import Beside, open_evidence

@@ -55,10 +55,11 @@ class VolumeNames:
 
 @dataclass(slots=True)
 class Waiting:
-    """The members of one container that wait for its last one, in its order."""
+    """The members of one container that wait for its last one, in its order; `locked` if one stayed closed."""
 
     shelf: Shelf
     members: list[tuple[Place, BinaryIO, Digests, list[Problem], Avoided | None]] = field(default_factory=list)
+    locked: bool = False
 
 
 class Shelf:

@@ -21,7 +21,8 @@ from typing import BinaryIO
 
 from indexer import frames
 from indexer.board import Board
-from indexer.crawl import Crawler, without_bytes
+from indexer.crawl import Crawler
+from indexer.facts import without_bytes
 from indexer.identify import UNKNOWN
 from indexer.limits import Limits
 from indexer.model import Found, Known, Problem, Provenance, Text
@@ -78,6 +79,7 @@ def _bound(limits: Limits) -> None:
 
 def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
     task = Task(job.done, job.avoid, job.alone)
+    crawler.offer(job.passwords)
     avoided = job.avoid.get(job.place.provenance.id)
     if avoided and avoided.deaths > 1:
         outlet.item(without_bytes(job.place, UNKNOWN, avoided.problem))
