@@ -195,6 +195,8 @@ def _orphans(ext: Ext, prefix: str, named: set[int]) -> Iterator[Child]:
                 continue
             for index in range(len(data) // ext.inode_size):
                 number = group * ext.inodes_per_group + start + index + 1
+                if number > ext.inodes:
+                    return
                 raw = data[index * ext.inode_size : (index + 1) * ext.inode_size]
                 if number < first or number in named or raw[1] >> 4 not in (4, 8, 10):
                     continue
@@ -203,8 +205,7 @@ def _orphans(ext: Ext, prefix: str, named: set[int]) -> Iterator[Child]:
 
 
 def _free(ext: Ext) -> Iterator[Run]:
-    held: list[tuple[int, int]] = []
-    table_blocks = -(-ext.inodes_per_group * ext.inode_size // ext.unit)
+    held: dict[int, list[tuple[int, int]]] = {}
     for group in range(ext.groups):
         try:
             bitmap, _, _, flags = ext.group(group)
@@ -213,9 +214,9 @@ def _free(ext: Ext) -> Iterator[Run]:
         start = ext.first + group * ext.per_group
         count = min(ext.per_group, ext.blocks - start)
         if flags & 2 and ext.read_only & 0x410:
-            held = held or _metadata(ext, table_blocks)
+            held = held or _metadata(ext)
             bits = bytearray((count // ext.cluster + 8) // 8)
-            for at, size in held:
+            for at, size in held.get(group, ()):
                 for block in range(max(at, start), min(at + size, start + count)):
                     bit = (block - start) // ext.cluster
                     bits[bit // 8] |= 1 << bit % 8
@@ -226,17 +227,21 @@ def _free(ext: Ext) -> Iterator[Run]:
             yield Run((start + first * ext.cluster) * ext.unit, size * ext.cluster * ext.unit)
 
 
-def _metadata(ext: Ext, table_blocks: int) -> list[tuple[int, int]]:
-    """Blocks that hold the structures of all groups: bitmaps that were never written do not tell."""
-    held = []
+def _metadata(ext: Ext) -> dict[int, list[tuple[int, int]]]:
+    """Blocks that hold structures, by the group they lie in: bitmaps that were never written do not tell."""
+    held: dict[int, list[tuple[int, int]]] = {}
     reserved = unpack_from("<H", ext.super, 0xCE)[0]
     descriptors = -(-ext.groups * ext.descriptor // ext.unit)
+    table_blocks = -(-ext.inodes_per_group * ext.inode_size // ext.unit)
     for group in range(ext.groups):
         if ext.has_super(group):
-            held.append((ext.first + group * ext.per_group, 1 + descriptors + reserved))
+            held.setdefault(group, []).append((ext.first + group * ext.per_group, 1 + descriptors + reserved))
         try:
             bitmap, inodes, table, _ = ext.group(group)
         except EvidenceError:
             break
-        held += [(bitmap, 1), (inodes, 1), (table, table_blocks)]
+        for at, size in ((bitmap, 1), (inodes, 1), (table, table_blocks)):
+            home = (at - ext.first) // ext.per_group
+            for near in range(home, (at + size - 1 - ext.first) // ext.per_group + 1):
+                held.setdefault(near, []).append((at, size))
     return held
