@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from indexer.errors import EvidenceError
 from indexer.handlers._cfb import ROOT, STORAGE, STREAM, Entry
@@ -28,6 +29,7 @@ _PT_OBJECT, _STRING8, _WIDE, _BINARY, _MANY = 0x0D, 0x1E, 0x1F, 0x102, 0x1000
 _READABLE = 6
 """The flags of a property: readable and writeable."""
 _VALUE_BYTES = 64 * MIB
+_STREAMS, _ROWS = 200_000, 100_000
 
 
 class Names:
@@ -73,6 +75,7 @@ class _File:
         self._store = store
         self._names = names
         self._filling: dict[int, Value] = {}
+        self._room = store.room
         self.problems: list[EvidenceError] = []
 
     def pieces(self, entry: Entry) -> Iterator[bytes]:
@@ -93,6 +96,10 @@ class _File:
         """Puts a stream into a storage and returns its size."""
         held = Value(_BINARY, value) if isinstance(value, bytes) else value
         size = self._store.size(held.node.data) if held.node else len(held.data)
+        if held.node:
+            if size > self._room:
+                raise EvidenceError("corrupt", "the message claims more bytes than the store has")
+            self._room -= size
         entry = Entry((*parent.path, name), STREAM, size=size)
         self._filling[id(entry)] = held
         parent.children.append(entry)
@@ -106,7 +113,15 @@ class _File:
             if node.data in above or len(above) > DEPTH:
                 self.problems.append(EvidenceError("limit", f"messages more than {DEPTH} deep, or inside themselves"))
                 continue
-            waiting += self._fill(entry, node, lead, above | {node.data})
+            if len(self._filling) > _STREAMS:
+                self.problems.append(EvidenceError("limit", f"a message of more than {_STREAMS} properties"))
+                return
+            try:
+                waiting += self._fill(entry, node, lead, above | {node.data})
+            except EvidenceError as error:
+                if entry is root:
+                    raise
+                self.problems.append(error)
 
     def _fill(
         self, entry: Entry, node: Node, lead: int, above: frozenset[int]
@@ -140,7 +155,7 @@ class _File:
         if RECIPIENTS not in below:
             return
         try:
-            yield from rows(self._store, below[RECIPIENTS], self.problems)
+            yield from islice(rows(self._store, below[RECIPIENTS], self.problems), _ROWS)
         except EvidenceError as error:
             self.problems.append(error)
 

@@ -106,6 +106,8 @@ class Store:
         number = "Q" if self.wide else "I"
         _, self._node_root, _, self._block_root = struct.unpack_from(f"<4{number}", head, layout.roots)
         (self.declared_size,) = struct.unpack_from(f"<{number}", head, 184 if self.wide else 168)
+        # No value holds more than the whole file; where blocks are packed, than it can unpack to.
+        self.room = stream.size * (100 if self.form == PAGED else 1)
         self.problems: list[Problem] = []
         self.faults = 0
         self._stream = stream

@@ -43,8 +43,8 @@ class Heap:
         for piece in store.pieces(node.data):
             self._blocks.append(piece)
             held += len(piece)
-            if held > HEAP_BYTES:
-                raise EvidenceError("limit", f"a heap of more than {HEAP_BYTES} bytes")
+            if held > min(HEAP_BYTES, store.room):
+                raise EvidenceError("limit", f"a heap of more than {min(HEAP_BYTES, store.room)} bytes")
         if not self._blocks or len(self._blocks[0]) < 12 or self._blocks[0][2] != 0xEC:
             raise EvidenceError("corrupt", f"node {node.number:#x} holds no heap")
         self.kind = self._blocks[0][3]

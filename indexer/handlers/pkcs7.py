@@ -233,7 +233,8 @@ def _content(data: bytes, values: list[_Value]) -> bytes | None:
         if seen < 2 or value.tag != _NAME:
             continue
         rest = values[place + 1 : place + 2]
-        if not rest or rest[0].tag != 0xA0:
+        # What stands beside the name is the content; one level up it would be the certificates.
+        if not rest or rest[0].tag != 0xA0 or rest[0].depth != value.depth:
             return None
         pieces: list[bytes] = []
         for inner in values[place + 2 :]:

@@ -11,8 +11,6 @@ are not looked for; stores whose own file is encrypted (WIP) cannot be read.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import BinaryIO, ClassVar, NamedTuple
@@ -86,19 +84,19 @@ class Pst(Handler):
             if paths[number]:
                 yield _folder(number, folder, paths[number])
         names = Names(store)
-        told = array("I")
+        told: set[int] = set()
         unsure: set[int] = set()
         for number, path in paths.items():
             for kind in (_CONTENTS, _HIDDEN_CONTENTS):
                 met = len(problems) + store.faults
                 for node in _listed(store, number & ~31 | kind, problems):
-                    told.append(node.number)
-                    yield _message(store, node, names, path)
+                    if node.number not in told:
+                        told.add(node.number)
+                        yield _message(store, node, names, path)
                 if len(problems) + store.faults > met:
                     unsure.add(number)
-        told = array("I", sorted(told))
         for node in store.nodes():
-            if node.kind in (_MESSAGE, _HIDDEN) and not _has(told, node.number):
+            if node.kind in (_MESSAGE, _HIDDEN) and node.number not in told:
                 # Where a table could not be read, nobody knows what it would have listed.
                 deleted = node.parent in paths and node.parent not in unsure
                 yield _message(store, node, names, paths.get(node.parent, ""), deleted=deleted)
@@ -215,8 +213,3 @@ def _message(store: Store, node: Node, names: Names, path: str, *, deleted: bool
 
 def _open(store: Store, node: Node, names: Names) -> BinaryIO:
     return open_chunks(message_file(store, node, names))
-
-
-def _has(numbers: array[int], wanted: int) -> bool:
-    at = bisect_left(numbers, wanted)
-    return at < len(numbers) and numbers[at] == wanted

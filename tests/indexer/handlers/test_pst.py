@@ -82,3 +82,21 @@ def test_cuts_never_crash(case: str, share: float) -> None:
     whole = SAMPLES[case]
     for item in crawl_bytes(whole[: int(len(whole) * share)], "a.pst"):
         assert all(problem.cause != "crash" for problem in item.problems)
+
+
+def test_a_message_of_too_many_properties_is_read_up_to_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.handlers._pst_message._STREAMS", 10)
+    items = crawl_bytes(WHOLE, "a.pst")
+    message = next(item for item in items if item.name.startswith("Re: "))
+    assert [problem.cause for problem in message.problems] == ["limit"]
+    assert any("last line" in text.body for text in message.texts)
+
+
+def test_no_message_claims_more_than_the_store_has() -> None:
+    at = WHOLE.index(b"\1\1\2\0" + (12000).to_bytes(4, "little"))
+    broken = bytearray(WHOLE)
+    broken[at + 4 : at + 8] = (1 << 31).to_bytes(4, "little")
+    items = crawl_bytes(bytes(broken), "a.pst")
+    message = next(item for item in items if item.name.startswith("Re: "))
+    assert "corrupt" in {problem.cause for problem in message.problems}
+    assert message.size is not None and message.size < 1 << 20
