@@ -131,6 +131,18 @@ def test_the_example_of_the_packing_specification() -> None:
     assert unpack(packed, 26) == b"abcdefghijklmnopqrstuvwxyz"
 
 
+def test_blocks_that_follow_one_another_are_unpacked() -> None:
+    pack = (FIXTURES / "prefetch" / "packed" / "input.pf").read_bytes()
+    table, codes = pack[8:264], pack[264:]
+    assert table == b"\x99" * 256
+    # 65536 letters fill a block; the codes of the next begin behind one word that was read ahead.
+    letters = "".join(f"{ord('a'):09b}" for _ in range(65536)) + "0" * 16
+    first = b"".join(struct.pack("<H", int(letters[at : at + 16], 2)) for at in range(0, len(letters), 16))
+    whole = unpack(table + first + table + codes, 65536 + int.from_bytes(pack[4:8], "little"))
+    assert whole[:65536] == b"a" * 65536
+    assert whole[65536 + 4 : 65536 + 8] == b"SCCA"
+
+
 @given(st.binary(max_size=600), st.integers(0, 1 << 32))
 @settings(max_examples=60, deadline=None)
 def test_unpacking_ends_within_the_declared_size(data: bytes, size: int) -> None:
