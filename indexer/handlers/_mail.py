@@ -276,6 +276,8 @@ def _marks(name: str, value: str) -> Iterator[Field]:
         yield from (Field("mail.flags", _STATUS[letter]) for letter in value[:20] if letter in _STATUS)
     elif name == "x-mozilla-status" and re.fullmatch(r"[0-9a-fA-F]{4}", value):
         yield from (Field("mail.flags", word) for bit, word in _MOZILLA if int(value, 16) & bit)
+    elif name == "x-unsent" and value == "1":
+        yield Field("mail.flags", "draft")
     elif name in _LABELS:
         mark = " " if name == "x-mozilla-keys" else ","
         yield from (Field("mail.keyword", label.strip()) for label in value.split(mark) if label.strip())

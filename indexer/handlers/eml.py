@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -70,7 +71,7 @@ _SUFFIXES = {
 _CODINGS = frozenset({"", "base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue"})
 _CONTENT = bytes.fromhex("06092a864886f70d0107")
 _ENVELOPED, _SIGNED = _CONTENT + b"\x03", _CONTENT + b"\x02"
-_BASE64 = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"+/=\r\n")
+_BASE64 = string.ascii_letters.encode() + string.digits.encode() + b"+/=\r\n"
 _LINE = re.compile(rb"([!-9;-~]{1,80})[ \t]*:")
 _HOP = re.compile(rb"Received:\s+(?:from|by)\s", re.IGNORECASE)
 _EMLX = re.compile(rb"(\d{1,12})[ \t]*\r?\n")
@@ -198,17 +199,16 @@ def _read_body(stream: Stream, part: Part, locator: str, charset: str) -> Iterat
         message = f"part {part.number}: unknown transfer encoding {encoding_of(part)[:60]!r}"
         yield Problem("unsupported", message, resolution="read as it stands")
     pieces: list[bytes] = []
-    if _lies(stream, part):
-        pieces.extend(raw_pieces(stream, part.start, part.end))
-        message = f"part {part.number}: said to be base64, but plain text"
-        yield Problem("corrupt", message, resolution="read as it stands")
-    else:
-        try:
-            pieces.extend(decoded(stream, part))
-        except EvidenceError as error:
-            # The generator has given every byte it could before it raised; extend has kept them.
-            yield Problem(error.cause, f"part {part.number}: {error.message}", resolution="read as far as it decodes")
-    data = b"".join(pieces)
+    coded = _coded_end(stream, part)
+    if coded < part.end:
+        what = "behind the base64 stands plain text" if coded > part.start else "said to be base64, but plain text"
+        yield Problem("corrupt", f"part {part.number}: {what}", resolution="read as it stands")
+    try:
+        pieces.extend(decoded(stream, replace(part, end=coded)))
+    except EvidenceError as error:
+        # The generator has given every byte it could before it raised; extend has kept them.
+        yield Problem(error.cause, f"part {part.number}: {error.message}", resolution="read as far as it decodes")
+    data = b"".join((*pieces, *raw_pieces(stream, coded, part.end)))
     files = find_files(data) if part.kind == "text/plain" else []
     data = without(data, files)
     text = decode(data, part.parameters.get("charset", b"").decode("latin-1") or charset)
@@ -230,13 +230,17 @@ def _read_body(stream: Stream, part: Part, locator: str, charset: str) -> Iterat
     yield from (file.child for file in files)
 
 
-def _lies(stream: Stream, part: Part) -> bool:
-    """Whether a body that is said to be base64 is plain text: most of its words then have a space behind them."""
+def _coded_end(stream: Stream, part: Part) -> int:
+    """Where the base64 of a body ends: lists put footers behind it, and some programs never encode at all."""
     if encoding_of(part) != "base64":
-        return False
-    head = stream.at(part.start, min(part.end - part.start, 4096)).strip()
-    foreign = sum(byte not in _BASE64 for byte in head)
-    return len(head) > 8 and foreign * 20 > len(head)
+        return part.end
+    at = part.start
+    for line in stream.at(part.start, part.end - part.start).splitlines(keepends=True):
+        foreign = len(line.translate(None, _BASE64))
+        if foreign > 1 and foreign * 20 > len(line):
+            return at
+        at += len(line)
+    return part.end
 
 
 def _kept_flags(stream: Stream, end: int) -> Iterator[Field]:
