@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._disk import DiskView
 from indexer.handlers._filesystems import FIELDS as VOLUME_FIELDS
 from indexer.handlers._filesystems import NEEDS, name_file_system, walk_file_system
-from indexer.handlers._image import Forgiving, Image
+from indexer.handlers._image import PAGE, Forgiving, Image
 from indexer.handlers._partitions import Partition, Table, read_table
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._volume_marks import Lock, kind_of, lock_of
@@ -299,7 +298,18 @@ def _open(image: Image, start: int, size: int) -> BinaryIO:
 
 def _open_strictly(image: Image, start: int, size: int) -> BinaryIO:
     """The bytes of a volume whose structures failed: they end where the image does not give them."""
-    return cast(BinaryIO, DiskView(image, start, size))
+    return open_chunks(_pour_strictly(image, start, start + size))
+
+
+def _pour_strictly(image: Image, start: int, end: int) -> Iterator[bytes]:
+    for at in range(start, end, STEP):
+        stop = min(at + STEP, end)
+        try:
+            yield image.read_at(at, stop - at)
+        except EvidenceError:
+            # Down to the page that cannot be read: that one raises again.
+            for page in range(at, stop, PAGE):
+                yield image.read_at(page, min(PAGE, stop - page))
 
 
 def _pour(image: Image, start: int, size: int) -> Iterator[bytes]:
