@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli.console import note, say, size_of
-from cli.options import CaseOption, JobsOption, PasswordsOption, open_case, read_passwords
+from cli.options import CaseOption, GuessOption, JobsOption, PasswordsOption, open_case, read_passwords
 from cli.progress import Reporter
 
 
@@ -23,6 +23,7 @@ def ingest(
     zone: Annotated[str, typer.Option("--zone", help="Zone of times that carry none, such as Asia/Seoul.")] = "",
     manifest: Annotated[Path | None, typer.Option("--manifest", help="A TOML file of [[source]] tables.")] = None,
     passwords: PasswordsOption = None,
+    guess: GuessOption = False,
     jobs: JobsOption = 0,
     limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as depth=12.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where anything was not fully read.")] = False,
@@ -33,7 +34,7 @@ def ingest(
     Example: archivore ingest seized/day1 --label day1 --series nk-server --passwords words.txt
     """
     from cli.manifest import read_manifest, source_of
-    from cli.runs import ingest_sources, limits_of
+    from cli.runs import guess_passwords, ingest_sources, limits_of
     from indexer.errors import UsageError
 
     paths = sources or []
@@ -46,21 +47,27 @@ def ingest(
         raise UsageError("nothing to ingest: give folders or files, or --manifest FILE")
     with open_case(case_path, write=True) as case:
         with Reporter(as_json=events) as reporter:
-            counts = ingest_sources(
-                case,
-                described,
-                limits=limits_of(case, tuple(limit or ())),
-                passwords=read_passwords(passwords),
-                jobs=jobs,
-                tell=reporter.tell,
-                indexed=reporter.indexed,
-            )
+            options: dict[str, Any] = {
+                "limits": limits_of(case, tuple(limit or ())),
+                "passwords": read_passwords(passwords),
+                "jobs": jobs,
+                "tell": reporter.tell,
+                "indexed": reporter.indexed,
+            }
+            counts = ingest_sources(case, described, **options)
+            protected = opened = 0
+            if guess:
+                protected, opened, _ = guess_passwords(
+                    case, lambda: list(case.catalog.with_problem("encrypted")), **options
+                )
         by_status = case.catalog.counts("status")
         items, total = case.catalog.totals()
     say(
         f"{counts['items']:,} items read now ({size_of(counts['bytes'])}); the case holds {items:,} ({size_of(total)}):"
     )
     say("  " + ", ".join(f"{by_status.get(each, 0):,} {each}" for each in ("read", "partly-read", "not-read")))
+    if protected:
+        say(f"Passwords found in the case opened {opened:,} of {protected:,} protected items.")
     unread = sum(count for status, count in by_status.items() if status != "read")
     if unread:
         note("What kept items from being fully read: archivore problems")

@@ -21,6 +21,10 @@ PasswordsOption = Annotated[
     Path | None, typer.Option("--passwords", help="A file with one password a line; only line numbers are recorded.")
 ]
 
+GuessOption = Annotated[
+    bool, typer.Option("--guess-passwords", help="Try what texts and mails near a protected item say.")
+]
+
 
 def open_case(path: Path | None, *, write: bool = False) -> Case:
     """The case that the option, the environment or the working folder names; close it after use."""

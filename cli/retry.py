@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.console import note, say
-from cli.options import CaseOption, JobsOption, PasswordsOption, open_case, read_passwords
+from cli.options import CaseOption, GuessOption, JobsOption, PasswordsOption, open_case, read_passwords
 from cli.progress import Reporter
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def retry(
     older: Annotated[bool, typer.Option("--older", help="All items that an older handler read.")] = False,
     name_encoding: Annotated[str, typer.Option("--name-encoding", help="Decode members' names by this codec.")] = "",
     passwords: PasswordsOption = None,
+    guess: GuessOption = False,
     jobs: JobsOption = 0,
     limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as seconds=600.")] = None,
     case_path: CaseOption = None,
@@ -30,7 +32,7 @@ def retry(
 
     Example: archivore retry --cause encrypted --passwords words.txt
     """
-    from cli.runs import limits_of, read_again, rename_members
+    from cli.runs import guess_passwords, limits_of, read_again, rename_members
     from indexer.errors import UsageError
 
     if not (items or cause or handler or older):
@@ -46,18 +48,41 @@ def retry(
             return
         before = {item.id for item in chosen}
         with Reporter() as reporter:
-            counts = read_again(
-                case,
-                chosen,
-                limits=limits_of(case, tuple(limit or ())),
-                passwords=read_passwords(passwords),
-                jobs=jobs,
-                tell=reporter.tell,
-                indexed=reporter.indexed,
-            )
+            options: dict[str, Any] = {
+                "limits": limits_of(case, tuple(limit or ())),
+                "passwords": read_passwords(passwords),
+                "jobs": jobs,
+                "tell": reporter.tell,
+                "indexed": reporter.indexed,
+            }
+            counts = {"items": 0}
+            if options["passwords"] or not (guess and cause == "encrypted"):
+                counts = read_again(case, chosen, **options)
+            guessed = guess_passwords(case, lambda: _locked(case, before), **options) if guess else None
         held = [case.catalog.item(identity) for identity in before]
         mended = sum(1 for item in held if item and item.status == "read")
+    if guessed:
+        say(f"Passwords found in the case opened {guessed[1]:,} of {guessed[0]:,} protected items.")
+        counts["items"] += guessed[2]
     say(f"Read {counts['items']:,} items again; {mended:,} of {len(before):,} are fully read now.")
+
+
+def _locked(case: Case, chosen: set[str]) -> list[Item]:
+    """The protected items among those that were chosen, and what is protected inside them."""
+    within = chosen | {above for each in chosen for above in _parent(case, each)}
+    return [item for item in case.catalog.with_problem("encrypted") if within.intersection((item.id, *_above(item)))]
+
+
+def _parent(case: Case, identity: str) -> list[str]:
+    item = case.catalog.item(identity)
+    parent = item.provenance.parent if item and item.handler == "" else None
+    return [parent.id] if parent else []
+
+
+def _above(item: Item) -> Iterator[str]:
+    place = item.provenance
+    while place := place.parent:  # type: ignore[assignment]
+        yield place.id
 
 
 def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bool) -> list[Item]:

@@ -19,9 +19,9 @@ from indexer.digests import Hasher
 from indexer.errors import EvidenceError, UsageError
 from indexer.events import Event
 from indexer.identify import magic_version
-from indexer.ingest import Ingest
+from indexer.ingest import Again, Ingest
 from indexer.limits import Limits
-from indexer.model import Hop, Item, Run, Scalar, Source, Spent
+from indexer.model import Hop, Item, Reading, Run, Scalar, Source, Spent
 from indexer.names import decode_as
 from indexer.passwords import Password
 from indexer.places import Place
@@ -29,9 +29,13 @@ from indexer.registry import all_handlers
 from indexer.sources import check_source, place_of_root
 from indexer.workers import Fetcher
 from search.case import Case
+from search.guesses import Guesses
 
 if TYPE_CHECKING:
     from search.verify import Difference
+
+_MOST_ROUNDS = 4
+"""Times that protected items are read again with what others gave."""
 
 
 def limits_of(case: Case, overrides: tuple[str, ...] = ()) -> Limits:
@@ -93,39 +97,124 @@ def read_again(
     jobs: int,
     tell: Callable[[Event], None],
     indexed: Callable[[int], None] = lambda count: None,
+    guess: Callable[[Item], tuple[Password, ...]] = lambda item: (),
 ) -> dict[str, int]:
     """Reads items anew from the evidence, with every other item that holds the same bytes.
 
     A member that could not be opened is its container's matter: the container is walked again, and
-    its members that were read are passed over.
+    its members that were read are passed over; those of them that are to be read anew come after it.
+
+    Args:
+        guess: further passwords for an item and for what is inside it.
     """
     sources = case.catalog.sources()
     whole, keys_of_containers = [], set()
     for item in items:
-        held = case.catalog.with_reading(item.id)
-        parent = item.provenance.parent
-        container = case.catalog.with_reading(parent.id) if held and held[1] is None and parent else None
+        container = _container(case, item)
         if container and container[1]:
             keys_of_containers.add(container[1].key)
             item = container[0]
         whole.append(item)
     wanted = case.catalog.outermost(whole)
+    readings: dict[str, Reading | None] = {}
+    for item in wanted:
+        held = case.catalog.with_reading(item.id)
+        readings[item.id] = held[1] if held else None
+    passed = {item.id for item in wanted if (each := readings[item.id]) and each.key in keys_of_containers}
+    later = [item for item in whole if item.id not in readings and passed.intersection(_above(item))]
+    offered = _shared_guesses(wanted, whole, readings, guess)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "items": len(wanted)}
     names = sorted({item.provenance.source for item in wanted})
     with _recorded(case, "retry", limits, options, names, indexed) as counts:
-        places = []
+        places: list[Again] = []
         for item in wanted:
-            reading = (case.catalog.with_reading(item.id) or (item, None))[1]
             place = _place(sources, item)
             done: dict[str, Spent] = {}
-            if reading and reading.key in keys_of_containers:
+            if item.id in passed:
                 done = case.catalog.reopen_container(item)
             else:
                 case.catalog.forget_below([item.id])
-            places.append((sources[item.provenance.source], place, done, ()))
+            places.append((sources[item.provenance.source], place, done, offered[item.id]))
         run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
         counts |= run.read_again(places)
+    if left := [again for item in later if (again := case.catalog.item(item.id))]:
+        more = read_again(
+            case, left, limits=limits, passwords=passwords, jobs=jobs, tell=tell, indexed=indexed, guess=guess
+        )
+        counts = {name: counts[name] + more[name] for name in counts}
     return counts
+
+
+def guess_passwords(
+    case: Case,
+    items: Callable[[], list[Item]],
+    *,
+    limits: Limits,
+    passwords: tuple[Password, ...],
+    jobs: int,
+    tell: Callable[[Event], None],
+    indexed: Callable[[int], None] = lambda count: None,
+) -> tuple[int, int, int]:
+    """Reads protected items anew with what lies near them: how many there were, are open now, were read in all.
+
+    What an archive gives may hold the password of another, so it is asked again as long as anything
+    opens, a few times at the most.
+
+    Args:
+        items: the items that are protected now.
+    """
+    locked = items()
+    before = {item.id for item in locked}
+    tried: dict[str, int] = {}
+    count = 0
+    for _ in range(_MOST_ROUNDS):
+        guesses = Guesses(case, limits.password_tries)
+        offers = {item.id: guesses.of((_container(case, item) or (item,))[0]) for item in locked}
+        new = [item for item in locked if offers[item.id] and tried.get(item.id) != hash(offers[item.id])]
+        if not new:
+            break
+        tried |= {item.id: hash(offers[item.id]) for item in new}
+        count += read_again(
+            case, new, limits=limits, passwords=passwords, jobs=jobs, tell=tell, indexed=indexed, guess=guesses.of
+        )["items"]
+        was, locked = {item.id for item in locked}, items()
+        before |= {item.id for item in locked}
+        if was == {item.id for item in locked}:
+            break
+    return len(before), len(before - {item.id for item in locked}), count
+
+
+def _container(case: Case, item: Item) -> tuple[Item, Reading | None] | None:
+    """What holds a member that could not be opened; None for an item that was read itself."""
+    held = case.catalog.with_reading(item.id)
+    parent = item.provenance.parent
+    return case.catalog.with_reading(parent.id) if held and held[1] is None and parent else None
+
+
+def _above(item: Item) -> Iterator[str]:
+    place = item.provenance.parent
+    while place:
+        yield place.id
+        place = place.parent
+
+
+def _shared_guesses(
+    wanted: list[Item],
+    whole: list[Item],
+    readings: dict[str, Reading | None],
+    guess: Callable[[Item], tuple[Password, ...]],
+) -> dict[str, tuple[Password, ...]]:
+    """Guesses for each item and for what is to be read inside it.
+
+    The same bytes get the same, wherever they lie, since they are read once.
+    """
+    shared: dict[str, dict[str, Password]] = {}
+    keys = {identity: reading.key if reading else identity for identity, reading in readings.items()}
+    for item in (*wanted, *whole):
+        key = next((keys[each] for each in (item.id, *_above(item)) if each in keys), "")
+        for each in guess(item):
+            shared.setdefault(key, {}).setdefault(each.text, each)
+    return {identity: tuple(shared.get(key, {}).values()) for identity, key in keys.items()}
 
 
 def check_evidence(
