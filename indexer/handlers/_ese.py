@@ -83,12 +83,15 @@ class Database:
         if not self.page_size:
             return
         for at in range(2 * self.page_size, self.stream.size, self.page_size):
+            head = self.stream.at(at, 40)
+            if len(head) < 40:
+                return
+            owner, count, flags = struct.unpack_from("<I6xHI", head, 24)
+            if not flags & _LEAF or flags & (_SPACE | _INDEX) or (only and owner != only):
+                continue
             page = self.stream.at(at, self.page_size)
             if len(page) < self.page_size:
                 return
-            owner, count, flags = struct.unpack_from("<I6xHI", page, 24)
-            if not flags & _LEAF or flags & (_SPACE | _INDEX) or (only and owner != only):
-                continue
             for data in self._page(page, count):
                 yield Entry(owner, bool(flags & _LONG), data)
 

@@ -53,12 +53,11 @@ def test_damage_never_crashes(path: Path) -> None:
     chance = random.Random(str(path.parent.name))
     # The rest of a big file is zeros: what counts stands in its first pages.
     whole = path.read_bytes()[:12288]
-    for _ in range(2):
-        data = bytearray(whole)
-        for _ in range(chance.choice((1, 4, 40))):
-            data[chance.randrange(len(data))] = chance.choice((0, 0xFF, 0x7F, chance.randrange(256)))
-        cut = chance.choice((len(data), chance.randrange(len(data)) + 1))
-        assert "crash" not in causes(bytes(data[:cut]), path.name)
+    data = bytearray(whole)
+    for _ in range(chance.choice((1, 4, 40))):
+        data[chance.randrange(len(data))] = chance.choice((0, 0xFF, 0x7F, chance.randrange(256)))
+    cut = chance.choice((len(data), chance.randrange(len(data)) + 1))
+    assert "crash" not in causes(bytes(data[:cut]), path.name)
 
 
 def test_a_hive_read_twice_is_the_same_and_a_key_is_read_once() -> None:
