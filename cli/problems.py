@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.console import cut, note, say, say_json, say_table
 from cli.options import CaseOption, JsonOption, open_case
+
+if TYPE_CHECKING:
+    from search.case import Case
+
+_NAMES = 5
 
 
 def problems(
@@ -18,7 +23,7 @@ def problems(
     case_path: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List items that were not fully read, and why.
+    """List items that were not fully read, and why; of protected ones, by what, and what was tried.
 
     Example: archivore problems --cause encrypted
     """
@@ -28,6 +33,9 @@ def problems(
     if cause and cause not in CAUSES:
         raise UsageError(f"{cause}: no such cause; there are {', '.join(CAUSES)}")
     with open_case(case_path) as case:
+        if cause == "encrypted":
+            _protected(case, handler, limit, as_json=as_json)
+            return
         counts = case.catalog.counts("cause")
         items = case.catalog.with_problem(cause, handler)
         if as_json:
@@ -52,3 +60,29 @@ def problems(
     say_table(("cause", "item", "path", "message"), rows[:limit])
     if len(rows) >= limit:
         note(f"The first {limit} rows; more with --limit, all with --json.")
+
+
+def _protected(case: Case, handler: str, limit: int, *, as_json: bool) -> None:
+    from search.protected import protections
+
+    rows = []
+    for each in protections(case, handler):
+        if as_json:
+            for item in each.closed or [each.item]:
+                say_json({**item.to_json(), "protection": each.to_json()})
+            continue
+        members = next((entry.value for entry in each.item.fields if entry.name == "container.members"), 0)
+        names = ", ".join(str(item.provenance.hops[-1]) for item in each.closed[:_NAMES])
+        closed = f"{len(each.closed)} of {members} members: {names}" if each.closed else "the whole item"
+        kinds = ", ".join(each.kinds) + (", names too" if each.names_encrypted else "")
+        tried = f"{each.tried}: {'; '.join(each.tried_from)}" if each.tried else "nothing"
+        rows.append((each.item.id[:8], cut(str(each.item.provenance), 70), kinds, cut(closed, 80), cut(tried, 80)))
+    if as_json:
+        return
+    if not rows:
+        note("No problems with cause encrypted.")
+        sys.exit(1)
+    say_table(("item", "path", "protected by", "closed", "tried"), rows[:limit])
+    if len(rows) > limit:
+        note(f"The first {limit} of {len(rows)} files; more with --limit, all with --json.")
+    note("Passwords: archivore retry --cause encrypted --passwords FILE, or --guess-passwords")

@@ -329,7 +329,8 @@ class Crawler:
                 if facts.full:
                     break
             self._visit_volumes(waiting)
-        if waiting.locked or any(problem.cause == "encrypted" for problem in facts.problems):
+        locked = waiting.locked or any(problem.cause == "encrypted" for problem in facts.problems)
+        if locked and handler is not self._fallback:
             facts.fields += stream.passwords.fields()
         if facts.members:
             facts.fields.append(Field("container.members", facts.members))

@@ -119,6 +119,9 @@ def _read(stream: Stream, path: str, passwords: Iterator[Password]) -> Iterator[
     if not data:
         return
     encrypted = check_packed_directory(data, stream.limits.dictionary)
+    if encrypted:
+        yield Field("encryption.method", "AES-256")
+        yield Field("encryption.names", True)
     directory, password = _directory(stream, path, encrypted, passwords)
     yield from _labels(directory, encrypted)
     if directory.trouble:
@@ -161,10 +164,8 @@ def _labels(directory: Directory, encrypted: bool) -> Iterator[Field]:
         yield Field("7z.blocks", len(directory.folders))
     if directory.solid:
         yield Field("7z.solid", True)
-    if encrypted or any(entry.encrypted for entry in directory.entries):
+    if not encrypted and any(entry.encrypted for entry in directory.entries):
         yield Field("encryption.method", "AES-256")
-    if encrypted:
-        yield Field("encryption.names", True)
 
 
 def _smallest_first(directory: Directory) -> list[Entry]:
