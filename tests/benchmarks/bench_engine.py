@@ -1,28 +1,36 @@
 """The index against its peers, on the same texts in the same run: ratios of medians, as a Markdown table.
 
-    python tests/benchmarks/bench_engine.py [--documents 20000] [--rounds 5] [--stock 1000] [--folder DIR] [--long]
+    python tests/benchmarks/bench_engine.py [--documents 20000] [--rounds 5] [--stock 1000] [--folder DIR]
+                                            [--long [--plot FILE.svg]]
 
 Texts come from a seeded generator (a third of the characters Chinese, Korean and Japanese), and from every text file
-below `--folder`. Stock whoosh indexes only `--stock` documents and is compared by its rate. Peers that are not
-installed are left out: tantivy (pip), xapian (the system's python3-xapian, with CJK n-grams), SQLite FTS5.
-Ours builds with all cores, from a file that its processes read themselves; tantivy with as many threads.
+below `--folder`. Rounds alternate between the peers. Stock whoosh indexes only `--stock` documents and is compared by
+its rate. Peers that are not installed are left out: tantivy (pip), Xapian (the system's python3-xapian, by
+/usr/bin/python3), SQLite FTS5. All write positions. Ours builds with all cores, from a file that its processes read
+themselves, and has each commit on the disk; tantivy has as many threads and each Han, Hangul and kana character as a
+term; Xapian makes n-grams of them; FTS5 has whole runs as words, and one thread as it can have no more.
+
+`--long` shows how builds, sizes, queries and the memory of a searching process grow, up to 1,000,000 documents.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import resource
 import shutil
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -172,6 +180,43 @@ def build_fts(rows: list[dict[str, Any]], folder: Path, source: Path) -> Any:
     return base
 
 
+_XAPIAN = """
+import json, sys, xapian
+folder, source = sys.argv[1:]
+base = xapian.WritableDatabase(folder, xapian.DB_CREATE)
+maker = xapian.TermGenerator()
+maker.set_flags(xapian.TermGenerator.FLAG_CJK_NGRAM)
+with open(source, encoding="utf-8") as file:
+    for row in map(json.loads, file):
+        document = xapian.Document()
+        maker.set_document(document)
+        maker.index_text(row["text"])
+        for prefix, name in (("S", "name"), ("P", "path")):
+            maker.increase_termpos()
+            maker.index_text(row[name], 1, prefix)
+        for prefix, name in (("Q", "id"), ("E", "ext"), ("L", "lang")):
+            document.add_boolean_term(prefix + row[name])
+        document.add_value(0, xapian.sortable_serialise(row["size"]))
+        document.add_value(1, xapian.sortable_serialise(row["at"]))
+        document.set_data(row["id"])
+        base.add_document(document)
+base.commit()
+"""
+_SYSTEM = "/usr/bin/python3"
+
+
+def build_xapian(rows: list[dict[str, Any]], folder: Path, source: Path) -> None:
+    flush = {**os.environ, "XAPIAN_FLUSH_THRESHOLD": "20000"}
+    subprocess.run([_SYSTEM, "-c", _XAPIAN, str(folder), str(source)], check=True, env=flush)
+
+
+def has_xapian() -> bool:
+    try:
+        return not subprocess.call([_SYSTEM, "-c", "import xapian"], stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
+
+
 def build_whoosh(rows: list[dict[str, Any]], folder: Path, source: Path) -> Any:
     from whoosh import fields
     from whoosh.index import create_in
@@ -264,15 +309,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stock", type=int, default=1000)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument(
-        "--long", action="store_true", help="also how queries grow: 10,000, 100,000, 1,000,000 documents"
-    )
+    parser.add_argument("--long", action="store_true", help="how all grows: 10,000, 100,000, 1,000,000 documents")
+    parser.add_argument("--plot", type=Path, help="where --long draws it, as SVG")
+    parser.add_argument("--ask", nargs=2, help=argparse.SUPPRESS)  # folder, questions: what a searching process does
     options = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))
-    with tempfile.TemporaryDirectory() as scratch:
-        compare(Path(scratch), options)
+    if options.ask:
+        ask(Path(options.ask[0]), json.loads(options.ask[1]))
+        return
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as scratch:
         if options.long:
-            grow(Path(scratch))
+            grow(Path(scratch), options.plot)
+        else:
+            compare(Path(scratch), options)
 
 
 def compare(scratch: Path, options: argparse.Namespace) -> None:
@@ -284,11 +333,11 @@ def compare(scratch: Path, options: argparse.Namespace) -> None:
     share = wide / sum(len(row["text"]) for row in rows[:2000])
     print(f"{len(rows)} documents, {total / 1e6:.1f} MB of UTF-8, {share:.0%} of the characters CJK\n")
     peers: dict[str, Callable[..., Any]] = {"ours": build_ours}
-    for name, module, build in (("tantivy", "tantivy", build_tantivy), ("FTS5", "sqlite3", build_fts)):
-        try:
-            __import__(module)
+    there = {"tantivy": find_spec("tantivy") is not None, "Xapian": has_xapian(), "FTS5": True}
+    for name, build in (("tantivy", build_tantivy), ("Xapian", build_xapian), ("FTS5", build_fts)):
+        if there[name]:
             peers[name] = build
-        except ImportError:
+        else:
             print(f"{name} is not installed and is left out")
     times: dict[str, list[float]] = {name: [] for name in peers}
     built: dict[str, Any] = {}
@@ -326,27 +375,78 @@ def compare(scratch: Path, options: argparse.Namespace) -> None:
         print(f"| {kind} `{text}` | {hits} | {median['ours'] * 1000:.2f} | {ratio} |")
 
 
-def grow(scratch: Path) -> None:
-    """Queries on ever more documents, each size in an index of its own."""
-    print("\n| documents | term | AND | phrase | prefix | CJK phrase | date range | facet |")
-    print("|---" * 8 + "|")
+def ask(folder: Path, asked: dict[str, str]) -> None:
+    """Print, as JSON, the first and the median milliseconds of each question, and the peak of memory in MiB."""
+    told: dict[str, Any] = {}
+    with Index.open(folder) as index:
+        for kind, text in asked.items():
+            call = ask_ours(index, kind, text)
+            taken = [seconds(call) * 1000 for _ in range(40)]
+            told[kind] = taken[0], statistics.median(taken)
+    told["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(told))
+
+
+def grow(scratch: Path, plot: Path | None) -> None:
+    """Builds and queries of ever more documents, each size in an index of its own and asked by a process of its own."""
+    kinds = ("term", "AND", "phrase", "prefix", "CJK phrase", "date range", "facet")
+    print("| documents | build, s | MB/s | index / text | searching, MiB | " + " | ".join(kinds) + " |")
+    print("|---" * (5 + len(kinds)) + "|")
+    lines: dict[str, list[tuple[float, float]]] = {}
     for count in (10_000, 100_000, 1_000_000):
         folder, source = scratch / f"grown{count}", scratch / "grown.jsonl"
         rows: list[dict[str, Any]] = []
+        total = 0
         with source.open("w", encoding="utf-8") as file:
             for row in documents(count):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                total += row["size"]
                 if len(rows) < 4000:
                     rows.append(row)
-        index = build_ours([], folder, source)
-        cells = []
-        for kind, text in questions(rows).items():
-            call = ask_ours(index, kind, text)
-            cells.append(f"{statistics.median([seconds(call) for _ in range(15)]) * 1000:.2f}")
-        print(f"| {count} | " + " | ".join(cells) + " |")
-        index.close()
+        taken = seconds(lambda folder=folder, source=source: build_ours([], folder, source).close())
+        order = [sys.executable, __file__, "--ask", str(folder), json.dumps(questions(rows))]
+        told = json.loads(subprocess.run(order, check=True, stdout=subprocess.PIPE).stdout)
+        size = folder_size(folder)
+        cells = [f"{told[kind][1]:.2f} ({told[kind][0]:.1f} at first)" for kind in kinds]
+        start = f"| {count} | {taken:.1f} | {total / taken / 1e6:.1f} | {size / total:.2f} | {told['memory']} | "
+        print(start + " | ".join(cells) + " |", flush=True)
+        values = {"build, s": taken, "index, MB": size / 1e6, "searching, MiB": told["memory"]}
+        values |= {f"{kind}, ms": told[kind][1] for kind in kinds}
+        for name, value in values.items():
+            lines.setdefault(name, []).append((count, value))
         shutil.rmtree(folder)
-    print(f"\npeak memory of searching: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+    if plot is not None:
+        plot.write_text(drawn(lines), "utf-8")
+
+
+def drawn(lines: dict[str, list[tuple[float, float]]]) -> str:
+    """Lines on two logarithmic axes, as SVG."""
+    points = [point for line in lines.values() for point in line]
+    spans = [
+        (math.floor(math.log10(min(each))), math.ceil(math.log10(max(each)))) for each in zip(*points, strict=True)
+    ]
+
+    def place(axis: int, value: float) -> float:
+        low, high = spans[axis]
+        share = (math.log10(value) - low) / max(1, high - low)
+        return 60 + share * 480 if axis == 0 else 380 - share * 350
+
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" width="760" height="420" font-family="sans-serif" font-size="12">'
+    ]
+    for axis, (low, high) in enumerate(spans):
+        for power in range(low, high + 1):
+            at = place(axis, 10.0**power)
+            ends = f'x1="{at}" x2="{at}" y1="30" y2="380"' if axis == 0 else f'x1="60" x2="540" y1="{at}" y2="{at}"'
+            label = f'x="{at}" y="398" text-anchor="middle"' if axis == 0 else f'x="52" y="{at + 4}" text-anchor="end"'
+            parts.append(f'<line {ends} stroke="#ddd"/><text {label}>{10.0**power:g}</text>')
+    parts.append('<text x="300" y="414" text-anchor="middle">documents</text>')
+    for at, (name, line) in enumerate(lines.items()):
+        colour = f"hsl({at * 360 // len(lines)} 70% 40%)"
+        path = " ".join(f"{place(0, x):.1f},{place(1, y):.1f}" for x, y in line)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="560" y="{44 + 18 * at}" fill="{colour}">{name}</text>')
+    return "\n".join([*parts, "</svg>\n"])
 
 
 if __name__ == "__main__":

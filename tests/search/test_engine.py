@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from array import array
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from whoosh import fields, formats
+from whoosh import fields, formats, scoring
 from whoosh.filedb.filestore import RamStorage
 from whoosh.query import AndMaybe, AndNot, DisjunctionMax, Ordered, Regex, Require, TermRange
 from whoosh.searching import Searcher
+from whoosh.util.numeric import byte_to_length, length_to_byte
 
-from plain import GAP, Plain
+from plain import GAP, K1, PIVOT, B, Plain
 from search import analysis, schema
 from search.engine import arrays, codes, matchers
 from search.engine.evaluate import evaluate
@@ -314,3 +316,88 @@ def test_stock_whoosh_finds_the_same(held: tuple[Index, Plain]) -> None:
             assert found(index, tree).keys() == expected, tree
             compared += 1
     assert schema.DEFAULT_FIELDS[0] in names
+
+
+class _Counted(_Terms):
+    scorable = True
+
+    def index(self, value: dict[str, list[int]], **_: object) -> Iterator[tuple[bytes, int, float, bytes]]:
+        for term, times, _weight, places in super().index(value):
+            yield term, times, float(times), places
+
+
+class _Ours(scoring.WeightingModel):  # type: ignore[misc]
+    """Our formula, told to whoosh."""
+
+    def scorer(self, searcher: Searcher, fieldname: str, text: bytes, qf: int = 1) -> scoring.BaseScorer:
+        holding, count = searcher.doc_frequency(fieldname, text), searcher.doc_count_all()
+        weight = schema.BOOSTS.get(fieldname, 1.0) * math.log(1 + (count - holding + 0.5) / (holding + 0.5)) * (K1 + 1)
+        return _Scorer(weight, searcher, fieldname)
+
+
+class _Scorer(scoring.BaseScorer):  # type: ignore[misc]
+    def __init__(self, weight: float, searcher: Searcher, field: str) -> None:
+        self.weight, self.searcher, self.field = weight, searcher, field
+
+    def score(self, matcher: Any) -> float:
+        times = matcher.weight()
+        length = self.searcher.doc_field_length(matcher.id(), "text") if self.field == "text" else PIVOT
+        return self.weight * times / (times + K1 * (1 - B + B * length / PIVOT))
+
+
+def test_scores_are_stock_whooshs_but_for_its_rounded_lengths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoosh keeps a length in one byte. With its lengths in place of ours, every score agrees."""
+    choose = random.Random(12)
+    documents = [
+        Document(document.id, (" ".join(document.texts * choose.randint(1, 9)).replace("\n", " "),), document.name)
+        for document in made_up(300, 11)
+    ]
+    index = Index.create(tmp_path / "i")
+    for start in range(0, 300, 100):
+        index.add(documents[start : start + 100])
+        index.commit()
+    stock = RamStorage().create_index(fields.Schema(id=fields.STORED, text=_Counted(), name=_Counted()))
+    exact: dict[str, int] = {}
+    with stock.writer() as writer:
+        for document in documents:
+            values: dict[str, dict[str, list[int]]] = {"text": {}, "name": {}}
+            exact[document.id] = analysis.count_positions(document.texts[0], values["text"])
+            analysis.count_positions(document.name, values["name"], split=True)
+            writer.add_document(id=document.id, **values)
+
+    def leaf() -> Query:
+        field = choose.choice(["text", "text", "name"])
+        if choose.random() < 0.3:
+            return Phrase(field, choose.sample(["w1", "w2", "动画", "alpha", "제작"], 2), slop=choose.randint(1, 9))
+        source = choose.choice(WORDS + RUNS if field == "text" else NAMES) or "x"
+        return Term(field, choose.choice(analysis.tokens(source, split=field == "name")).term)
+
+    def tree(depth: int) -> Query:
+        if not depth or choose.random() < 0.3:
+            return leaf()
+        parts = [tree(depth - 1) for _ in range(choose.randint(2, 3))]
+        return Or(parts) if choose.random() < 0.5 else And(parts)  # whoosh counts a Not as a hit of 1.0
+
+    trees = [tree(2) for _ in range(400)]
+    differ = 0
+    with index, stock.searcher(weighting=_Ours()) as searcher:
+        expected = [{hit["id"]: hit.score for hit in searcher.search(asked, limit=None)} for asked in trees]
+        for asked, stocks in zip(trees, expected, strict=True):
+            ours = found(index, asked)
+            assert ours.keys() == stocks.keys(), asked
+            differ += sum(abs(ours[name] - score) > 1e-6 for name, score in stocks.items())
+        lengths = {
+            stored["id"]: searcher.doc_field_length(at, "text") or 0 for at, stored in searcher.ixreader.iter_docs()
+        }
+        assert lengths == {name: byte_to_length(length_to_byte(length)) for name, length in exact.items()}
+        for view in index._views():
+            rounded = [lengths[name] for name in view.segment.ids(view.live())]
+            monkeypatch.setattr(view.segment.places("text"), "lengths", np.array(rounded), raising=False)
+            vars(view).pop("norms", None)
+        hits = 0
+        for asked, stocks in zip(trees, expected, strict=True):
+            ours = found(index, asked)
+            assert all(abs(ours[name] - score) <= 1e-6 for name, score in stocks.items()), asked
+            hits += len(ours)
+    assert differ > 100
+    assert hits > 10_000
