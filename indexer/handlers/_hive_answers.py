@@ -152,12 +152,10 @@ def _system(values: dict[str, Value]) -> Iterator[Fact]:
 
 
 def _device(key: Key, values: dict[str, Value]) -> Iterator[Fact]:
-    """A device by its maker's words, its friendly name and serial number; when its key was last written."""
+    """A device by its maker's words or its friendly name, and its serial number."""
     *_, bus, made, serial = key.path.split("\\")
     friendly = text_of(values["friendlyname"]) if "friendlyname" in values else ""
     yield from _field("usb_device" if bus.lower() == "usbstor" else "volume", f"{friendly or made} {serial}")
-    if bus.lower() == "usbstor" and (stamp := from_filetime("device", key.ticks, "registry.key")):
-        yield stamp
 
 
 def _stamp(kind: str, value: Value, origin: str) -> Iterator[Timestamp]:

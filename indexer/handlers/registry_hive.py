@@ -2,7 +2,7 @@
 
 Source: the Windows registry file format as documented by M. Suhanov (regf 1.6) and by libregf; [MS-RRP].
 Limits: transaction logs are recognised, not replayed into their hive; security descriptors and volatile
-    keys are not read; the times of keys stand in the text, those asked for most are timestamps;
+    keys are not read; the times of all keys stand in the text, those of keys with an answer are timestamps;
     a hive over 512 MiB is read up to there; hives of Windows 95 and 98 are left to strings.
 """
 
@@ -96,14 +96,14 @@ def _read(hive: Hive) -> Iterator[Fact]:
         if key.path and "\\" not in key.path:
             top.add(key.path.lower())
         yield Text(_tell(key), key.path or "root")
-        for fact in _hive_answers.answer(key):
+        for fact in _answer(key):
             answers += 1
             if answers <= _ANSWERS:
                 yield fact
     for key in hive.lost_keys():
         lost += 1
         yield Text(f"{key.lost} key: {_tell(key)}", f"{key.lost} key @{key.at:#x} {key.path}")
-        for fact in _hive_answers.answer(key) if key.lost == UNREACHABLE else ():
+        for fact in _answer(key) if key.lost == UNREACHABLE else ():
             answers += 1
             if answers <= _ANSWERS:
                 yield fact
@@ -120,6 +120,16 @@ def _read(hive: Hive) -> Iterator[Fact]:
         yield Field("registry.lost", lost)
     for message, count in hive.faults.items():
         yield Problem("corrupt", f"{message} ({count} times)", resolution="read what could be had")
+
+
+def _answer(key: Key) -> Iterator[Fact]:
+    """What a key answers, and behind it when the key was last written."""
+    answered = False
+    for fact in _hive_answers.answer(key):
+        answered = True
+        yield fact
+    if answered and (stamp := from_filetime("key_written", key.ticks, "registry.key")):
+        yield stamp
 
 
 def _tell(key: Key) -> str:
