@@ -52,7 +52,7 @@ class Member:
     method: bytes
     packed: int
     size: int
-    crc: int = 0
+    crc: int | None = 0
     system: int = 0
     name: bytes = b""
     folder: bytes = b""
@@ -137,12 +137,13 @@ def _read_short(stream: Stream, member: Member, time: int) -> bool:
     if len(head) < length or length < 22 or sum(head[2:]) & 0xFF != head[1]:
         return False
     count = head[21]
-    if 22 + count + 2 > length:
+    # The first programs kept no CRC: their headers end with the name.
+    short = member.level == 0 and 22 + count == length
+    if 22 + count + 2 > length and not short:
         return False
     member.name = head[22 : 22 + count]
-    place = 22 + count
-    member.crc = struct.unpack_from("<H", head, place)[0]
-    place += 2
+    place = length if short else 24 + count
+    member.crc = None if short else struct.unpack_from("<H", head, place - 2)[0]
     member.start = member.at + length
     stamp = from_dos("M", time >> 16, time & 0xFFFF, "lha.mtime")
     member.times = [stamp] if stamp else []

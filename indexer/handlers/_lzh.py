@@ -21,7 +21,7 @@ LEAST_BITS = 32
 LONGEST_CODE = 16
 
 
-class _Bits:
+class Bits:
     """Bits of a part of a stream, the highest first, with zeros behind its end.
 
     Attributes:
@@ -55,6 +55,7 @@ class _Bits:
             raise EvidenceError("truncated", "the packed data end too early")
 
     def take(self, width: int) -> int:
+        """A number of `width` bits."""
         if self.count < LEAST_BITS:
             self.fill()
         self.count -= width
@@ -65,7 +66,8 @@ Table = tuple[int, list[int]]
 """Width of the longest code, and for each value of that many bits: symbol * 32 + length of its code."""
 
 
-def _table(lengths: list[int]) -> Table:
+def make_table(lengths: list[int]) -> Table:
+    """The decoding table of the code whose symbols have these lengths, 0 where a symbol is not used."""
     width = max(lengths)
     if not 0 < width <= LONGEST_CODE:
         raise EvidenceError("corrupt", "no Huffman code of this kind exists")
@@ -80,7 +82,8 @@ def _table(lengths: list[int]) -> Table:
     return width, table
 
 
-def _symbol(bits: _Bits, table: Table) -> int:
+def read_symbol(bits: Bits, table: Table) -> int:
+    """The next symbol of a code."""
     width, values = table
     if not width:
         return values[0]
@@ -91,7 +94,7 @@ def _symbol(bits: _Bits, table: Table) -> int:
     return value >> 5
 
 
-def _read_lengths(bits: _Bits, most: int, width: int, gap: int) -> Table:
+def _read_lengths(bits: Bits, most: int, width: int, gap: int) -> Table:
     """The code of code lengths, or of distances; `gap` is where a run of zeros may stand."""
     count = bits.take(width)
     if not count:
@@ -109,23 +112,23 @@ def _read_lengths(bits: _Bits, most: int, width: int, gap: int) -> Table:
             lengths += [0] * bits.take(2)
     if len(lengths) > most:
         raise EvidenceError("corrupt", "a Huffman code has more symbols than can be")
-    return _table(lengths)
+    return make_table(lengths)
 
 
-def _read_literals(bits: _Bits, short: Table) -> Table:
+def _read_literals(bits: Bits, short: Table) -> Table:
     count = bits.take(9)
     if not count:
         return 0, [bits.take(9)]
     lengths: list[int] = []
     while len(lengths) < count:
-        code = _symbol(bits, short)
+        code = read_symbol(bits, short)
         if code > 2:
             lengths.append(code - 2)
         else:
             lengths += [0] * (1, bits.take(4) + 3 if code == 1 else 0, bits.take(9) + 20 if code == 2 else 0)[code]
     if len(lengths) > LITERALS:
         raise EvidenceError("corrupt", "a Huffman code has more symbols than can be")
-    return _table(lengths)
+    return make_table(lengths)
 
 
 def decode(stream: Stream, method: bytes, start: int, packed: int, size: int) -> Iterator[bytes]:
@@ -137,7 +140,7 @@ def decode(stream: Stream, method: bytes, start: int, packed: int, size: int) ->
     history = 1 << WINDOWS[method]
     most = 14 if WINDOWS[method] < 14 else WINDOWS[method] + 1
     width = 4 if most == 14 else 5
-    bits = _Bits(stream, start, packed)
+    bits = Bits(stream, start, packed)
     out = bytearray(b" " * history)
     given, goal = history, history + size
     try:
@@ -165,13 +168,13 @@ def decode(stream: Stream, method: bytes, start: int, packed: int, size: int) ->
     yield bytes(out[given:goal])
 
 
-def _next(bits: _Bits, literals: Table, distances: Table, out: bytearray) -> None:
-    code = _symbol(bits, literals)
+def _next(bits: Bits, literals: Table, distances: Table, out: bytearray) -> None:
+    code = read_symbol(bits, literals)
     if code < 256:
         out.append(code)
         return
     length = code - 256 + THRESHOLD
-    distance = _symbol(bits, distances)
+    distance = read_symbol(bits, distances)
     if distance > 1:
         distance = (1 << distance - 1) + bits.take(distance - 1)
     start = len(out) - distance - 1

@@ -4,7 +4,7 @@ Members are unpacked here, at about 1 MB/s; where there is much to unpack, 7-Zip
 lists the same members. The CRC-16 of what is unpacked here is checked here.
 
 Source: "LHA header format" notes of LHa for UNIX 1.14 and of UNLHA32.DLL; Okumura's ar002.
-Limits: -lh1- to -lh3-, -lz5-, -lzs- and PMarc's methods are not unpacked; archives inside
+Limits: -lh2-, -lh3- and PMarc's methods are not unpacked; archives inside
 self-extracting programs are not looked for.
 """
 
@@ -18,6 +18,8 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._archive import FILE, SYMLINK, Gap, Names, tell_gap
 from indexer.handlers._lha_headers import SYSTEMS, Member, read_header, walk
+from indexer.handlers._lha_old import METHODS as OLD_METHODS
+from indexer.handlers._lha_old import decode as decode_old
 from indexer.handlers._lzh import WINDOWS, decode
 from indexer.handlers._p7z import list_members
 from indexer.handlers._p7z_entries import FIELDS, Entry, list_entries, stored
@@ -108,7 +110,7 @@ def _entry(stream: Stream, member: Member, names: Names) -> Entry:
         fields.append(Field(key, names.decode(value) if isinstance(value, bytes) else value))
     if member.comment:
         fields.append(Field("lha.comment", names.decode(member.comment)))
-    if kind == FILE:
+    if kind == FILE and member.crc is not None:
         fields.append(Field("lha.crc16", f"{member.crc:04x}"))
     return Entry(
         "",
@@ -128,6 +130,8 @@ def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
         chunks = stored(stream, member.start, member.packed)()
     elif member.method in WINDOWS:
         chunks = decode(stream, member.method, member.start, member.packed, member.size)
+    elif member.method in OLD_METHODS:
+        chunks = decode_old(stream, member.method, member.start, member.packed, member.size)
     else:
         raise EvidenceError("unsupported", f"the method {member.method.decode('ascii')}")
     crc = 0
@@ -135,7 +139,7 @@ def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
         for byte in chunk:
             crc = crc >> 8 ^ CRC_16[(crc ^ byte) & 0xFF]
         yield chunk
-    if crc != member.crc:
+    if member.crc is not None and crc != member.crc:
         raise EvidenceError("corrupt", "the CRC-16 does not fit the content")
 
 
