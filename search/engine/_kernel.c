@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
+enum { VERSION = 1 }; /* rises with whatever Python sees of this; codes.py takes no other */
 enum { GAP = 1, LF, CR, WORD, DIGIT, RUN, UNEVEN, MARK }; /* tokens.py */
 enum { CODES = 0x110000, LONGEST = 128, MOST_NAME = 4096, SCRIPTS = 8, WAITING = 32 };
 enum { OTHER, AFTER_RUN, RUN_LF, RUN_CR, RUN_CRLF }; /* what lies between the last run and here */
@@ -818,7 +819,8 @@ PyMODINIT_FUNC PyInit__kernel(void)
     if (PyType_Ready(&inverter_type) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&kernel);
-    if (module && PyModule_AddObjectRef(module, "Inverter", (PyObject *)&inverter_type) < 0)
+    if (module && (PyModule_AddObjectRef(module, "Inverter", (PyObject *)&inverter_type) < 0 ||
+                   PyModule_AddIntConstant(module, "VERSION", VERSION) < 0))
         Py_CLEAR(module);
     return module;
 }

@@ -27,10 +27,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+_VERSION = 1
 KERNEL: Any
 """The compiled kernel, or None where there was no compiler."""
 try:
     KERNEL = import_module("search.engine._kernel")
+    if KERNEL.VERSION != _VERSION:  # built from an older source that has been updated in place since
+        KERNEL = None
 except ImportError:
     KERNEL = None
 _MOST = 1 << 32
