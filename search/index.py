@@ -27,13 +27,15 @@ from search.engine.evaluate import Found, evaluate
 from search.engine.question import Limits, Question, View, check_depth
 from search.engine.rank import Page, count_values, page
 from search.engine.store import Generation
-from search.engine.write import Changes
 from search.schema import Document
 from search.tree import Query
 
 if TYPE_CHECKING:
     from whoosh.fields import Schema
     from whoosh.reading import IndexReader
+
+    from search.engine.read import Segment
+    from search.engine.write import Changes
 
 
 class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
@@ -63,7 +65,7 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise StoreError(f"{folder} is not empty: an index is never made over something else")
-            return cls(folder, Changes(folder, analysis.fingerprint(), (), anew=True).commit())
+            return cls(folder, _changes(folder, anew=True).commit())
 
     @classmethod
     def open(cls, folder: Path | str) -> Index:
@@ -143,7 +145,7 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         """
         self.cancel()
         with _storing(self.folder):
-            self._changes = Changes(self.folder, analysis.fingerprint(), (), anew=True)
+            self._changes = _changes(self.folder, anew=True)
         count = self.add(documents)
         self.commit()
         return count
@@ -154,7 +156,7 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         with _storing(self.folder):
             if self._changes is None:
                 known = [part.view.segment for part in self._generation.parts]
-                self._changes = Changes(self.folder, analysis.fingerprint(), known)
+                self._changes = _changes(self.folder, known)
             try:
                 yield self._changes
             except BaseException:
@@ -288,6 +290,12 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
     def doc_count(self) -> int:
         """The number of live documents."""
         return len(self)
+
+
+def _changes(folder: Path, known: Sequence[Segment] = (), *, anew: bool = False) -> Changes:
+    from search.engine.write import Changes  # takes long to import, and no question needs it
+
+    return Changes(folder, analysis.fingerprint(), known, anew=anew)
 
 
 def _by_matchers(node: Query, view: View, ask: Question) -> tuple[Any, Any]:
