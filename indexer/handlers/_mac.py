@@ -23,6 +23,8 @@ FLAGS = (
     (0x8000, "alias"),
 )
 LABELS = ("", "gray", "green", "purple", "blue", "yellow", "red", "orange")
+EASTERN = frozenset({"utf-8", "cp932", "shift_jis", "euc_jp", "cp949", "euc_kr", "gb18030", "gbk", "big5", "cp950"})
+"""Codecs that are believed of a name: one of single bytes could be any, so that of the Macintosh is taken."""
 FINDER = 10
 """Bytes of type, creator and flags."""
 
@@ -56,7 +58,7 @@ def decode_name(raw: bytes) -> str:
     if raw.isascii():
         return raw.decode("ascii")
     read = decode(raw)
-    return raw.decode("mac_roman") if read.lossy or read.codec in ("latin-1", "cp1252") else read.text
+    return read.text if read.codec in EASTERN and not read.lossy else raw.decode("mac_roman")
 
 
 def local_time(kind: str, seconds: int, origin: str) -> Timestamp | None:
