@@ -36,6 +36,7 @@ _SAID = re.compile(
     r"(?P<value>\S[^\r\n]{0,127})?",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r"""["'`“‘「『《<(（【\[]([^"'`”’」』》>)）】\]]+)["'`”’」』》>)）】\]]""")
 _EDGES = " \t\"'`“”‘’「」『』《》<>()[]（）【】,，.。;；!！"
 _SHORT = 2_000
 """Characters of a text whose every line may be a password."""
@@ -211,6 +212,8 @@ def _said_in(line: str) -> list[str]:
     values: list[str] = []
     for match in _SAID.finditer(line):
         rest = (match["value"] or "").strip()
+        quoted = _QUOTED.match(rest)
+        values += [quoted[1]] if quoted else []
         values += [rest, rest.split()[0] if rest else "", re.split(r"[\s,，、。;；)）\]】]", rest)[0]]
     return list(dict.fromkeys(values))
 
