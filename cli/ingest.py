@@ -26,6 +26,9 @@ def ingest(
     guess: GuessOption = False,
     jobs: JobsOption = 0,
     limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as depth=12.")] = None,
+    skip_known: Annotated[
+        bool, typer.Option("--skip-known", help="Hash and name what a known hash set holds, and read no further.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where anything was not fully read.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Progress as JSON lines on stderr.")] = False,
 ) -> None:
@@ -54,7 +57,7 @@ def ingest(
                 "tell": reporter.tell,
                 "indexed": reporter.indexed,
             }
-            counts = ingest_sources(case, described, **options)
+            counts = ingest_sources(case, described, skip_known=skip_known, **options)
             protected = opened = 0
             if guess:
                 protected, opened, _ = guess_passwords(

@@ -21,6 +21,7 @@ from cli import (
     fields,
     formats,
     grep,
+    hashset,
     ingest,
     naming,
     new,
@@ -88,6 +89,7 @@ app = typer.Typer(
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(audit.audit)
+app.add_typer(hashset.hashset)
 
 
 def run() -> None:

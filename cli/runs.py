@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.digests import Hasher
 from indexer.errors import EvidenceError, UsageError
 from indexer.events import Event
+from indexer.hashsets import FILE
 from indexer.identify import magic_version
 from indexer.ingest import Again, Ingest
 from indexer.limits import Limits
@@ -70,6 +71,7 @@ def ingest_sources(
     jobs: int,
     tell: Callable[[Event], None],
     indexed: Callable[[int], None] = lambda count: None,
+    skip_known: bool = False,
 ) -> dict[str, int]:
     """Walks sources into the case, indexes what is new, and returns the counts of the run.
 
@@ -81,9 +83,10 @@ def ingest_sources(
     for source in sources:
         check_source(source)
         case.keep_source(source)
-    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords)}
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "skip_known": skip_known}
+    skip = case.path / FILE if skip_known else None
     with _recorded(case, "ingest", limits, options, [source.name for source in sources], indexed) as counts:
-        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, skip=skip)
         counts |= run.run(sources)
     return counts
 

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 from indexer.errors import EvidenceError, StoreError
 from indexer.facts import Facts, clean, place_of, problems_at, without_bytes
 from indexer.handler import Handler, Stream
+from indexer.hashsets import HashSets
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
 from indexer.limits import Limits
 from indexer.model import (
@@ -57,6 +58,7 @@ class Crawler:
 
     Args:
         handlers: in the order in which candidates are asked; one must be named `strings`.
+        skip: content that these lists know is hashed and identified, and not read further.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Crawler:
         limits: Limits | None = None,
         passwords: tuple[Password, ...] = (),
         scratch: str | None = None,
+        skip: HashSets | None = None,
     ) -> None:
         self.identifier = Identifier(handlers)
+        self._skip = skip
         self.outlet = outlet
         self.limits = limits or Limits()
         self._limits_key = self.limits.key
@@ -220,6 +224,9 @@ class Crawler:
         if digests.sha256 in place.ancestors:
             problems.append(Problem("limit", "contains itself: same digest as a container around it"))
             handler = self._fallback
+        if self._skip and (lists := self._skip.names_of(digests, "known")):
+            handler = None
+            place = replace(place, fields=(*place.fields, Field("file.skipped", ", ".join(lists))))
         reading = None
         known = False
         if handler is not None and identity.media_type != EMPTY:

@@ -27,12 +27,16 @@ _GATHERED = 64 * 1024
 
 
 class Hello(msgspec.Struct, tag=True, frozen=True):
-    """The first frame: everything that stays the same for a worker's life."""
+    """The first frame: everything that stays the same for a worker's life.
+
+    `skip` is the file of hash sets whose known content is not read further; empty where all is read.
+    """
 
     limits: Limits
     passwords: tuple[Password, ...]
     handler_files: tuple[str, ...]
     scratch: str
+    skip: str = ""
 
 
 class Job(msgspec.Struct, tag=True, frozen=True):

@@ -132,6 +132,7 @@ class Ingest:
         jobs: worker processes; one a core where 0.
         tell: called with events.
         handler_files: Python files with further handlers; for tests.
+        skip: a file of hash sets; what they know is not read further.
     """
 
     def __init__(
@@ -144,12 +145,13 @@ class Ingest:
         jobs: int = 0,
         tell: Callable[[Event], None] = lambda event: None,
         handler_files: tuple[str, ...] = (),
+        skip: Path | None = None,
     ) -> None:
         self._ledger = ledger
         self._scratch = scratch
         self._limits = limits or Limits()
         self._count = jobs or len(os.sched_getaffinity(0))
-        self._hello = frames.Hello(self._limits, passwords, handler_files, str(scratch))
+        self._hello = frames.Hello(self._limits, passwords, handler_files, str(scratch), str(skip or ""))
         self._tell = tell
         self._roots: dict[str, _Root] = {}
         self._work: dict[int, _Work] = {}

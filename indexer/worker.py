@@ -23,6 +23,7 @@ from indexer import frames
 from indexer.board import Board
 from indexer.crawl import Crawler
 from indexer.facts import without_bytes
+from indexer.hashsets import HashSets
 from indexer.identify import UNKNOWN
 from indexer.limits import Limits
 from indexer.model import Found, Known, Problem, Provenance, Text
@@ -60,7 +61,8 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
     for path in hello.handler_files:
         handlers += handlers_in(path)
     outlet = _Outlet(channel, Board(board_descriptor), Sieve(sieve_descriptor), hello)
-    crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch)
+    skip = HashSets(Path(hello.skip)) if hello.skip else None
+    crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch, skip)
     while frame := outlet.next_order():
         if isinstance(frame, frames.Job):
             _work(crawler, outlet, frame)

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from indexer.errors import LockedError, StoreError, UsageError
-from indexer.model import Found, Item, Known, Provenance, Reading, Source, Spent, Text, print_time
+from indexer.hashsets import FILE, KINDS, HashSets
+from indexer.model import Field, Found, Item, Known, Provenance, Reading, Source, Spent, Text, print_time
 from search.audit import Audit
 from search.catalog import Catalog
 from search.texts import Texts
@@ -112,6 +113,7 @@ class Case:
         self._close_index()
         self.catalog.close()
         self.texts.close()
+        self.hashsets.close()
         if self._lock:
             self._lock.close()
 
@@ -153,6 +155,16 @@ class Case:
         from search.naming import Naming
 
         return Naming.of(self.path)
+
+    @cached_property
+    def hashsets(self) -> HashSets:
+        """Lists of known and notable digests."""
+        return HashSets(self.path / FILE)
+
+    def reopen_hashsets(self) -> None:
+        """After the lists have changed."""
+        self.hashsets.close()
+        del self.hashsets
 
     @property
     def audit(self) -> Audit:
@@ -317,6 +329,11 @@ def find_case(start: Path) -> Path:
     raise UsageError("no case here: give --case PATH, set ARCHIVORE_CASE, or make one with `archivore new PATH`")
 
 
+def listed(case: Case, item: Item) -> list[Field]:
+    """The hash sets that an item is in, as fields."""
+    return [Field(kind, name) for kind in KINDS for name in case.hashsets.names_of(item.digests, kind)]
+
+
 def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     """The documents of these items, for a process that builds a part of the index.
 
@@ -340,7 +357,7 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                     custodian=source.custodian,
                     series=source.series,
                     tags=tags.get(item.id, ()) if tags else (),
-                    derived=naming.fields(item.provenance.hops),
+                    derived=(*naming.fields(item.provenance.hops), *listed(case, item)),
                 )
 
 

@@ -324,6 +324,10 @@ class Catalog(Lookup):
         """What was taken is in the index now, but for what has changed since."""
         self._database.write("DELETE FROM stale WHERE taken")
 
+    def make_stale(self, identity: str) -> None:
+        """An item is to be indexed anew."""
+        self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", (bytes.fromhex(identity),))
+
     def make_all_stale(self) -> None:
         """Everything is to be indexed anew."""
         self._database.write("INSERT OR REPLACE INTO stale (id) SELECT id FROM items")

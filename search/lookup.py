@@ -134,6 +134,13 @@ class Lookup:
         for row in rows:
             yield self._join(row)[0]
 
+    def digests(self) -> Iterator[tuple[str, Digests]]:
+        """Id and digests of everything with bytes."""
+        for identity, md5, sha1, sha256 in self._database.rows(
+            "SELECT id, md5, sha1, sha256 FROM items WHERE sha256 NOT NULL"
+        ):
+            yield identity.hex(), Digests(md5.hex(), sha1.hex(), sha256.hex())
+
     def last_item(self) -> int:
         """The number of the item that was kept last."""
         row = self._database.row("SELECT coalesce(max(number), 0) FROM items")

@@ -177,6 +177,8 @@ def exact_of(case: Case, row: Item | Hit, *, with_text: bool = False) -> dict[st
     said = {
         "tags": [mark.to_json() for mark in case.review.tags_of(item.id)],
         "notes": [mark.to_json() for mark in case.review.notes_of(item.id)],
+        "known": list(case.hashsets.names_of(item.digests, "known")),
+        "notable": list(case.hashsets.names_of(item.digests, "notable")),
         "named": {field.name: field.value for field in case.naming.fields(item.provenance.hops)},
     }
     return {**row.to_json(with_text=with_text), **said}

@@ -61,12 +61,12 @@ class Review:
         Raises:
             UsageError: the tag is empty, or holds what no query could ask for.
         """
-        tag = _checked(tag)
+        tag = checked_name(tag)
         return [each for each in ids if not self._has(each, tag) and self._insert(each, tag)]
 
     def untag(self, ids: Iterable[str], tag: str) -> list[str]:
         """Takes a tag from items and returns the ids of those that had it."""
-        tag = _checked(tag)
+        tag = checked_name(tag)
         had = [each for each in ids if self._has(each, tag)]
         for each in had:
             self._database.write("DELETE FROM tags WHERE id = ? AND tag = ?", (bytes.fromhex(each), tag))
@@ -147,11 +147,16 @@ class Review:
         self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", (bytes.fromhex(identity),))
 
 
-def _checked(tag: str) -> str:
-    tag = tag.strip()
-    if not tag or any(not (char.isalnum() or char in "._-") for char in tag):
-        raise UsageError(f"{tag!r}: a tag is made of letters, digits, '.', '_' and '-', such as {', '.join(USUAL)}")
-    return tag
+def checked_name(name: str) -> str:
+    """A tag's or a list's name that a query can ask for.
+
+    Raises:
+        UsageError: it is empty, or holds what no query could ask for.
+    """
+    name = name.strip()
+    if not name or any(not (char.isalnum() or char in "._-") for char in name):
+        raise UsageError(f"{name!r}: a name is made of letters, digits, '.', '_' and '-', such as {', '.join(USUAL)}")
+    return name
 
 
 def _now() -> tuple[str, str]:

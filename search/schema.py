@@ -60,6 +60,8 @@ CORE: tuple[FieldRow, ...] = (
     FieldRow("sha256", "keyword", "SHA-256 of the bytes, in hex digits", "sha256:e3b0c44298fc*"),
     FieldRow("id", "keyword", "the item's id", "id:0f3a*"),
     FieldRow("parent", "keyword", "the id of the container", "parent:0f3a*"),
+    FieldRow("known", "keyword", "a hash set of known files that holds the bytes", "known:nsrl"),
+    FieldRow("notable", "keyword", "a hash set of notable files that holds the bytes", "notable:*"),
     FieldRow("tag", "keyword", "a reviewer's tag", "tag:responsive"),
 )
 TYPES: dict[str, FieldType] = {row.name: row.type for row in CORE}
