@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.answers import FormatOption, write
+from cli.answers import FormatOption, by_suffix, write
 from cli.console import note, say
 from cli.options import CaseOption, PasswordsOption, open_case, read_passwords
 
@@ -20,6 +20,7 @@ def export(
     with_files: Annotated[
         Path | None, typer.Option("--with-files", help="The items' bytes too, into this new folder or .zip.")
     ] = None,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Small pictures in html reports.")] = True,
     passwords: PasswordsOption = None,
     case_path: CaseOption = None,
 ) -> None:
@@ -27,16 +28,24 @@ def export(
 
     Example: archivore export 'lang:ko' --output korean.xlsx --with-files korean.zip
     """
-    from search.exporting import report_of
+    from cli.files import MANIFEST, PROBLEMS, copy_files, with_thumbnails
+    from cli.runs import limits_of
+    from search.exporting import FORMATS, report_of
 
+    kind = kind or by_suffix(output, FORMATS)
+    words = read_passwords(passwords)
     with open_case(case_path) as case:
-        report = report_of(case, query, with_text=with_text)
-        write(report, output, kind)
+        report, limits = report_of(case, query, with_text=with_text), limits_of(case)
+        if pictures and kind in _WITH_PICTURES:
+            with with_thumbnails(report, passwords=words, limits=limits) as drawn:
+                write(drawn, output, kind)
+        else:
+            write(report, output, kind)
         if with_files is not None:
-            from cli.files import MANIFEST, PROBLEMS, copy_files
-            from cli.runs import limits_of
-
-            count, failed = copy_files(report, with_files, passwords=read_passwords(passwords), limits=limits_of(case))
+            count, failed = copy_files(report, with_files, passwords=words, limits=limits)
             say(f"Wrote {count:,} files into {with_files}, with {MANIFEST}.")
             if failed:
                 note(f"{failed:,} items could not be had again as they were: {PROBLEMS} says why.")
+
+
+_WITH_PICTURES = frozenset(("html",))

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -18,6 +19,7 @@ from indexer.model import Hit, Item
 from indexer.passwords import Password
 from indexer.workers import Fetcher
 from search.report import Report
+from search.schema import coarse_type
 
 MANIFEST = "SHA256SUMS"
 """As `sha256sum --check` reads it."""
@@ -69,6 +71,25 @@ def copy_files(report: Report, output: Path, *, passwords: tuple[Password, ...],
         raise StoreError(f"{output}: {error.strerror or error}") from error
     case.record("files", export=report.colophon.id, output=str(output), files=len(lines), problems=len(problems))
     return len(lines) - len(problems), len(problems)
+
+
+@contextmanager
+def with_thumbnails(
+    report: Report, *, passwords: tuple[Password, ...], limits: Limits, edge: int = 176
+) -> Iterator[Report]:
+    """The report with small pictures of what can be shown, made by a worker from the evidence."""
+    sources = report.case.catalog.sources()
+    with closing(Fetcher(passwords, limits)) as fetcher:
+
+        def make(item: Item) -> bytes | None:
+            if coarse_type(item.media_type) != "picture" or not sources[item.provenance.source].path:
+                return None
+            try:
+                return b"".join(fetcher.fetch(sources[item.provenance.source], item.provenance, edge=edge))
+            except EvidenceError:
+                return None  # what cannot be drawn is still listed
+
+        yield replace(report, thumbnail=make)
 
 
 def _with_bytes(report: Report) -> Iterator[Item]:

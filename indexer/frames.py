@@ -64,10 +64,11 @@ class Job(msgspec.Struct, tag=True, frozen=True):
 
 
 class Fetch(msgspec.Struct, tag=True, frozen=True):
-    """Sends the bytes of one item, found again by its provenance."""
+    """Sends the bytes of one item, found again by its provenance; with `edge`, a small JPEG of it instead."""
 
     provenance: Provenance
     source: Source
+    edge: int = 0
 
 
 class Answer(msgspec.Struct, tag=True, frozen=True):

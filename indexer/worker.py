@@ -30,6 +30,7 @@ from indexer.model import Found, Known, Problem, Provenance, Text
 from indexer.packing import pack_texts
 from indexer.places import Place, Task
 from indexer.registry import all_handlers, handlers_in, in_order
+from indexer.rendering import thumbnail
 from indexer.reopen import reopen
 from indexer.sieve import Sieve
 from indexer.sources import Beside, open_evidence, watch
@@ -119,6 +120,8 @@ def _open(
 def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> None:
     def pieces() -> None:
         with reopen(fetch.source, fetch.provenance, crawler) as (_, file, _):
+            if fetch.edge:
+                file = io.BytesIO(thumbnail(file, fetch.edge))
             file.seek(0)
             while data := file.read(1 << 20):
                 frames.send(channel, frames.Piece(data))

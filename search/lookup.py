@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -184,6 +185,19 @@ class Lookup:
         else:
             row = self._database.row(statement)
         return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def digest_of_source(self, source: str) -> str:
+        """SHA-256 over the lines `sha256  path` of all files that lie directly in a source, sorted by path."""
+        rows = self._database.rows(
+            "SELECT lower(hex(sha256)), path FROM items "
+            "WHERE path >= ? AND path < ? AND parent IS NULL AND sha256 NOT NULL ORDER BY path, id",
+            _span(source),
+        )
+        hasher = hashlib.sha256()
+        start = len(source) + 1
+        for digest, path in rows:
+            hasher.update(f"{digest}  {path[start:]}\n".encode())
+        return hasher.hexdigest()
 
     # -- places, for comparing sources ------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
@@ -87,7 +87,9 @@ class Report:
     colophon: Colophon
     sheets: tuple[Sheet, ...]
     items: Callable[[], Iterator[Item | Hit]] | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    thumbnail: Callable[[Item], bytes | None] | None = None
+    """Gives a small JPEG of a picture, where it can be had."""
 
 
 def _asked(options: dict[str, Scalar]) -> dict[str, Scalar]:
@@ -107,7 +109,14 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
         versions=dict(sorted(runs[-1].versions.items())) if runs else {},
         runs=[{"id": run.id, "limits": dict(run.limits), "options": _asked(run.options)} for run in runs],
         sources=[
-            {"name": source.name, "path": source.path, "custodian": source.custodian, "series": source.series}
+            {
+                "name": source.name,
+                "path": source.path,
+                "custodian": source.custodian,
+                "series": source.series,
+                "acquired": print_time(source.acquired_at) if source.acquired_at else "",
+                "sha256": case.catalog.digest_of_source(source.name),
+            }
             for source in case.catalog.sources().values()
         ],
         state={"items": count, "bytes": size, **case.catalog.counts("status")},
@@ -122,13 +131,17 @@ def colophon_rows(colophon: Colophon) -> Iterator[tuple[str, str]]:
     yield from ((f"option {name}", str(value)) for name, value in colophon.options.items())
     yield "Archivore", colophon.version
     for run in colophon.runs:
-        yield f"run {run['id']}", json.dumps(run["options"], ensure_ascii=False)
+        yield f"run {run['id']}", ", ".join(f"{name}: {value}" for name, value in _pairs(run["options"]))
     for source in colophon.sources:
         told = [f"{name}: {value}" for name, value in source.items() if value and name != "name"]
         yield f"source {source['name']}", ", ".join(told)
     yield from ((f"case holds: {name}", f"{value:,}") for name, value in colophon.state.items())
     yield "export", colophon.id
-    yield "read by", ", ".join(f"{name} {made}" for name, made in colophon.versions.items())
+    yield "made by", ", ".join(f"{name} {made}" for name, made in colophon.versions.items())
+
+
+def _pairs(options: object) -> list[tuple[str, object]]:
+    return [(name, value) for name, value in options.items() if value] if isinstance(options, dict) else []
 
 
 _PROBLEMS = (Column("id"), Column("path"), Column("status"), Column("cause"), Column("message"), Column("resolution"))

@@ -1,0 +1,51 @@
+"""Pictures made small: a JPEG of a few kilobytes for reports, made in a worker, never in the process that writes.
+
+Source: Pillow, Image.draft, Image.thumbnail.
+Limits: what Pillow cannot open (vector formats, most raw pictures) has no small picture; of several frames,
+pages or layers the first, or the composite, is shown.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import BinaryIO
+
+from indexer.errors import EvidenceError
+
+MOST_PIXELS = 200_000_000
+"""Of a picture that is decoded; more would take more memory than a worker has."""
+_QUALITY = 75
+
+
+def thumbnail(file: BinaryIO, edge: int) -> bytes:
+    """A JPEG of the picture, neither side longer than `edge` pixels, without any of its metadata.
+
+    Raises:
+        EvidenceError: it is no picture that can be decoded.
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise EvidenceError("missing-library", "small pictures need Pillow: pip install pillow") from error
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
+                picture.draft("RGB", (edge * 2, edge * 2))
+                clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+                small = picture.convert("RGBA" if clear else "RGB")
+                small.thumbnail((edge, edge))
+                ground = Image.new("RGB", small.size, "white")
+                ground.paste(small, mask=small.getchannel("A") if clear else None)
+                out = io.BytesIO()
+                ground.save(out, "JPEG", quality=_QUALITY)
+                return out.getvalue()
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
+        raise EvidenceError("unsupported", f"no small picture: {error}") from error
+    except (Image.DecompressionBombError, TypeError, ZeroDivisionError, OverflowError) as error:
+        raise EvidenceError("corrupt", f"no small picture: {error}") from error

@@ -1,0 +1,84 @@
+"""The HTML report: nothing of the evidence is markup, nothing is loaded, and a real browser agrees."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lxml import html
+from test_cli import TOUR, archivore
+
+from search.case import Case
+from search.exporting import export, report_of
+from search.timeline import timeline
+from test_naughty import NAMES, case  # noqa: F401 - the fixture
+
+OURS = frozenset(
+    "html head meta title style body main header h1 h2 h3 h4 table tr th td thead tbody p div svg text rect section "
+    "article span br mark code img footer bdi".split()
+)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+
+
+@pytest.mark.parametrize("query", ["naughtyword", ""])
+def test_nothing_of_the_evidence_is_markup(case: Case, tmp_path: Path, query: str) -> None:  # noqa: F811
+    written = export(report_of(case, query), "html", tmp_path / "r.html")
+    body = (tmp_path / "r.html").read_text("utf-8")
+    tree = html.document_fromstring(body)
+    for node in tree.iter():
+        assert node.tag in OURS, node.tag
+        assert not [name for name in node.attrib if name.startswith("on") or name in ("href", "srcset", "action")]
+        assert node.tag != "img" or node.get("src", "").startswith("data:image/jpeg;base64,")
+    shown = {node.text_content() for node in tree.iter("bdi")}
+    for name in NAMES[2:7]:
+        assert any(name.rpartition("/")[2] in each for each in shown), name
+    assert written.rows == len(tree.xpath("//article"))
+    assert "default-src 'none'" in body
+
+
+def test_tables_of_other_answers_are_reports_too(case: Case, tmp_path: Path) -> None:  # noqa: F811
+    written = export(timeline(case), "html", tmp_path / "t.html")
+    tree = html.document_fromstring((tmp_path / "t.html").read_text("utf-8"))
+    assert len(tree.xpath("(//table)[2]/tbody/tr")) >= written.rows
+
+
+def test_a_report_has_pictures_charts_and_passages(tmp_path: Path) -> None:
+    path = tmp_path / "case"
+    archivore("new", path)
+    archivore("ingest", TOUR / "day1", case=path)
+    answer = archivore("export", "수정 OR ext:png", "-o", tmp_path / "r.html", case=path)
+    assert answer.returncode == 0, answer.stderr
+    again = archivore("export", "수정 OR ext:png", "-o", tmp_path / "s.html", case=path)
+    assert again.returncode == 0
+    assert (tmp_path / "r.html").read_bytes() == (tmp_path / "s.html").read_bytes()
+    tree = html.document_fromstring((tmp_path / "r.html").read_text("utf-8"))
+    assert tree.xpath("//article//img")
+    assert tree.xpath("//svg/rect")
+    assert {"수정"} <= {node.text_content() for node in tree.iter("mark")}
+    plain = archivore("export", "수정", "-o", tmp_path / "p.html", "--no-pictures", case=path)
+    assert plain.returncode == 0
+    assert "<img" not in (tmp_path / "p.html").read_text("utf-8")
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no browser on this machine")
+def test_a_browser_runs_nothing_and_asks_for_nothing(case: Case, tmp_path: Path) -> None:  # noqa: F811
+    export(report_of(case, "naughtyword"), "html", tmp_path / "r.html")
+    (tmp_path / "home").mkdir()
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'home'}",
+        f"--log-net-log={tmp_path / 'net.json'}", "--dump-dom", (tmp_path / "r.html").as_uri(),
+    ]  # fmt: skip
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert "naughtyword" in answer.stdout, answer.stderr
+    assert "alert(1)" not in [node.text for node in html.document_fromstring(answer.stdout).iter("script")]
+    log = (tmp_path / "net.json").read_text("utf-8", "replace")
+    events = json.loads(log if log.rstrip().endswith("}") else log.rstrip().rstrip(",") + "]}")["events"]
+    asked = {str(event.get("params", {}).get("url", "")) for event in events} - {""}
+    assert not [url for url in asked if url.startswith("http") and ("src" in url or "evil" in url or "alert" in url)]
+    assert not [url for url in asked if "/x" in url and not url.startswith(("file:", "data:", "chrome"))]
