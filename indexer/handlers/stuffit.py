@@ -18,7 +18,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._mac import FIELDS, RESOURCES, decode_name, finder_fields, local_time
 from indexer.handlers._streams import Slice, open_chunks
-from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.model import Cause, Child, Fact, Field, Problem, Timestamp
 
 CLASSIC, LATER, NEWEST = b"SIT!", b"StuffIt (c)1997-", (b"StuffIt!", b"StuffIt?")
 LAUNCHER = b"rLau"
@@ -92,7 +92,7 @@ def _classic(stream: Stream) -> Iterator[Fact]:
         if at >= end:
             break
         if len(entry) < ENTRY or _crc(entry[:110]) != int.from_bytes(entry[110:], "big"):
-            cause = "truncated" if len(entry) < ENTRY else "corrupt"
+            cause: Cause = "truncated" if len(entry) < ENTRY else "corrupt"
             yield Problem(cause, f"no valid header at {at}", resolution="kept so far")
             return
         sizes = struct.unpack_from(">IIIIHH", entry, 84)
@@ -117,6 +117,8 @@ def _classic(stream: Stream) -> Iterator[Fact]:
 def _later(stream: Stream) -> Iterator[Fact]:
     """StuffIt 5: entries one behind the other, each with the place of its folder's."""
     left, at = struct.unpack(">HI", stream.at(92, 6).ljust(6, b"\0"))
+    if not left:
+        yield Problem("corrupt", "the archive says that it is empty")
     folders: dict[int, bytes] = {}
     for _ in range(MOST_ENTRIES):
         if left <= 0:
@@ -125,7 +127,7 @@ def _later(stream: Stream) -> Iterator[Fact]:
         size = int.from_bytes(head[6:8], "big")
         second = stream.at(at + size, 36)
         if len(head) < 48 or len(second) < 32 or int.from_bytes(head[:4], "big") != MARK:
-            cause = "truncated" if len(head) < 48 or len(second) < 32 else "corrupt"
+            cause: Cause = "truncated" if len(head) < 48 or len(second) < 32 else "corrupt"
             yield Problem(cause, f"no valid header at {at}", resolution="kept so far")
             return
         flags = head[9]
