@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -82,39 +84,59 @@ class JoinedImage(Image):
 
     def __init__(self, parts: Sequence[Image]) -> None:
         super().__init__(sum(part.size for part in parts))
-        self._parts = parts
+        self._parts = [part for part in parts if part.size]
+        self._ends = list(accumulate(part.size for part in self._parts))
 
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`, out of as many parts as they lie in."""
-        if offset < 0 or length <= 0:
+        if offset < 0:
             return b""
         pieces: list[bytes] = []
-        for part, start in self._spans():
-            if start + part.size > offset and length > 0:
-                piece = part.read_at(offset - start, length)
-                pieces.append(piece)
-                offset += len(piece)
-                length -= len(piece)
+        number = bisect_right(self._ends, offset)
+        while length > 0 and number < len(self._parts):
+            piece = self._parts[number].read_at(offset - self._start(number), length)
+            pieces.append(piece)
+            offset += len(piece)
+            length -= len(piece)
+            number += 1
         return b"".join(pieces)
 
     def data_from(self, offset: int) -> int:
         """The first offset at which a part may store bytes."""
-        for part, start in self._spans():
-            if start + part.size > offset:
-                found = part.data_from(max(0, offset - start))
-                if found < part.size:
-                    return start + found
+        for number in range(bisect_right(self._ends, offset), len(self._parts)):
+            found = self._parts[number].data_from(max(0, offset - self._start(number)))
+            if found < self._parts[number].size:
+                return self._start(number) + found
         return self.size
 
     def missing(self) -> tuple[str, ...]:
         """What is not there, of any part."""
         return tuple(dict.fromkeys(reason for part in self._parts for reason in part.missing()))
 
-    def _spans(self) -> Iterator[tuple[Image, int]]:
-        start = 0
-        for part in self._parts:
-            yield part, start
-            start += part.size
+    def _start(self, number: int) -> int:
+        return self._ends[number] - self._parts[number].size
+
+
+class PartImage(Image):
+    """A range of a disk as a disk of its own; it ends where the disk around it ends."""
+
+    def __init__(self, whole: Image, start: int, size: int) -> None:
+        super().__init__(max(0, min(size, whole.size - start)))
+        self._whole = whole
+        self._start = start
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset` of the range."""
+        length = min(length, self.size - offset)
+        return self._whole.read_at(self._start + offset, length) if offset >= 0 and length > 0 else b""
+
+    def data_from(self, offset: int) -> int:
+        """What the disk around it says."""
+        return max(0, min(self._whole.data_from(self._start + offset) - self._start, self.size))
+
+    def missing(self) -> tuple[str, ...]:
+        """What is not there of the disk around it."""
+        return self._whole.missing()
 
 
 class MissingImage(Image):

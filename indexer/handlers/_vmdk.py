@@ -20,6 +20,7 @@ from indexer.handlers._image import (
     Image,
     JoinedImage,
     MissingImage,
+    PartImage,
     ZeroImage,
     open_sibling,
     read_exactly,
@@ -126,29 +127,10 @@ def open_image(stream: Stream, parent_of: ParentOf) -> Image:
             raise EvidenceError("corrupt", "VMDK: the descriptor names no extent")
         parts: list[Image] = []
         for each in descriptor.extents:
-            below = _Part(parent, sum(part.size for part in parts), each.sectors * 512) if parent else None
+            below = PartImage(parent, sum(part.size for part in parts), each.sectors * 512) if parent else None
             parts.append(_open_extent(stream, each, below))
         return parts[0] if len(parts) == 1 else JoinedImage(parts)
     return _open_sparse(stream, parent)
-
-
-class _Part(Image):
-    """A range of a parent, for the extent that lies over it."""
-
-    def __init__(self, parent: Image, start: int, size: int) -> None:
-        super().__init__(max(0, min(size, parent.size - start)))
-        self._whole = parent
-        self._start = start
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        length = min(length, self.size - offset)
-        return self._whole.read_at(self._start + offset, length) if offset >= 0 and length > 0 else b""
-
-    def data_from(self, offset: int) -> int:
-        return max(0, min(self._whole.data_from(self._start + offset) - self._start, self.size))
-
-    def missing(self) -> tuple[str, ...]:
-        return self._whole.missing()
 
 
 def _open_extent(stream: Stream, extent: Extent, parent: Image | None) -> Image:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from indexer.handlers._disk import DiskReader
 
-HEAD = 0x11000
-"""Bytes from the start within which every mark stands."""
+HEAD = 0x1200
+"""Bytes from the start within which most marks stand; the others are looked up one by one."""
 
 _TO_GO = bytes.fromhex("3bd67449292ed84a8399f6a339e3d001")
 """The identifier in the boot sector of BitLocker To Go, which looks like FAT32."""
@@ -34,7 +34,7 @@ def _is_power(number: int, low: int, high: int) -> bool:
     return low <= number <= high and not number & (number - 1)
 
 
-def _is_fat(head: bytes) -> bool:
+def _is_fat(disk: DiskReader, at: int, head: bytes) -> bool:
     if head[:1] not in (b"\xeb", b"\xe9") or len(head) < 512:
         return False
     sector, cluster, reserved, fats = struct.unpack_from("<HBHB", head, 11)
@@ -42,8 +42,7 @@ def _is_fat(head: bytes) -> bool:
         return False
     media = head[21]
     sectors = int.from_bytes(head[19:21], "little") or int.from_bytes(head[32:36], "little")
-    start = reserved * sector
-    fat = head[start : start + 3]
+    fat = disk.read_at(at + reserved * sector, 3)
     return media >= 0xF0 and sectors > reserved and fat[1:] in (b"\xff\xff", b"\xff\x0f", b"\xff\xf7", b"")
 
 
@@ -64,13 +63,6 @@ def _is_hfs(head: bytes) -> bool:
     return (mark, version) in ((b"H+", 4), (b"HX", 5)) and _is_power(block, 512, 1 << 20)
 
 
-def _is_ufs(head: bytes) -> bool:
-    marks = (head[at + 1372 : at + 1376] for at in (8192, 65536))
-    return any(
-        mark in (b"\x54\x19\x01\x00", b"\x00\x01\x19\x54", b"\x19\x01\x54\x19", b"\x19\x54\x01\x19") for mark in marks
-    )
-
-
 def _has(mark: bytes, offset: int) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(mark, offset)
 
@@ -85,23 +77,29 @@ _KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("APFS", lambda head: head[32:36] == b"NXSB" and _is_power(int.from_bytes(head[36:40], "little"), 4096, 65536)),
     ("XFS", lambda head: head[:4] == b"XFSB" and _is_power(int.from_bytes(head[4:8], "big"), 512, 65536)),
     ("LVM2", lambda head: any(_is_lvm(head[at : at + 512]) for at in (0, 512, 1024, 1536))),
-    ("FAT", _is_fat),
     ("ext", _is_ext),
     ("HFS", _is_hfs),
-    ("Btrfs", _has(b"_BHRfS_M", 0x10040)),
     ("F2FS", lambda head: head[1024:1028] == b"\x10\x20\xf5\xf2" and int.from_bytes(head[1028:1030], "little") == 1),
     ("EROFS", lambda head: head[1024:1028] == b"\xe2\xe1\xf5\xe0" and 9 <= head[1036] <= 16),
     ("swap", _has(b"SWAPSPACE2", 4086)),
-    ("ReiserFS", lambda head: head.startswith((b"ReIsErFs", b"ReIsEr2Fs", b"ReIsEr3Fs"), 0x10034)),
-    ("JFS", lambda head: head[0x8000:0x8004] == b"JFS1" and 0 < int.from_bytes(head[0x8004:0x8008], "little") < 4),
-    ("UFS", _is_ufs),
+)
+_FAR = (
+    ("Btrfs", 0x10040, (b"_BHRfS_M",)),
+    ("ReiserFS", 0x10034, (b"ReIsErFs", b"ReIsEr2F", b"ReIsEr3F")),
+    ("JFS", 0x8000, (b"JFS1\1\0\0\0", b"JFS1\2\0\0\0")),
+    ("UFS", 8192 + 1372, (b"\x54\x19\x01\x00", b"\x00\x01\x19\x54")),
+    ("UFS", 65536 + 1372, (b"\x19\x01\x54\x19", b"\x19\x54\x01\x19")),
 )
 
 
 def kind_of(disk: DiskReader, start: int = 0) -> str:
     """The name of what the volume at `start` holds, or an empty string where nothing is known."""
     head = disk.read_at(start, HEAD)
-    return next((name for name, holds in _KINDS if holds(head)), "")
+    if found := next((name for name, holds in _KINDS if holds(head)), ""):
+        return found
+    if _is_fat(disk, start, head):
+        return "FAT"
+    return next((name for name, at, marks in _FAR if disk.read_at(start + at, 8).startswith(marks)), "")
 
 
 def _is_lvm(sector: bytes) -> bool:
@@ -118,7 +116,4 @@ def lock_of(disk: DiskReader, start: int, kind: str) -> Lock | None:
         return Lock("LUKS2")
     if kind == "BitLocker":
         return Lock("BitLocker")
-    if kind == "Core Storage" and disk.read_at(start + 168, 4) != bytes(4):
-        # The header names the key data that lie beside every encrypted physical volume.
-        return Lock("FileVault 2", "AES-XTS")
     return None

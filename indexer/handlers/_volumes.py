@@ -16,7 +16,8 @@ from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._filesystems import FIELDS as VOLUME_FIELDS
 from indexer.handlers._filesystems import NEEDS, name_file_system, walk_file_system
-from indexer.handlers._image import PAGE, Forgiving, Image
+from indexer.handlers._image import PAGE, Forgiving, Image, PartImage
+from indexer.handlers._lvm import read_volumes
 from indexer.handlers._partitions import Partition, Table, read_table
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._volume_marks import Lock, kind_of, lock_of
@@ -25,6 +26,7 @@ from indexer.model import Child, Fact, Field, Problem, Timestamp
 
 __all__ = ["FIELDS", "NEEDS", "walk"]
 
+LOGICAL = "lvm"
 STEP = MIB
 PIECE = GIB
 """A longer stretch that lies in no volume is given in parts: each is spooled whole."""
@@ -114,6 +116,9 @@ def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
         return
     if kind:
         yield Field("filesystem.kind", kind)
+    if kind == "LVM2":
+        yield from _walk_logical(image, "", limits)
+        return
     if not virtual:
         raise EvidenceError("unsupported", f"no reader for {kind or 'what is on the disk'}")
     yield from _loose(image, [(0, image.size)], limits)
@@ -141,6 +146,9 @@ def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits
         yield _whole(one, fields, [*problems, Problem("encrypted", f"encrypted with {lock.kind}")])
     elif name_file_system(view, one.start, size) in READ:
         yield from _walk_volume(image, one, size, fields, problems, limits)
+    elif kind == "LVM2" and one.code != LOGICAL:
+        yield _whole(one, [*fields, Field("filesystem.kind", kind)], problems)
+        yield from _walk_logical(PartImage(image, one.start, size), f"{one.name}-", limits)
     else:
         fields += [Field("filesystem.kind", kind)] if kind else []
         yield from _give_unknown(image, one, size, fields, problems, limits)
@@ -160,6 +168,19 @@ def _give_unknown(
     else:
         yield _whole(one, fields, problems)
         yield from _loose(image, [(one.start, one.start + size)], limits, f"{one.name}/")
+
+
+def _walk_logical(image: Image, prefix: str, limits: Limits) -> Iterator[Fact]:
+    """The logical volumes on a physical one, each like a partition."""
+    try:
+        for each in read_volumes(image):
+            for reason in each.disk.missing():
+                yield Problem("unreadable", f"{prefix}{each.name}: {reason}", resolution="what is there is read")
+            label = f"{each.group}/{each.name}"
+            one = Partition(f"{prefix}{each.name}", 0, each.disk.size, "LVM logical volume", LOGICAL, label, each.ident)
+            yield from _walk_partition(each.disk, one, set(), limits)
+    except EvidenceError as error:
+        yield error.problem("", "its volumes are not read")
 
 
 def _walk_volume(

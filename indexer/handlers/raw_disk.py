@@ -64,7 +64,8 @@ class RawDisk(Handler):
 
 
 def _is_disk(stream: Stream) -> bool:
-    if stream.size < LEAST or stream.at(0x8001, 5) in OPTICAL:
+    # Quick to say for what is no disk: no header of a disk or a volume is without a stretch of zeros.
+    if stream.size < LEAST or b"\0\0" not in stream.head[:4096] or stream.at(0x8001, 5) in OPTICAL:
         return False
     image = FileImage(stream)
     return bool(kind_of(image)) or read_table(image) is not None
