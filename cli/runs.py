@@ -30,7 +30,7 @@ from indexer.registry import all_handlers
 from indexer.sources import check_source, place_of_root
 from indexer.workers import Fetcher
 from search.case import Case
-from search.guesses import Guesses
+from search.guesses import Guesses, recall_passwords
 
 if TYPE_CHECKING:
     from search.verify import Difference
@@ -127,6 +127,8 @@ def read_again(
     later = [item for item in whole if item.id not in readings and passed.intersection(_above(item))]
     offered = _shared_guesses(wanted, whole, readings, guess)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "items": len(wanted)}
+    if guessed := sum(map(len, offered.values())):
+        options["guessed"] = guessed
     names = sorted({item.provenance.source for item in wanted})
     with _recorded(case, "retry", limits, options, names, indexed) as counts:
         places: list[Again] = []
@@ -237,7 +239,8 @@ def check_evidence(
     limits = Limits(**runs[-1].limits) if runs else limits_of(case)  # type: ignore[arg-type]
     checker = Checker(case)
     with tempfile.TemporaryDirectory(prefix="archivore-") as scratch:
-        Ingest(checker, Path(scratch), limits=limits, passwords=passwords, jobs=jobs, tell=tell).run(sources)
+        known = (*passwords, *recall_passwords(case))
+        Ingest(checker, Path(scratch), limits=limits, passwords=known, jobs=jobs, tell=tell).run(sources)
     found = [*checker.differences, *checker.gone(source.name for source in sources)]
     return checker.same, sorted(found, key=lambda each: (each.path, each.id))
 
@@ -299,7 +302,8 @@ def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password
     hasher = Hasher()
     part = output.with_name(output.name + ".part")
     try:
-        with closing(Fetcher(passwords, limits)) as fetcher, part.open("xb") as file:
+        known = (*passwords, *recall_passwords(case, item))
+        with closing(Fetcher(known, limits)) as fetcher, part.open("xb") as file:
             for data in fetcher.fetch(source, item.provenance):
                 hasher.update(data)
                 file.write(data)

@@ -37,6 +37,7 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"""["'`“‘「『《<(（【\[]([^"'`”’」』》>)）】\]]+)["'`”’」』》>)）】\]]""")
+_BEHIND = re.compile(r"[\s,，、。;；)）\]】]")
 _EDGES = " \t\"'`“”‘’「」『』《》<>()[]（）【】,，.。;；!！"
 _SHORT = 2_000
 """Characters of a text whose every line may be a password."""
@@ -44,6 +45,7 @@ _LONGEST = 64 * 1024
 """Characters of a text that is looked through for a word that says one."""
 _LINES = 200
 _MOST_CHARS = 64
+_MOST_VALUES = 50
 _MOST_HINTS = 5_000
 """Texts of one source that are looked at."""
 _MESSAGES = ("message/", "application/vnd.ms-outlook", "application/vnd.ms-tnef")
@@ -142,6 +144,35 @@ class Guesses:
         return self._case.texts.of(hint.reading.key, min(hint.reading.chunks, 1))
 
 
+def recall_passwords(case: Case, item: Item | None = None) -> tuple[Password, ...]:
+    """The guessed passwords that opened an item and what it lies in, or anything at all, looked up again.
+
+    They are not stored, but the case tells where they stand.
+    """
+    if not any(run.options.get("guessed") for run in case.catalog.runs()):
+        return ()
+    opened: Iterable[Item | None] = (each for each, _ in case.catalog.items())
+    if item:
+        opened = map(case.catalog.item, _line_of(item))
+    found: dict[str, Password] = {}
+    guesses: Guesses | None = None
+    for each in opened:
+        wanted = {entry.value for entry in each.fields if entry.name == "encryption.password"} if each else set()
+        if not each or all(str(value).startswith("line ") for value in wanted):
+            continue
+        guesses = guesses or Guesses(case)
+        parent = case.catalog.item(each.provenance.parent.id) if each.provenance.parent else None
+        for candidate in (*guesses.of(each), *(guesses.of(parent) if parent else ())):
+            if candidate.origin in wanted:
+                found.setdefault(candidate.text, candidate)
+    return tuple(found.values())
+
+
+def _line_of(item: Item) -> Iterator[str]:
+    for depth in range(len(item.provenance.hops), 0, -1):
+        yield Provenance(item.provenance.source, item.provenance.hops[:depth]).id
+
+
 def _hint(item: Item, reading: Reading | None) -> _Hint | None:
     """An item as a text that may hold a password, or None."""
     if reading is None or not reading.chars:
@@ -209,13 +240,15 @@ def _first_line(text: Text) -> int:
 
 def _said_in(line: str) -> list[str]:
     """The values behind words for a password; an empty one where the line ends there."""
-    values: list[str] = []
-    for match in _SAID.finditer(line):
+    values: dict[str, None] = {}
+    at = 0
+    while len(values) < _MOST_VALUES and (match := _SAID.search(line, at)):
         rest = (match["value"] or "").strip()
         quoted = _QUOTED.match(rest)
-        values += [quoted[1]] if quoted else []
-        values += [rest, rest.split()[0] if rest else "", re.split(r"[\s,，、。;；)）\]】]", rest)[0]]
-    return list(dict.fromkeys(values))
+        first = rest.split()[0] if rest else ""
+        values |= dict.fromkeys((*([quoted[1]] if quoted else []), rest, first, _BEHIND.split(rest)[0]))
+        at = match.start("value") if match["value"] else match.end()
+    return list(values)
 
 
 def _password(value: str, origin: str) -> Iterator[Password]:

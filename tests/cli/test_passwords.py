@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from test_cli import archivore, lines
 
-from cli.runs import guess_passwords, ingest_sources, read_again
+from cli.runs import check_evidence, extract_item, guess_passwords, ingest_sources, read_again
 from indexer.limits import Limits
 from indexer.model import Source
 from indexer.passwords import Password, Passwords
@@ -217,6 +217,17 @@ def test_retry_gives_what_ingest_gives(tmp_path: Path) -> None:
     with Case(case) as later, Case(tmp_path / "case") as whole:
         assert origins(later) == OPENED
         assert rows(later) == rows(whole)
+
+
+def test_what_a_guess_opened_is_extracted_and_verified_by_the_same_guess(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "s", EVIDENCE)
+    with build(tmp_path / "case", folder) as case:
+        for number, path in enumerate(OPENED):
+            extract_item(case, case.find(path), tmp_path / str(number), (), Limits())
+        assert (tmp_path / "0").read_bytes() == NOTE
+        same, differences = check_evidence(case, passwords=(), jobs=1, tell=lambda event: None)
+        assert not differences
+        assert same == case.catalog.totals()[0]
 
 
 def test_ingest_guesses_and_says_how_many_it_opened(tmp_path: Path) -> None:
