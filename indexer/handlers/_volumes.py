@@ -232,7 +232,8 @@ def _fields(one: Partition) -> Iterator[Field]:
         yield Field("partition.label", one.label)
     if one.ident:
         yield Field("partition.id", one.ident)
-    yield Field("partition.start", one.start)
+    if one.code != LOGICAL:
+        yield Field("partition.start", one.start)
     yield Field("partition.size", one.size)
     if one.bootable:
         yield Field("partition.bootable", True)

@@ -29,7 +29,6 @@ class QcowImage(Handler):
     reads = "partitions and their files; the backing file beside it; names of snapshots"
     needs = ("backports.zstd", *NEEDS)
     rank = 58
-    uses_name = True
     volumes = True
     container = True
 

@@ -28,7 +28,6 @@ class VhdImage(Handler):
     reads = "partitions and their files; when it was written; the parent beside it"
     needs = NEEDS
     rank = 58
-    uses_name = True
     volumes = True
     container = True
 

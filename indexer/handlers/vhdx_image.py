@@ -26,7 +26,6 @@ class VhdxImage(Handler):
     reads = "partitions and their files; the parent beside it"
     needs = NEEDS
     rank = 58
-    uses_name = True
     volumes = True
     container = True
 
