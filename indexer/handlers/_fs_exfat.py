@@ -62,7 +62,7 @@ class _ExFat:
         self.table = table << sector
         unit = 1 << sector + per_cluster
         count = min(count, max(0, volume.size - (heap << sector)) // unit + 1)
-        self.clusters = Clusters(volume, heap << sector, unit, count, 0xFFFFFFF7, self._link)
+        self.clusters = Clusters(volume, heap << sector, unit, count, self._link)
         self.label = ""
         self.bitmap = b""
 
@@ -122,7 +122,7 @@ def _entries(data: bytes) -> Iterator[_Entry]:
             taken += 1
         valid, _, first, size = unpack_from("<QIIQ", stream, 8)
         yield _Entry(
-            name=raw[: stream[3] * 2].decode("utf-16-le", "surrogatepass"),
+            name=raw[: stream[3] * 2].decode("utf-16-le", "surrogatepass") or f"entry-{at // 32}",
             attributes=unpack_from("<H", data, at + 4)[0],
             first=first,
             size=size,

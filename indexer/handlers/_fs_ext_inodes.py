@@ -66,9 +66,11 @@ class Ext:
         inodes, blocks, _, _, _, first, log = unpack_from("<7I", block)
         self.per_group, _, self.inodes_per_group = unpack_from("<III", block, 32)
         compat, incompat, self.read_only = unpack_from("<III", block, 92)
+        # With big allocation, a bit of the bitmaps stands for several blocks.
+        self.cluster = 1 << max(0, min(20, unpack_from("<I", block, 28)[0] - log)) if self.read_only & 0x200 else 1
         most = 8 * (1024 << min(log, 6))
         # One block of bits tells of all inodes of a group; mke2fs makes no group of less than 256 blocks.
-        if log > 6 or self.per_group < 256 or not 0 < self.inodes_per_group <= most:
+        if log > 6 or not 256 <= self.per_group <= most * self.cluster or not 0 < self.inodes_per_group <= most:
             raise EvidenceError("corrupt", "ext: the super block gives no sizes of groups")
         self.unit = 1024 << log
         self.first = first
@@ -77,7 +79,7 @@ class Ext:
         self.blocks = blocks | (unpack_from("<I", block, 0x150)[0] << 32 if wide else 0)
         self.inode_size = max(128, unpack_from("<H", block, 88)[0]) if unpack_from("<I", block, 76)[0] else 128
         self.inodes = min(inodes, volume.size // self.inode_size)
-        self.descriptor = max(32, unpack_from("<H", block, 0xFE)[0]) if wide else 32
+        self.descriptor = min(max(32, unpack_from("<H", block, 0xFE)[0]), 1024) if wide else 32
         self.meta_first = unpack_from("<I", block, 0x104)[0] if incompat & _META_GROUPS else None
         held = max(0, volume.size // self.unit - first)
         self.groups = min(-(-max(0, self.blocks - first) // self.per_group), held // self.per_group + 1)
@@ -88,8 +90,6 @@ class Ext:
             if compat & _JOURNAL
             else "ext2"
         )
-        # With big allocation, a bit of the bitmaps stands for several blocks.
-        self.cluster = 1 << max(0, min(20, unpack_from("<I", block, 28)[0] - log)) if self.read_only & 0x200 else 1
         self.names = NameBytes()
 
     def group(self, number: int) -> tuple[int, int, int, int]:

@@ -59,14 +59,13 @@ def is_fat(boot: bytes) -> bool:
 class Clusters:
     """A table of clusters: where each lies and which comes next.
 
-    `link` gives the table's entry; 0 is free; from `last` on a chain ends.
+    `link` gives the table's entry; 0 is free, and what is no cluster of the volume ends a chain.
     """
 
     volume: Volume
     start: int
     unit: int
     count: int
-    last: int
     link: Callable[[int], int]
 
     def runs(self, first: int, most: int) -> Iterator[Run]:
@@ -148,8 +147,7 @@ class _Fat:
         self.bits = (12 if count < 4085 else 16 if count < 65525 else 32) if small or roots else 32
         # A table that is too short for the sectors it serves cannot name the clusters behind its end.
         count = min(count, per_table * unit * 8 // self.bits - 2)
-        last = {12: 0xFF8, 16: 0xFFF8, 32: 0x0FFFFFF8}[self.bits]
-        self.clusters = Clusters(volume, start, unit * per_cluster, max(0, count), last, self._link)
+        self.clusters = Clusters(volume, start, unit * per_cluster, max(0, count), self._link)
         self.root_cluster = unpack_from("<I", boot, 44)[0] if self.bits == 32 else 0
         at = 66 if self.bits == 32 else 38
         self.serial, self.label = unpack_from("<I11s", boot, at + 1) if boot[at] == 0x29 else (None, b"")

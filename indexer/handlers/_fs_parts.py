@@ -200,9 +200,10 @@ def _used(volume: Volume, runs: Iterator[Run]) -> Iterator[bytes]:
 
 def zero_bits(bitmap: bytes, count: int) -> Iterator[tuple[int, int]]:
     """First number and length of every run of zeros in a bitmap, lowest bit first."""
+    count = min(count, len(bitmap) * 8)
     first = -1
     for index in range((count + 7) // 8):
-        octet = bitmap[index] if index < len(bitmap) else 0xFF
+        octet = bitmap[index]
         if octet == 0xFF and first < 0:
             continue
         if octet == 0 and first >= 0 and index * 8 + 8 <= count:

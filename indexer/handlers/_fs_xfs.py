@@ -84,6 +84,9 @@ class _Xfs:
             raise EvidenceError("corrupt", f"XFS: blocks of {self.unit} bytes, inodes of {self.inode_size}")
         if self.group_log > 31 or self.per_block_log > 8 or head[192] > 7:
             raise EvidenceError("corrupt", "XFS: the super block gives sizes that cannot be")
+        if not self.group_blocks:
+            raise EvidenceError("corrupt", "XFS: allocation groups of no blocks")
+        self.groups = min(self.groups, volume.size // (self.group_blocks * self.unit) + 1)
         self.folder_unit = self.unit << head[192]
         self.is_five = self.version == 5
         self.has_types = bool(unpack_from(">I", head, 216)[0] & 1 if self.is_five else head[202] & 2)
