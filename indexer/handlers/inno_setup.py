@@ -27,8 +27,8 @@ CHUNK = 4096
 MOST_HEADER = 64 * MIB
 NAMES = ("inno.product", "inno.product_version_name", "inno.id", "inno.copyright", "inno.maker", "inno.address")
 """The first strings of the header, in every version since 3."""
-MOST_STRINGS = 34
-"""No version has more of them before its numbers."""
+MOST_STRINGS = 24
+"""Every version of its time has more than these before its numbers."""
 SCAN = 1 << 20
 
 

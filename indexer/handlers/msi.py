@@ -14,7 +14,7 @@ from typing import BinaryIO, ClassVar
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cfb import MAGIC, Compound, Entry, compound
-from indexer.handlers._msi import POOL, Database, decode_name
+from indexer.handlers._msi_tables import POOL, Database, decode_name
 from indexer.handlers._ole import FIELDS, kind_of, members, read_properties
 from indexer.handlers._streams import open_chunks
 from indexer.limits import MIB
