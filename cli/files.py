@@ -18,6 +18,7 @@ from indexer.limits import Limits
 from indexer.model import Hit, Item
 from indexer.passwords import Password
 from indexer.workers import Fetcher
+from search.guesses import recall_passwords
 from search.report import Report
 from search.schema import coarse_type
 
@@ -45,10 +46,11 @@ def copy_files(report: Report, output: Path, *, passwords: tuple[Password, ...],
     """
     case = report.case
     sources = case.catalog.sources()
+    known = (*passwords, *recall_passwords(case))
     lines: list[str] = []
     problems: list[str] = []
     try:
-        with _target(output) as target, closing(Fetcher(passwords, limits)) as fetcher:
+        with _target(output) as target, closing(Fetcher(known, limits)) as fetcher:
             for item in _with_bytes(report):
                 name = item.id + _suffix(item)
                 hasher = Hasher()
@@ -79,7 +81,7 @@ def with_thumbnails(
 ) -> Iterator[Report]:
     """The report with small pictures of what can be shown, made by a worker from the evidence."""
     sources = report.case.catalog.sources()
-    with closing(Fetcher(passwords, limits)) as fetcher:
+    with closing(Fetcher(known, limits)) as fetcher:
 
         def make(item: Item) -> bytes | None:
             if coarse_type(item.media_type) != "picture" or not sources[item.provenance.source].path:
