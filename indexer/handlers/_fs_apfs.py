@@ -112,10 +112,11 @@ def _walk_volume(volume: pyfsapfs.volume, prefix: str) -> Iterator[Fact]:
         try:
             entry = folder.get_sub_file_entry(number)
             name, ident, kind = entry.name, entry.identifier, kind_of_mode(entry.file_mode)
+            members = list(_tell(entry, prefix, path + name, kind))
         except _ERRORS as error:
             yield Problem("corrupt", f"APFS: entry {number} of {prefix}{path}: {error}", resolution="left out")
             continue
-        yield from _tell(entry, prefix, path + name, kind)
+        yield from members
         if kind == FOLDER and ident not in seen and len(waiting) < MOST_DEPTH:
             seen.add(ident)
             waiting.append((entry, f"{path}{name}/", _indices(entry)))
