@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
@@ -39,9 +39,9 @@ class _Rule(NamedTuple):
         marks = handler.signatures or (Signature(b""),)  # none declared: asked about everything
         return cls(order, handler, tuple(mark.magic for mark in marks if not mark.offset))
 
-    def may_begin(self, first: int) -> bool:
-        """Whether an item that begins with this byte may be the handler's."""
-        return any(not prefix or prefix[0] == first for prefix in self.prefixes)
+    def firsts(self) -> Iterable[int]:
+        """The bytes that an item of the handler's may begin with."""
+        return range(256) if b"" in self.prefixes else {prefix[0] for prefix in self.prefixes}
 
 
 class Identifier:
@@ -61,11 +61,13 @@ class Identifier:
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
         rules = tuple(_Rule.of(order, handler) for order, handler in enumerate(self._handlers) if _is_asked(handler))
-        self._rules = [tuple(rule for rule in rules if rule.may_begin(first)) for first in range(256)]
+        self._rules: list[list[_Rule]] = [[] for _ in range(256)]
         """By the first byte of the item: the few rules that may hold."""
         self._inside: dict[tuple[int, int], dict[bytes, list[_Rule]]] = {}
         """Where marks further inside begin and end; by the mark: whose it is."""
         for rule in rules:
+            for first in rule.firsts():
+                self._rules[first].append(rule)
             for mark in rule.handler.signatures:
                 if mark.offset:
                     marks = self._inside.setdefault((mark.offset, mark.offset + len(mark.magic)), {})
