@@ -53,7 +53,22 @@ def _checks() -> list[tuple[str, str, str]]:
         else:
             how = f"apt install {name}" if kind == "program" else f"pip install {name.split('.')[0]}"
             rows.append((name, "missing", f"{how}, to read {', '.join(types)}"))
-    return rows
+    return [*rows, _printing()]
+
+
+def _printing() -> tuple[str, str, str]:
+    """Whether reports can be set as PDF, with Chinese, Japanese and Korean letters in them."""
+    try:
+        import typst
+    except ImportError:
+        return "typst", "missing", "pip install 'archivore[pdf]', to export pdf"
+    families = {font.family for font in typst.Fonts().fonts()}
+    if any(mark in family for family in families for mark in _CJK):
+        return "typst", "present, with CJK fonts", ""
+    return "typst", "present, no CJK fonts", "apt install fonts-noto-cjk, or pdf shows boxes for them"
+
+
+_CJK = ("CJK", "Nanum", "WenQuanYi", "Source Han", "Malgun", "Gothic")
 
 
 _COMPILER = "install gcc, then archivore again: the index is built three times as fast (optional)"

@@ -20,7 +20,7 @@ def export(
     with_files: Annotated[
         Path | None, typer.Option("--with-files", help="The items' bytes too, into this new folder or .zip.")
     ] = None,
-    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Small pictures in html reports.")] = True,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Small pictures in reports.")] = True,
     passwords: PasswordsOption = None,
     case_path: CaseOption = None,
 ) -> None:
@@ -48,4 +48,4 @@ def export(
                 note(f"{failed:,} items could not be had again as they were: {PROBLEMS} says why.")
 
 
-_WITH_PICTURES = frozenset(("html",))
+_WITH_PICTURES = frozenset(("html", "pdf"))

@@ -29,7 +29,7 @@ _LONGEST = 4_000
 _ELSEWHERE = frozenset(("case", "command", "query", "export", "made by", "Archivore"))
 """Rows of the cover that stand in its head or at the end."""
 _FACETS = ("type", "lang", "source", "status")
-_SHOWN = 12
+_MOST_BARS = 12
 
 
 class _Count:
@@ -55,18 +55,18 @@ def write(path: Path, report: Report) -> int:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": _shown, "marked": _marked}
+    environment.filters |= {"shown": shown, "marked": marked}
     count = _Count()
     rows = report.items() if report.items else iter(())
     values = {
         "title": f"{report.colophon.case}: {report.colophon.query or report.colophon.command}",
         "colophon": report.colophon,
-        "cover": [row for row in colophon_rows(report.colophon) if row[0] not in _ELSEWHERE],
+        "cover": cover_of(report),
         "made_by": ", ".join(f"{name} {made}" for name, made in report.colophon.versions.items()),
         "examiner": str(report.case.settings.get("examiner", "")),
-        "charts": _charts(report) if report.items else [],
-        "families": _families(report, count.through(rows)) if _is_hits(report) else (),
-        "sheets": [] if _is_hits(report) else _sheets(report, count),
+        "charts": charts_of(report),
+        "families": _families(report, count.through(rows)) if is_hits(report) else (),
+        "sheets": [] if is_hits(report) else _sheets(report, count),
         "problems": problems_sheet(report.case).rows(),
         "causes": report.case.catalog.counts("cause"),
         "notes": report.notes,
@@ -78,7 +78,8 @@ def write(path: Path, report: Report) -> int:
     return count.value
 
 
-def _is_hits(report: Report) -> bool:
+def is_hits(report: Report) -> bool:
+    """Whether the report is a list of items or hits."""
     return report.items is not None and report.sheets[0].name in ("hits", "items")
 
 
@@ -89,13 +90,20 @@ def _sheets(report: Report, count: _Count) -> Iterator[tuple[str, list[str], Ite
         yield sheet.name, [column.name.replace("_", " ") for column in sheet.columns], cells
 
 
-def _charts(report: Report) -> list[tuple[str, list[Bar]]]:
-    """Bars for what the hits are made of, and for when they were modified."""
+def cover_of(report: Report) -> list[tuple[str, str]]:
+    """The rows of the cover, without what stands in the head or at the end."""
+    return [row for row in colophon_rows(report.colophon) if row[0] not in _ELSEWHERE]
+
+
+def charts_of(report: Report) -> list[tuple[str, list[Bar]]]:
+    """Bars for what the items are made of, and for when they were modified; none for other answers."""
+    if report.items is None:
+        return []
     found = facets(report.case, report.colophon.query, [*_FACETS, "modified.day", "modified.month"])
     counts: dict[str, dict[str, int]] = {}
     for row in found.sheets[0].rows():
         counts.setdefault(str(row.cells[0]), {})[str(row.cells[1])] = int(str(row.cells[2]))
-    charts = [(name, bars(counts[name], _SHOWN)) for name in _FACETS if counts.get(name)]
+    charts = [(name, bars(counts[name], _MOST_BARS)) for name in _FACETS if counts.get(name)]
     by_day = days(counts.get("modified.day", {}), counts.get("modified.month", {}))
     return [*charts, ("modified", by_day)] if by_day else charts
 
@@ -104,10 +112,11 @@ def _families(report: Report, rows: Iterable[Item | Hit]) -> Iterator[tuple[str,
     """Hits in the order of their paths, under the file of the source that they came out of."""
     numbered = enumerate(rows, 1)
     for root, group in groupby(numbered, key=lambda pair: str(_item(pair[1]).provenance.root)):
-        yield root, map(partial(_card, report), group)
+        yield root, map(partial(card_of, report), group)
 
 
-def _card(report: Report, pair: tuple[int, Item | Hit]) -> dict[str, Any]:
+def card_of(report: Report, pair: tuple[int, Item | Hit]) -> dict[str, Any]:
+    """What the report shows of one item or hit, from its number in the list."""
     number, row = pair
     item = _item(row)
     told = exact_of(report.case, row)
@@ -135,13 +144,14 @@ def _item(row: Item | Hit) -> Item:
     return row.item if isinstance(row, Hit) else row
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value on the page: visible, and where it is cut, said so."""
     text = visible_text(str(value)) if value is not None else ""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} [cut: {len(text) - _LONGEST} more characters]"
 
 
-def _marked(highlight: Highlight) -> list[tuple[bool, str]]:
-    """The passage in pieces, each with whether it is a match."""
+def marked(highlight: Highlight) -> list[tuple[bool, str]]:
+    """A passage in pieces, each with whether it is a match."""
     pieces, at = [], 0
     for start, end in highlight.spans:
         pieces += [(False, highlight.text[at:start]), (True, highlight.text[start:end])]
