@@ -23,6 +23,7 @@ from search.engine.terms import STEP, restore
 Array = NDArray[Any]
 
 _KEPT = 2048  # steps whose heads are remembered
+_RESTORED = 256  # steps whose terms are remembered
 _FEW = 256  # lists that are checked one by one
 
 
@@ -40,6 +41,7 @@ class Lexicon:
         self._steps = len(self._bases) // 3
         self._firsts: dict[int, bytes] = {}  # first terms of steps that were looked at
         self._known: dict[int, Heads] = {}
+        self._restored: dict[int, list[bytes]] = {}
         if self._steps != -(-self.count // STEP):
             raise DamageError(f"{file.path.name} holds other terms than it says")
 
@@ -113,14 +115,24 @@ class Lexicon:
         if start >= end:
             return []
         first, last = start // STEP, -(-end // STEP)
+        held = self._restored.get(first) if last == first + 1 else None
+        if held is None:
+            held = self._restore(first, last)
+            if last == first + 1:
+                if len(self._restored) >= _RESTORED:
+                    self._restored.clear()
+                self._restored[first] = held
+        return held[start - first * STEP : end - first * STEP]
+
+    def _restore(self, first: int, last: int) -> list[bytes]:
+        """The terms of steps [first, last)."""
         a, b = self._within(0, first, last)
         raw = self._terms.take(a, b).tobytes()
         count = min(self.count, last * STEP) - first * STEP
         try:
-            found = restore(raw, count, lambda start, end: self._ids(first * STEP + start, first * STEP + end))
+            return restore(raw, count, lambda start, end: self._ids(first * STEP + start, first * STEP + end))
         except (ValueError, IndexError) as error:
             raise DamageError(f"{self._file.path.name} is damaged in {self.field}: {error}") from error
-        return found[start - first * STEP : end - first * STEP]
 
     def _within(self, which: int, first: int, last: int) -> tuple[int, int]:
         """Where steps [first, last) lie in the terms (0), the heads (1) or the lists (2)."""
