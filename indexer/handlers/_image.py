@@ -66,6 +66,15 @@ class FileImage(Image):
             return b""
         return read_exactly(self._stream, self._start + offset, length)
 
+    def data_from(self, offset: int) -> int:
+        """The offset, as far as the file goes."""
+        return offset if self._start + offset < self._stream.size else self.size
+
+    def missing(self) -> tuple[str, ...]:
+        """What the file lacks at its end."""
+        short = self._start + self.size - self._stream.size
+        return (f"{short} bytes are missing at the end of the image",) if short > 0 else ()
+
 
 class ZeroImage(Image):
     """A disk, or a part of one, of which nothing is stored: all zeros."""

@@ -112,7 +112,9 @@ class _Vhd(BlockImage):
         self._bitmap = -(-(block // 512) // 4096) * 512
 
     def absent(self, index: int) -> int:
-        return int(index >= len(self._table) or self._table[index] == NOWHERE)
+        if index >= len(self._table):
+            return max(1, self.size // self.block + 1 - index)
+        return int(self._table[index] == NOWHERE)
 
     def fetch(self, index: int, start: int, length: int) -> bytes | None:
         if self.absent(index):

@@ -5,7 +5,8 @@ claim on a whole file rests on more than two bytes.
 
 Source: the on-disk headers as their systems document them: [MS-FAT] boot sector, exFAT 3.1, NTFS boot
 sector, Linux ext4/XFS/Btrfs/F2FS/EROFS documentation, Apple TN1150 and "Apple File System Reference",
-LUKS1 1.2.3 and LUKS2 1.1.4 on-disk formats, libbde and libfvde documentation, LVM2 label format.
+LUKS1 1.2.3 and LUKS2 1.1.4 on-disk formats, libbde and libfvde documentation, LVM2 label format;
+Linux, include/uapi/linux/raid/md_p.h.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ _KINDS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("HFS", _is_hfs),
     ("F2FS", lambda head: head[1024:1028] == b"\x10\x20\xf5\xf2" and int.from_bytes(head[1028:1030], "little") == 1),
     ("EROFS", lambda head: head[1024:1028] == b"\xe2\xe1\xf5\xe0" and 9 <= head[1036] <= 16),
+    ("Linux RAID", _has(b"\xfc\x4e\x2b\xa9\1\0\0\0", 4096)),
     ("swap", _has(b"SWAPSPACE2", 4086)),
 )
 _FAR = (
@@ -104,6 +106,15 @@ def kind_of(disk: DiskReader, start: int = 0) -> str:
 
 def _is_lvm(sector: bytes) -> bool:
     return sector[:8] == b"LABELONE" and sector[24:32] == b"LVM2 001"
+
+
+def mirrored(disk: DiskReader, start: int) -> tuple[int, int] | None:
+    """Where, in a member of a Linux RAID 1 of version 1.2, the mirrored bytes lie, and how many they are."""
+    head = disk.read_at(start + 4096, 144)
+    if len(head) < 144 or head[:8] != b"\xfc\x4e\x2b\xa9\1\0\0\0" or int.from_bytes(head[72:76], "little") != 1:
+        return None
+    first, count = struct.unpack_from("<QQ", head, 128)
+    return (first * 512, count * 512) if 8 < first < 1 << 40 and 0 < count < 1 << 50 else None
 
 
 def lock_of(disk: DiskReader, start: int, kind: str) -> Lock | None:

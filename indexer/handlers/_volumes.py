@@ -20,16 +20,18 @@ from indexer.handlers._image import PAGE, Forgiving, Image, PartImage
 from indexer.handlers._lvm import read_volumes
 from indexer.handlers._partitions import Partition, Table, read_table
 from indexer.handlers._streams import open_chunks
-from indexer.handlers._volume_marks import Lock, kind_of, lock_of
+from indexer.handlers._volume_marks import Lock, kind_of, lock_of, mirrored
 from indexer.limits import GIB, MIB, Limits
 from indexer.model import Child, Fact, Field, Problem, Timestamp
 
 __all__ = ["FIELDS", "NEEDS", "walk"]
 
-LOGICAL = "lvm"
+LOGICAL = "logical"
 STEP = MIB
 PIECE = GIB
 """A longer stretch that lies in no volume is given in parts: each is spooled whole."""
+MOST_LOST = 4 * GIB
+"""Where more than this cannot be read, nothing behind it is looked for."""
 READ = frozenset({"ntfs", "exfat", "xfs", "apfs", "hfs", "ext", "fat"})
 """File systems whose files are given; a volume with any other one is given as it is."""
 ALIGN = 64 * MIB
@@ -119,6 +121,9 @@ def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
     if kind == "LVM2":
         yield from _walk_logical(image, "", limits)
         return
+    if inner := mirrored(view, 0):
+        yield from _walk_mirror(image, inner, "", limits)
+        return
     if not virtual:
         raise EvidenceError("unsupported", f"no reader for {kind or 'what is on the disk'}")
     yield from _loose(image, [(0, image.size)], limits)
@@ -139,6 +144,10 @@ def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits
         return
     size = min(one.size, image.size - one.start)
     view = Forgiving(image)
+    if one.code != LOGICAL and (inner := mirrored(view, one.start)):
+        yield _whole(one, [*fields, Field("filesystem.kind", "Linux RAID")], problems)
+        yield from _walk_mirror(image, (one.start + inner[0], inner[1]), f"{one.name}-", limits)
+        return
     kind = kind_of(view, one.start)
     lock = lock_of(view, one.start, kind)
     if lock:
@@ -154,14 +163,23 @@ def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits
         yield from _give_unknown(image, one, size, fields, problems, limits)
 
 
+def _walk_mirror(image: Image, inner: tuple[int, int], prefix: str, limits: Limits) -> Iterator[Fact]:
+    """What a member of a mirror mirrors, as one more volume."""
+    disk = PartImage(image, *inner)
+    yield from _walk_partition(disk, Partition(f"{prefix}mirror", 0, disk.size, "Linux RAID 1", LOGICAL), set(), limits)
+
+
 def _give_unknown(
     image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], limits: Limits
 ) -> Iterator[Fact]:
     """A volume that no reader knows, as it is; in parts where it is large, and without bytes where all are zero."""
     view = Forgiving(image)
-    if _first_used(view, one.start, one.start + size) >= one.start + size:
-        lost = [Problem("unreadable", reason) for reason in image.missing()]
-        lost += [view.first.problem("")] if view.first else []
+    end = one.start + size
+    if _first_used(view, one.start, end) >= end:
+        # Nothing is stored there; whether that means zeros, or that nobody knows, a read at both ends tells.
+        for at in (one.start, max(one.start, end - STEP)):
+            view.read_at(at, min(STEP, end - at))
+        lost = [view.first.problem("")] if view.first else []
         yield _whole(one, fields if lost else [*fields, Field("partition.empty", True)], [*problems, *lost])
     elif size <= PIECE:
         yield _whole(one, fields, problems, opening=partial(_open, image, one.start, size))
@@ -292,9 +310,9 @@ def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits, prefix: 
         yield Problem(view.first.cause, message, resolution="left out")
 
 
-def _first_used(image: Image, at: int, end: int) -> int:
+def _first_used(image: Forgiving, at: int, end: int) -> int:
     """The offset of the sector with the first byte that is not zero; `end` where there is none."""
-    while (at := image.data_from(at)) < end:
+    while (at := image.data_from(at)) < end and image.lost < MOST_LOST:
         data = image.read_at(at, min(STEP, end - at))
         rest = data.lstrip(b"\0")
         if rest:
