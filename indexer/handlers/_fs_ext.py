@@ -3,7 +3,8 @@
 Source: Linux, Documentation/filesystems/ext4 (super block, group descriptors, inodes, extent tree,
     directory entries, inline data); The Second Extended File System (D. Poirier, 2001-2019).
 Limits: the journal is not replayed. An ext4 inode that was deleted has lost its extents: its times are
-    told, its bytes are among the unallocated ones. Encrypted folders keep their encrypted names.
+    told, its bytes are among the unallocated ones. In encrypted folders
+    the names are told in hexadecimal, as encrypted; the bytes are kept as they are.
 """
 
 from __future__ import annotations

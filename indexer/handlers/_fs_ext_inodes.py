@@ -221,7 +221,17 @@ class Ext:
                 waiting += reversed(below)
 
     def folder(self, inode: Inode) -> Iterator[Entry]:
-        """The entries of a folder; those that only a gap still holds are deleted."""
+        """The entries of a folder; those that only a gap still holds are deleted.
+
+        Encrypted names are any bytes at all: they are given in hexadecimal, and must not vote with the others.
+        """
+        if inode.flags & INODE_ENCRYPTED:
+            for entry in self._listed(inode):
+                yield Entry(entry.inode, entry.raw.hex().encode(), entry.deleted)
+        else:
+            yield from self._listed(inode)
+
+    def _listed(self, inode: Inode) -> Iterator[Entry]:
         if inode.flags & INODE_INLINE:
             yield from self._entries(inode.held[4:60])
             yield from self._entries(inode.extra)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from struct import unpack_from
+from sys import intern
 from typing import BinaryIO
 
 from indexer.errors import EvidenceError
@@ -94,7 +95,8 @@ class _Hfs:
             if len(key) >= 12 and len(data) >= 16:
                 number, start, size = unpack_from(">xxIIH", key)
                 if not start:
-                    name = key[12 : 12 + size * 2].decode("utf-16-be", "replace")
+                    # The same few names stand on every file of a disk.
+                    name = intern(key[12 : 12 + size * 2].decode("utf-16-be", "replace"))
                     self.attributes.setdefault(number, []).append((name, data))
 
     def runs(self, fork: _Fork, number: int, kind: int = 0) -> list[Run]:

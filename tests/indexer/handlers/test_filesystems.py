@@ -332,3 +332,17 @@ def test_damage_ends_in_problems_alone(name: str, number: int) -> None:
                         assert error.message
     except EvidenceError as error:
         assert error.cause in ("corrupt", "truncated", "unsupported")
+
+
+def test_ext_names_of_an_encrypted_folder_are_hexadecimal() -> None:
+    data = bytearray(seed("ext4"))
+    number = next(
+        int(str(fields(fact)["file.inode"]))
+        for fact in walk_file_system(Disk(bytes(data)), 0, len(data), "")
+        if isinstance(fact, Child) and fact.name == "many"
+    )
+    table = unpack_from("<I", data, 2048 + 8)[0] * 1024
+    data[table + (number - 1) * 256 + 33] |= 0x08
+    found = listing(walk_file_system(Disk(bytes(data)), 0, len(data), ""))
+    assert "many/" + "cut_001_修正.txt".encode().hex() in found
+    assert "동화_목록.txt" in found
