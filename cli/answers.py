@@ -53,18 +53,12 @@ def give(report: Report, *, as_json: bool, output: Path | None = None, kind: str
 
 def write(report: Report, output: Path, kind: str = "") -> None:
     """Writes the report to a file and says so."""
-    from search.exporting import FORMATS, export
+    from search.exporting import by_suffix, export
 
-    written = export(report, kind or by_suffix(output, FORMATS), output)
+    written = export(report, kind or by_suffix(output), output)
     for told in written.notes:
         note(told)
     say(f"Wrote {output}: {written.rows:,} rows, SHA-256 {written.sha256}.")
-
-
-def by_suffix(output: Path, formats: dict[str, str]) -> str:
-    """The format that a file's suffix names; CSV where it names none."""
-    suffix = output.suffix.removeprefix(".").lower()
-    return suffix if suffix in formats else "csv"
 
 
 def _shown(name: str, cell: Cell, room: int) -> str:

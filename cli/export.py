@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.answers import FormatOption, by_suffix, write
+from cli.answers import FormatOption, write
 from cli.console import note, say
 from cli.options import CaseOption, PasswordsOption, open_case, read_passwords
 
@@ -30,9 +30,9 @@ def export(
     """
     from cli.files import MANIFEST, PROBLEMS, copy_files, with_thumbnails
     from cli.runs import limits_of
-    from search.exporting import FORMATS, report_of
+    from search.exporting import by_suffix, report_of
 
-    kind = kind or by_suffix(output, FORMATS)
+    kind = kind or by_suffix(output)
     words = read_passwords(passwords)
     with open_case(case_path) as case:
         report, limits = report_of(case, query, with_text=with_text), limits_of(case)

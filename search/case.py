@@ -21,7 +21,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -38,6 +38,8 @@ from search.catalog import Catalog
 from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
+    from search.answers import Answer
+    from search.exporting import Written
     from search.index import Index
     from search.naming import Naming
     from search.review import Review
@@ -65,8 +67,8 @@ class Case:
         StoreError: the case was made by a newer version, or is damaged.
     """
 
-    def __init__(self, path: Path, *, write: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, *, write: bool = False) -> None:
+        self.path = path = Path(path)
         self.settings = _read_settings(path, write=write)
         self._lock: IO[str] | None = _take_lock(path / "lock") if write else None
         if write and self.settings["format"] != FORMAT:
@@ -213,6 +215,40 @@ class Case:
     def _with_text(self, item: Item, reading: Reading | None) -> Item:
         texts = tuple(self.texts.of(reading.key, reading.chunks)) if reading else ()
         return replace(item, texts=texts)
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def search(self, query: str, *, limit: int = 20, sort: str = "score", fold: bool = True) -> Answer:
+        """The first hits of a query, with marked passages; see `search.answers.ask` for more.
+
+        Raises:
+            QueryError: the query cannot be understood; it knows the column.
+        """
+        from search.answers import ask
+
+        return ask(self, query, limit=limit, sort=sort, fold=fold)
+
+    def facets(self, query: str, by: Sequence[str]) -> dict[str, dict[str, int]]:
+        """For each field, how many hits of the query have each value, the most frequent first.
+
+        Raises:
+            QueryError: the query cannot be understood.
+        """
+        from search.query import parse
+
+        return self.index.facets(parse(query or "*", self.index.fields()), by)
+
+    def export(self, path: Path | str, query: str = "", *, kind: str = "", with_text: bool = False) -> Written:
+        """Writes every hit, or every item, in the format of the suffix or of `kind`, and its account beside it.
+
+        Raises:
+            UsageError: no such format, or the file cannot be made there.
+            QueryError: the query cannot be understood.
+        """
+        from search.exporting import by_suffix, export, report_of
+
+        path = Path(path)
+        return export(report_of(self, query, with_text=with_text), kind or by_suffix(path), path)
 
     # -- the index -----------------------------------------------------------------------------
 

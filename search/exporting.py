@@ -73,6 +73,12 @@ def report_of(case: Case, query: str = "", *, with_text: bool = False) -> Report
     return Report(case, colophon_of(case, "export", query, **options), (sheet,), rows)
 
 
+def by_suffix(path: Path) -> str:
+    """The format that a file's suffix names; CSV where it names none."""
+    suffix = path.suffix.removeprefix(".").lower()
+    return suffix if suffix in FORMATS else "csv"
+
+
 def digest_of(path: Path) -> str:
     """The SHA-256 of a file that was written.
 
