@@ -31,7 +31,6 @@ from indexer.handlers._fs_parts import (
     member,
     open_bytes,
     opener,
-    pour,
     unallocated,
     zero_bits,
 )
@@ -122,7 +121,7 @@ class _Hfs:
         seen: set[int] = set()
         while node and node < nodes and node not in seen:
             seen.add(node)
-            data = self._piece(runs, node * size, size)
+            data = self.piece(runs, node * size, size)
             if len(data) < size or data[8] != 0xFF:
                 return
             node, count = unpack_from(">I6xH", data)
@@ -135,7 +134,8 @@ class _Hfs:
                 if at <= end:
                     yield data[start + 2 : start + 2 + length], data[at:end]
 
-    def _piece(self, runs: list[Run], offset: int, size: int) -> bytes:
+    def piece(self, runs: list[Run], offset: int, size: int) -> bytes:
+        """Bytes of a file from an offset; fewer where its runs end."""
         data = b""
         for run in runs:
             if offset < run.size:
@@ -327,17 +327,15 @@ def _open_packed(
 
 def _blocks(hfs: _Hfs, node: _Node, fork: _Fork) -> Iterator[bytes]:
     """The packed blocks of a resource fork."""
-    data = b"".join(pour(hfs.volume, hfs.runs(fork, node.number, 0xFF), min(fork.size, hfs.volume.size)))
-    if len(data) < 264:
-        raise EvidenceError("corrupt", "the resource fork of a compressed file is too short")
-    start = unpack_from(">I", data)[0] + 4
-    count = unpack_from("<I", data, start)[0] if start + 4 <= len(data) else 0
+    runs = hfs.runs(fork, node.number, 0xFF)
+    start = int.from_bytes(hfs.piece(runs, 0, 4), "big") + 4
+    count = int.from_bytes(hfs.piece(runs, start, 4), "little")
     for index in range(count):
-        at = start + 4 + index * 8
-        if at + 8 > len(data):
+        entry = hfs.piece(runs, start + 4 + index * 8, 8)
+        if len(entry) < 8:
             raise EvidenceError("truncated", "the table of a compressed file ends too early")
-        offset, size = unpack_from("<II", data, at)
-        yield data[start + offset : start + offset + size]
+        offset, size = unpack_from("<II", entry)
+        yield hfs.piece(runs, start + offset, min(size, _STEP * 2))
 
 
 def _inflate(blocks: Iterator[bytes] | tuple[bytes, ...], size: int) -> Iterator[bytes]:
