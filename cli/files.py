@@ -81,6 +81,7 @@ def with_thumbnails(
 ) -> Iterator[Report]:
     """The report with small pictures of what can be shown, made by a worker from the evidence."""
     sources = report.case.catalog.sources()
+    known = (*passwords, *recall_passwords(report.case))
     with closing(Fetcher(known, limits)) as fetcher:
 
         def make(item: Item) -> bytes | None:

@@ -168,6 +168,7 @@ def test_killed_and_resumed_gives_the_same(tmp_path: Path) -> None:
         "from pathlib import Path\nfrom test_volumes import ingest\n"
         "ingest(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2)"
     )
+    Case.create(tmp_path / "killed").close()
     for attempt in range(5):
         command = [sys.executable, "-c", code, str(folder), str(tmp_path / "killed")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
