@@ -308,6 +308,11 @@ class _Chunks(BlockImage):
         self._index = lru_cache(16)(self._read_index)
         self._chunk = lru_cache(max(4, min(64, 8 * MIB // chunk)))(self._read_chunk)
 
+    def absent(self, index: int) -> int:
+        # A container cannot hold more members with chunks than it has members.
+        last = len(self._container.members) * self._per_member
+        return max(1, self.size // self.block + 1 - index) if index >= last else 0
+
     def fetch(self, index: int, start: int, length: int) -> bytes:
         return self._chunk(index)[start : start + length].ljust(length, b"\0")
 

@@ -237,6 +237,13 @@ class EwfImage(BlockImage):
         self._offsets = lru_cache(16)(self._read_offsets)
         self._chunk = lru_cache(max(4, min(64, 8 * MIB // chunk)))(self._read_chunk)
 
+    def absent(self, index: int) -> int:
+        return max(1, self.size // self.block + 1 - index) if index >= self.contents.chunks else 0
+
+    def missing(self) -> tuple[str, ...]:
+        listed = self.contents.chunks
+        return (f"EWF: the chunks from {listed} on are in no segment",) if listed * self.block < self.size else ()
+
     def fetch(self, index: int, start: int, length: int) -> bytes:
         return self._chunk(index)[start : start + length].ljust(length, b"\0")
 

@@ -69,6 +69,11 @@ class Contents:
     encrypted: bool = False
     logical: bool = False
 
+    @property
+    def chunks(self) -> int:
+        """The number of the last chunk that a table lists, and 1."""
+        return max((table.first + table.chunks for table in self.tables), default=0)
+
     def number(self, tag: str) -> int:
         """The number that a tag has, 0 where there is none."""
         text = self.values.get(tag, "")
@@ -192,8 +197,16 @@ class Ewf2Image(BlockImage):
         super().__init__(contents.number("ts") * sector, chunk)
         self.contents = contents
         self._starts = [table.first for table in contents.tables]
+        self._listed = contents.chunks
         self._entries = lru_cache(16)(self._read_entries)
         self._chunk = lru_cache(max(4, min(64, 8 * MIB // chunk)))(self._read_chunk)
+
+    def absent(self, index: int) -> int:
+        return max(1, self.size // self.block + 1 - index) if index >= self._listed else 0
+
+    def missing(self) -> tuple[str, ...]:
+        listed = self._listed
+        return (f"EWF2: the chunks from {listed} on are in no segment",) if listed * self.block < self.size else ()
 
     def fetch(self, index: int, start: int, length: int) -> bytes:
         return self._chunk(index)[start : start + length].ljust(length, b"\0")

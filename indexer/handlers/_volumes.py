@@ -30,7 +30,7 @@ LOGICAL = "logical"
 STEP = MIB
 PIECE = GIB
 """A longer stretch that lies in no volume is given in parts: each is spooled whole."""
-MOST_LOST = 4 * GIB
+MOST_LOST = GIB
 """Where more than this cannot be read, nothing behind it is looked for."""
 READ = frozenset({"ntfs", "exfat", "xfs", "apfs", "hfs", "ext", "fat"})
 """File systems whose files are given; a volume with any other one is given as it is."""
