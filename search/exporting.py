@@ -22,7 +22,7 @@ from search.case import Case
 from search.exports._file import whole_file
 from search.report import Report, colophon_of, hits_sheet
 
-TABLES = {"csv": "csv_table", "jsonl": "jsonl", "xlsx": "xlsx", "html": "html", "pdf": "pdf"}
+TABLES = {"csv": "csv_table", "jsonl": "jsonl", "xlsx": "xlsx", "html": "html_report", "pdf": "pdf"}
 """Formats that write any sheet: name on the command line -> module in `exports/`."""
 ITEMS = {"body": "body", "timesketch": "timesketch", "ids": "ids"}
 """Formats that are about items."""

@@ -21,7 +21,7 @@ from typing import Any
 from indexer.errors import UsageError
 from indexer.model import Hit
 from search.exports._file import whole_path
-from search.exports.html import card_of, charts_of, cover_of, is_hits, marked, shown
+from search.exports.html_report import card_of, charts_of, cover_of, is_hits, marked, shown
 from search.report import Report, plain, problems_sheet
 
 MOST = 5_000
