@@ -13,7 +13,7 @@ from typing import NamedTuple
 from indexer.errors import EvidenceError
 from indexer.handlers._disk import DiskReader
 from indexer.handlers._fs_parts import Volume
-from indexer.model import Fact
+from indexer.model import Fact, Problem
 from indexer.passwords import Passwords
 
 FIELDS: Mapping[str, str] = {
@@ -106,19 +106,16 @@ def walk_file_system(
     for kind in _KINDS:
         if kind.found(head):
             walk = getattr(import_module(f"indexer.handlers.{kind.module}"), kind.function)
-            yield from walk(Volume(disk, start, length, passwords), prefix)
+            volume = Volume(disk, start, length, passwords)
+            yield from walk(volume, prefix)
+            if volume.trouble:
+                message = f"structures of the volume: {volume.trouble.message}"
+                yield Problem(volume.trouble.cause, message, resolution="what they tell of is left out")
             return
     raise EvidenceError("unsupported", "no known file system")
 
 
 def _head(disk: DiskReader, start: int, length: int) -> bytes:
     """What there is of the first bytes of a range."""
-    head = b""
     volume = Volume(disk, start, length)
-    for size in (_HEAD, 4096, 512):
-        try:
-            head = volume.at(0, size)
-        except EvidenceError:
-            continue
-        break
-    return head
+    return next((head for size in (_HEAD, 4096, 512) if (head := volume.at(0, size))), b"")

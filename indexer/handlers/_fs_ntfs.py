@@ -47,9 +47,9 @@ from indexer.handlers._fs_parts import (
     Told,
     Volume,
     check_size,
+    gather,
     lost,
     member,
-    opener,
     reused,
     stored,
     unallocated,
@@ -105,8 +105,7 @@ class _Ntfs:
             return b""
         if found.held is not None:
             return found.held
-        parts = opener(self.volume, self.table.runs(found), min(found.size, most, self.volume.size))()
-        return parts.read()
+        return gather(self.volume, self.table.runs(found), min(found.size, self.volume.size), most)
 
     def learn_folders(self) -> None:
         """Reads the name and the parent of every folder, so that paths can be told."""

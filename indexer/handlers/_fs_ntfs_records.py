@@ -13,7 +13,7 @@ from struct import unpack_from
 from typing import NamedTuple
 
 from indexer.errors import EvidenceError
-from indexer.handlers._fs_parts import HOLE, Run, Volume, gather, pour
+from indexer.handlers._fs_parts import HOLE, STEP, Run, Volume, gather, pour
 
 INFORMATION, LIST, FILE_NAME, SECURITY, VOLUME_NAME, VOLUME = 0x10, 0x20, 0x30, 0x50, 0x60, 0x70
 DATA, REPARSE = 0x80, 0xC0
@@ -197,31 +197,36 @@ class Table:
         """A record by its number."""
         if not 0 <= number < self.count:
             return None
-        left = number * self.size
-        raw = b""
-        for run in self._runs:
-            if left >= run.size:
-                left -= run.size
-                continue
-            piece = min(self.size - len(raw), run.size - left)
-            raw += self.volume.at(run.at + left, piece) if run.at != HOLE else b""
-            left = 0
-            if len(raw) >= self.size:
-                break
+        raw = self._read(number * self.size, self.size)
         return parse_record(raw, number) if len(raw) == self.size else None
+
+    def _read(self, offset: int, size: int) -> bytes:
+        """Bytes of the table; zeros where it cannot be read."""
+        data = b""
+        for run in self._runs:
+            if offset >= run.size:
+                offset -= run.size
+                continue
+            piece = min(size - len(data), run.size - offset)
+            got = self.volume.at(run.at + offset, piece) if run.at != HOLE else b""
+            if not got and run.at != HOLE and piece > self.size:
+                # One bad sector must not cost the records around it.
+                starts = range(run.at + offset, run.at + offset + piece, self.size)
+                got = b"".join(self.volume.at(at, self.size).ljust(self.size, b"\0") for at in starts)[:piece]
+            data += got.ljust(piece, b"\0")
+            offset = 0
+            if len(data) >= size:
+                break
+        return data
 
     def raws(self) -> Iterator[tuple[int, bytes]]:
         """Number and bytes of every record that holds one, in order."""
-        number = 0
-        rest = b""
-        for chunk in pour(self.volume, self._runs, self.count * self.size):
-            data = rest + chunk
-            whole = len(data) // self.size * self.size
-            for at in range(0, whole, self.size):
-                if data.startswith((b"FILE", b"BAAD"), at):
-                    yield number, data[at : at + self.size]
-                number += 1
-            rest = data[whole:]
+        per = max(1, STEP // 4 // self.size)
+        for first in range(0, self.count, per):
+            data = self._read(first * self.size, min(per, self.count - first) * self.size)
+            for index in range(len(data) // self.size):
+                if data.startswith((b"FILE", b"BAAD"), index * self.size):
+                    yield first + index, data[index * self.size : (index + 1) * self.size]
 
     def complete(self, record: Record) -> list[Attribute]:
         """All attributes of a file, those of its other records too; parts of one are joined."""

@@ -54,18 +54,28 @@ class Volume:
         disk: the range itself, for libraries.
         size: its bytes.
         passwords: candidates for encrypted volumes.
+        trouble: the first trouble in reading structures, which were then left out.
     """
 
     def __init__(self, disk: DiskReader, start: int, length: int, passwords: Passwords | None = None) -> None:
         self.disk = DiskRange(disk, start, length)
         self.size = self.disk.size
         self.passwords = passwords or Passwords()
+        self.trouble: EvidenceError | None = None
         self._start = start
         # Images that keep blocks apart know which of them are stored; plain disks need not.
         self._stored: Callable[[int], int] | None = getattr(disk, "data_from", None)
         self._pages: OrderedDict[int, bytes] = OrderedDict()
 
     def at(self, offset: int, length: int) -> bytes:
+        """The bytes of a structure; fewer at the end of the volume, none where they cannot be read."""
+        try:
+            return self.read(offset, length)
+        except EvidenceError as error:
+            self.trouble = self.trouble or error
+            return b""
+
+    def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset`; fewer only at the end of the volume.
 
         Raises:
@@ -91,7 +101,7 @@ class Volume:
         Raises:
             EvidenceError: `truncated` where the volume ends before them.
         """
-        data = self.at(offset, length)
+        data = self.read(offset, length)
         if len(data) < length:
             raise EvidenceError("truncated", f"the volume ends before byte {offset + length}")
         return data
@@ -132,13 +142,13 @@ def pour(volume: Volume, runs: Iterable[Run], size: int) -> Iterator[bytes]:
                 yield bytes(step)
             else:
                 try:
-                    data = volume.at(at, step)
+                    data = volume.read(at, step)
                 except EvidenceError:
                     if step == _SECTOR:
                         raise
                     # What stands before the unreadable place is still given.
                     step = min(_SECTOR, here)
-                    data = volume.at(at, step)
+                    data = volume.read(at, step)
                 yield data
                 if len(data) < step:
                     raise EvidenceError("truncated", f"{left - len(data)} bytes lie behind the end of the volume")
@@ -154,8 +164,8 @@ def gather(volume: Volume, runs: Iterable[Run], size: int, most: int = MOST_FOLD
     parts: list[bytes] = []
     try:
         parts.extend(pour(volume, runs, min(size, most)))
-    except EvidenceError:
-        return b"".join(parts)
+    except EvidenceError as error:
+        volume.trouble = volume.trouble or error
     return b"".join(parts)
 
 

@@ -307,7 +307,7 @@ def test_a_chain_that_loops_is_told_and_ends() -> None:
 
 
 @pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "ntfs", "ext4", "xfs"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(number=st.integers(0, 1 << 30))
 def test_damage_ends_in_problems_alone(name: str, number: int) -> None:
     plain = FOLDER / name / "input.img"
@@ -346,3 +346,23 @@ def test_ext_names_of_an_encrypted_folder_are_hexadecimal() -> None:
     found = listing(walk_file_system(Disk(bytes(data)), 0, len(data), ""))
     assert "many/" + "cut_001_修正.txt".encode().hex() in found
     assert "동화_목록.txt" in found
+
+
+@pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "ntfs", "ext4", "xfs"])
+def test_structures_that_cannot_be_read_are_told_and_the_rest_is_given(name: str) -> None:
+    plain = FOLDER / name / "input.img"
+    data = plain.read_bytes() if plain.exists() else seed(name)
+    whole = listing(walk_file_system(Disk(data), 0, len(data), ""))
+    kept, told = 0, 0
+    for start in range(4096, min(len(data), 1 << 20), 512 * 5 if len(data) < 1 << 18 else 1 << 14):
+        try:
+            facts = list(walk_file_system(Disk(data, (start, start + 512)), 0, len(data), ""))
+        except EvidenceError:
+            continue
+        names = {fact.name for fact in facts if isinstance(fact, Child)}
+        problems = [fact for fact in facts if isinstance(fact, Problem)]
+        kept += len(names) > 2
+        told += bool(problems)
+        assert problems or {each for each in whole if each[0] != "$"} <= names
+    assert kept
+    assert told
