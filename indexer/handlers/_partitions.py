@@ -317,8 +317,10 @@ def _with_labels(disk: DiskReader, partitions: list[Partition]) -> list[Partitio
 
 
 def _bsd_partitions(disk: DiskReader, name: str, start: int, size: int) -> Iterator[Partition]:
-    label = disk.read_at(start + 512, 512)
-    if len(label) < 512 or label[:4] != b"\x57\x45\x56\x82" or label[132:136] != label[:4]:
+    # Most processors keep the label in the second sector, the others behind the first bytes of the first.
+    found = (disk.read_at(start + at, 512) for at in (512, 64))
+    label = next((each for each in found if each[:4] == b"\x57\x45\x56\x82" == each[132:136]), b"")
+    if len(label) < 512:
         return
     count = min(int.from_bytes(label[138:140], "little"), 22)
     entries = [struct.unpack_from("<III B", label, 148 + 16 * number) for number in range(count)]
