@@ -1,34 +1,39 @@
-"""SQLite databases: the schema, and every row of every real table as text.
+"""SQLite databases: the schema, every row of every real table as text, what browsers kept as events.
+
+What a write-ahead log beside the database committed is applied to the copy that is read; the pages as
+they were before are looked at for readable text, as are free pages and gaps in pages.
 
 The file is opened read-only and immutable, with an authorizer that allows nothing but reading
 columns: views, triggers, virtual tables and generated columns of the evidence are shown as SQL and
 never run. Text of a wrong encoding is decoded column by column.
 
 Source: the SQLite database file format, sections 1.3 (header), 2.6 (schema); sqlite.org/security.html.
-Limits: the write-ahead log and the rollback journal are files of their own and not applied; deleted
-rows are not carved; values longer than 256 MiB stop their table; a table or column whose name is not UTF-8
-cannot be asked for, and only its schema is shown.
+Limits: the rollback journal is not applied; of deleted rows the readable text is told, not the columns, and
+none where a table holds secrets; passwords and card numbers of browsers are not told; values longer than
+256 MiB stop their table; a table or column whose name is not UTF-8 cannot be asked for, and only its schema
+is shown.
 """
 
 from __future__ import annotations
 
-import io
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import BinaryIO, ClassVar, NamedTuple, TypeGuard
+from typing import BinaryIO, ClassVar, cast
 
-from indexer.decoding import decode, decode_as
-from indexer.detection import detect
+from indexer.decoding import decode
 from indexer.errors import EvidenceError, StoreError
 from indexer.handler import Handler, Signature, Stream
-from indexer.model import Cause, Child, Fact, Field, Problem, Text
+from indexer.handlers._browser import FIELDS as BROWSER_FIELDS
+from indexer.handlers._browser import SECRETS, tell_browser
+from indexer.handlers._sqlite_dead import read_dead, read_pages
+from indexer.handlers._sqlite_show import Raw, Row, Table, quote, show_rows, show_value
+from indexer.handlers._sqlite_wal import Log, apply_log, read_log
+from indexer.model import Cause, Fact, Field, Problem, Text
 
 ROWS = 100
 GROUP_CHARS = 256 << 10
-BLOB = 64
-"""A shorter blob is shown in hex as a whole."""
 LONGEST = 256 << 20
 STEPS = 20_000
 """Steps of SQLite's machine between two looks at the clock, which counts steps: the same everywhere."""
@@ -41,16 +46,13 @@ FAILURES = (sqlite3.Error, MemoryError, ValueError)
 against the file (MemoryError), and decodes names in its messages and callbacks strictly (ValueError)."""
 _ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _VIRTUAL_COLUMN = 2
-_FILES = (
-    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"8BPS", b"%PDF", b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh"),
-    *(b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
-    *(b"SQLite format 3\0", b"bplist00", b"II*\0", b"MM\0*", b"OggS", b"fLaC", b"ID3", b"{\\rtf", b"<?xml", b"<html"),
-)
-"""What marks a blob as a file worth reading on its own."""
+_BARE = r"[A-Za-z][A-Za-z ]{2,40}|.+QuarantineEvents.*"
+"""Names of databases without a suffix: what browsers and Macs call theirs."""
 
 
 class Sqlite(Handler):
     name = "sqlite"
+    version = 2
     media_types = ("application/vnd.sqlite3", "application/x-sqlite3")
     signatures = (Signature(b"SQLite format 3\0"),)
     suffixes = (".sqlite", ".sqlite3", ".db", ".db3", ".sqlitedb", ".localstorage", ".sdb")
@@ -67,14 +69,26 @@ class Sqlite(Handler):
         "sqlite.view": "name of a view",
         "sqlite.virtual": "name of a virtual table, which is not run",
         "sqlite.column": "column that a blob was found in",
+        "sqlite.log_frames": "frames of the write-ahead log beside it",
+        "sqlite.log_pages": "pages that the write-ahead log replaced before the rows were read",
+        **BROWSER_FIELDS,
     }
-    reads = "schema, every row of every table, files kept in blobs"
+    reads = (
+        "schema, every row of every table, the write-ahead log beside it, events of browsers, text of deleted rows, "
+        "files kept in blobs"
+    )
     rank = 40
     container = True
+    volumes = True
+    volume_names = (r".+\.(?:sqlite\d?|db\d?|sqlitedb|localstorage|storedata|sdb|dat|abcddb)", _BARE)
+
+    def is_volume(self, stream: Stream) -> bool:
+        return stream.head.startswith(b"SQLite format 3\0") and 2 in stream.head[18:20]
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield from _header(stream)
-        with _opened(stream) as connection:
+        log, log_file = _find_log(stream)
+        with _opened(stream, log, log_file) as connection:
             trouble: list[str] = []
             entries = _schema(connection, trouble)
             if trouble:
@@ -92,8 +106,53 @@ class Sqlite(Handler):
                     yield Field("sqlite.view", name)
                 if kind == "table" and not root and not sql:
                     yield Problem("corrupt", f"table {name}: the schema has no page for it")
+            yield from _tell_browser(connection, tables)
             for name in tables:
-                yield from _read_table(connection, name, stream.size)
+                yield from _read_table(connection, name, stream.size + (log.size * log.page if log else 0))
+        if not SECRETS.keys() & {name.lower() for name in tables}:
+            yield from _dead(stream, log)
+        if log:
+            yield Field("sqlite.log_frames", log.frames)
+            yield Field("sqlite.log_pages", len(log.committed))
+
+
+def _find_log(stream: Stream) -> tuple[Log | None, BinaryIO | None]:
+    """The write-ahead log beside the database, if its pages are of the same size."""
+    file = stream.sibling(f"{stream.name}-wal") if 2 in stream.head[18:20] else None
+    log = read_log(file) if file else None
+    return (log, file) if log and log.page == _page_size(stream) else (None, None)
+
+
+def _page_size(stream: Stream) -> int:
+    page = int.from_bytes(stream.head[16:18], "big")
+    return 65536 if page == 1 else page
+
+
+def _dead(stream: Stream, log: Log | None) -> Iterator[Fact]:
+    """Text of what is no longer there: pages that the log replaced, free pages, gaps."""
+    page = _page_size(stream)
+    if page < 512 or page & (page - 1):
+        return
+    if log:
+        before = ((number, stream.at((number - 1) * page, page)) for number in sorted(log.committed))
+        yield from read_pages(before, "replaced by the write-ahead log")
+    yield from read_dead(stream, page)
+
+
+def _tell_browser(connection: sqlite3.Connection, tables: Sequence[str]) -> Iterator[Fact]:
+    """The events of browsers; what cannot be read of them is told with the tables."""
+
+    def columns(name: str) -> Sequence[str]:
+        try:
+            return _describe(connection, name).columns
+        except FAILURES:
+            return ()
+
+    def ask(query: str) -> Iterator[tuple[object, ...]]:
+        for rows in _groups(connection, query, []):
+            yield from (row.values for row in rows)
+
+    yield from tell_browser(tables, columns, ask, show_value)
 
 
 def _header(stream: Stream) -> Iterator[Fact]:
@@ -104,8 +163,7 @@ def _header(stream: Stream) -> Iterator[Fact]:
     def number(at: int) -> int:
         return int.from_bytes(head[at : at + 4], "big")
 
-    page = int.from_bytes(head[16:18], "big")
-    page = 65536 if page == 1 else page
+    page = _page_size(stream)
     pages = number(28)
     yield Field("sqlite.page_size", page)
     yield Field("sqlite.page_count", pages)
@@ -123,7 +181,7 @@ def _header(stream: Stream) -> Iterator[Fact]:
 
 
 @contextmanager
-def _opened(stream: Stream) -> Iterator[sqlite3.Connection]:
+def _opened(stream: Stream, log: Log | None = None, log_file: BinaryIO | None = None) -> Iterator[sqlite3.Connection]:
     """A connection on a copy in the scratch folder that has lost its name the moment it is open.
 
     SQLite follows links to their end before it opens, so that the unnamed files of the spool cannot
@@ -134,12 +192,19 @@ def _opened(stream: Stream) -> Iterator[sqlite3.Connection]:
             stream.seek(0)
             while chunk := stream.read(1 << 20):
                 copy.write(chunk)
+            if log and log_file:
+                apply_log(log, log_file, cast(BinaryIO, copy))
+                if log.size:
+                    copy.truncate(min(copy.seek(0, 2), log.size * log.page))
+            # There is no log beside the copy: it must not ask for one.
+            copy.seek(18)
+            copy.write(b"\1\1")
             copy.flush()
         except OSError as error:
             raise StoreError(f"{stream.scratch}: the scratch copy cannot be written: {error.strerror}") from error
         connection = sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True, isolation_level=None)
     with closing(connection):
-        connection.text_factory = _Raw
+        connection.text_factory = Raw
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(LONGEST, max(stream.size, 1 << 16)))
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         try:
@@ -186,10 +251,6 @@ def _text(value: object) -> str:
     return decode(value).text if isinstance(value, bytes) else "" if value is None else str(value)
 
 
-class _Raw(bytes):
-    """A text value as stored; blobs come as plain bytes."""
-
-
 class _Clock:
     """Counts the machine's steps since the last row."""
 
@@ -199,28 +260,6 @@ class _Clock:
     def __call__(self) -> bool:
         self.steps += STEPS
         return self.steps > MOST_STEPS
-
-
-class _Row(NamedTuple):
-    key: int | None
-    values: tuple[object, ...]
-
-
-class _Table(NamedTuple):
-    """A table as its queries name it; `key` is empty where it has no row ids."""
-
-    name: str
-    columns: tuple[str, ...]
-    key: str
-
-    def query(self, rest: str = "") -> str:
-        """Every row, or those that `rest` asks for; no index is used, for an index may lie."""
-        chosen = ", ".join(_quote(column) for column in self.columns)
-        return f"SELECT {self.key or 'NULL'}, {chosen} FROM {_quote(self.name)} NOT INDEXED {rest}"  # noqa: S608
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _read_table(connection: sqlite3.Connection, name: str, size: int) -> Iterator[Fact]:
@@ -233,7 +272,7 @@ def _read_table(connection: sqlite3.Connection, name: str, size: int) -> Iterato
     trouble: list[str] = []
     last: int | None = None
     for rows in _groups(connection, table.query(), trouble):
-        yield from _show(table, rows, done)
+        yield from show_rows(table, rows, done)
         done += len(rows)
         last = rows[-1].key
         if done > size:
@@ -242,19 +281,19 @@ def _read_table(connection: sqlite3.Connection, name: str, size: int) -> Iterato
     if trouble:
         if table.key:
             for rows in _salvage(connection, table, last):
-                yield from _show(table, rows, done, "behind damage")
+                yield from show_rows(table, rows, done, "behind damage")
                 done += len(rows)
         cause: Cause = "timeout" if trouble[0] == "interrupted" else "corrupt"
         yield Problem(cause, f"table {name}: {trouble[0]}", resolution=f"{done} rows read")
 
 
-def _describe(connection: sqlite3.Connection, name: str) -> _Table:
+def _describe(connection: sqlite3.Connection, name: str) -> Table:
     """The table's columns without those that SQLite would have to compute.
 
     Raises:
         sqlite3.Error: where its schema cannot be read.
     """
-    rows = connection.execute(f"PRAGMA table_xinfo({_quote(name)})").fetchall()
+    rows = connection.execute(f"PRAGMA table_xinfo({quote(name)})").fetchall()
     columns = tuple(_text(row[1]) for row in rows if row[6] != _VIRTUAL_COLUMN)
     if not columns:
         raise sqlite3.DatabaseError("no columns can be read")
@@ -262,14 +301,14 @@ def _describe(connection: sqlite3.Connection, name: str) -> _Table:
     key = next((each for each in ("rowid", "_rowid_", "oid") if each not in taken), "")
     if key:
         try:
-            connection.execute(_Table(name, columns, key).query("LIMIT 0"))
+            connection.execute(Table(name, columns, key).query("LIMIT 0"))
         except FAILURES:
             # A table WITHOUT ROWID has no such column.
             key = ""
-    return _Table(name, columns, key)
+    return Table(name, columns, key)
 
 
-def _salvage(connection: sqlite3.Connection, table: _Table, last: int | None) -> Iterator[list[_Row]]:
+def _salvage(connection: sqlite3.Connection, table: Table, last: int | None) -> Iterator[list[Row]]:
     """Rows behind a damaged page: from the end backwards, then from keys between, as far as they lead."""
     low = 1 << 62
     backwards = table.query(f"ORDER BY {table.key} DESC")
@@ -295,7 +334,7 @@ def _salvage(connection: sqlite3.Connection, table: _Table, last: int | None) ->
 
 def _groups(
     connection: sqlite3.Connection, query: str, trouble: list[str], *, down_to: int | None = None
-) -> Iterator[list[_Row]]:
+) -> Iterator[list[Row]]:
     """The rows of a query in groups, up to a key that was read before; trouble is told, not raised.
 
     Keys must run one way: pages that point at one another would give the same rows without end.
@@ -304,7 +343,7 @@ def _groups(
     connection.set_progress_handler(clock, STEPS)
     way = -1 if query.endswith("DESC") else 1
     before: int | None = None
-    rows: list[_Row] = []
+    rows: list[Row] = []
     chars = 0
     try:
         for key, *values in connection.execute(query):
@@ -315,7 +354,7 @@ def _groups(
                 trouble.append("row ids out of order")
                 break
             before = key
-            rows.append(_Row(key, tuple(values)))
+            rows.append(Row(key, tuple(values)))
             chars += sum(len(value) for value in values if isinstance(value, bytes))
             if len(rows) >= ROWS or chars > GROUP_CHARS:
                 yield rows
@@ -324,68 +363,3 @@ def _groups(
         trouble.append(_message(error))
     if rows:
         yield rows
-
-
-def _show(table: _Table, rows: Sequence[_Row], done: int, note: str = "") -> Iterator[Fact]:
-    name, columns = table.name, table.columns
-    codecs = [_codec([row.values[place] for row in rows]) for place in range(len(columns))]
-    lines = [] if done else ["\t".join(columns)]
-    children = []
-    for number, row in enumerate(rows, done + 1):
-        cells = []
-        for column, value, codec in zip(columns, row.values, codecs, strict=True):
-            cells.append(_cell(value, codec))
-            if _is_file(value):
-                label = f"{name}/{row.key if row.key is not None else f'row {number}'}/{column}"
-                fields = (Field("sqlite.table", name), Field("sqlite.column", column))
-                children.append(Child(label, label.encode("utf-8", "replace"), _opener(value), fields=fields))
-        lines.append("\t".join(cells))
-    locator = f"table {name} rows {done + 1}-{done + len(rows)}"
-    yield Text("\n".join(lines), f"{locator} {note}".strip())
-    yield from children
-
-
-def _codec(values: Sequence[object]) -> str:
-    """What the texts of one column that are not UTF-8 are written in, judged together."""
-    strange = []
-    for value in values:
-        if isinstance(value, _Raw):
-            try:
-                value.decode("utf-8")
-            except UnicodeDecodeError:
-                strange.append(bytes(value))
-    return detect(b"\n".join(strange)).codec if strange else ""
-
-
-def _is_file(value: object) -> TypeGuard[bytes]:
-    if not isinstance(value, bytes) or isinstance(value, _Raw) or len(value) <= BLOB:
-        return False
-    return value.startswith(_FILES) or value[4:8] == b"ftyp"
-
-
-def _cell(value: object, codec: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, _Raw):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return decode_as(value, codec)[0]
-    if not isinstance(value, bytes):
-        return str(value)
-    if len(value) <= BLOB:
-        return f"x'{value.hex()}'"
-    return (not _is_file(value) and _printable(value)) or f"x'{value[:BLOB].hex()}...' ({len(value)} bytes)"
-
-
-def _printable(value: bytes) -> str:
-    """The text that a blob is, where it is nothing else."""
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        return ""
-    return "" if any(char < " " and char not in "\t\r\n" for char in text) else text
-
-
-def _opener(value: bytes) -> Callable[[], BinaryIO]:
-    return lambda: io.BytesIO(value)

@@ -16,7 +16,8 @@ from indexer.handlers import sqlite_db
 from indexer.handlers.sqlite_db import Sqlite
 from indexer.model import Problem, Text
 
-CUTS = (Path(__file__).parents[3] / "fixtures" / "sqlite" / "cuts" / "input.db").read_bytes()
+CUTS_FOLDER = Path(__file__).parents[3] / "fixtures" / "sqlite"
+CUTS = (CUTS_FOLDER / "cuts" / "input.db").read_bytes()
 
 
 def made(*statements: str) -> bytes:
@@ -130,4 +131,22 @@ def test_damaged_databases_are_never_a_crash(data: st.DataObject) -> None:
         sample[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
     cut = data.draw(st.integers(100, len(sample)))
     items = crawl_bytes(bytes(sample[:cut]), "c.db")
+    assert not [problem for item in items for problem in item.problems if problem.cause == "crash"]
+
+
+def test_secrets_of_browsers_are_never_text() -> None:
+    data = (CUTS_FOLDER / "chromium-logins" / "input.db").read_bytes()
+    told = repr(crawl_bytes(data, "Login Data"))
+    assert "https://kumo.example/login" in told
+    assert "not for print" not in told
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_damaged_logs_are_never_a_crash(data: st.DataObject) -> None:
+    sample = bytearray((CUTS_FOLDER / "wal" / "input.tar").read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(512, len(sample) - 8192))
+        sample[at : at + 4] = data.draw(st.binary(min_size=1, max_size=4))
+    items = crawl_bytes(bytes(sample), "c.tar")
     assert not [problem for item in items for problem in item.problems if problem.cause == "crash"]
