@@ -6,7 +6,7 @@ other in the order of the segments, so nothing is sorted again: every number mov
     start of its term + what earlier segments have of the term + its place in its own list
 
 O(numbers), in arrays; terms cost one look-up in a dictionary each. Memory: `_BATCH` numbers of the largest segment
-in one stretch, or one term's list.
+in one stretch, or one term's list; nothing for each place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.engine.arrays import count_documents
 from search.engine.build import write_ids, write_numbers
 from search.engine.codes import before
 from search.engine.format import Writer, narrow
@@ -28,7 +27,7 @@ from search.engine.terms import STEP
 
 Array = NDArray[Any]
 
-_BATCH = 1 << 20
+_BATCH = 1 << 18
 _TERMS = 1 << 15
 
 
@@ -93,17 +92,17 @@ class _Moved:
             self.places = None  # type: ignore[assignment]
             self.shift = move
 
-    def __call__(self, values: Array) -> tuple[Array, Any]:
-        """The new numbers, and which of the old ones are kept."""
+    def __call__(self, values: Array) -> tuple[Array, Any, Array | None]:
+        """The new numbers, which of the old ones are kept, and whose these are where documents are gone."""
         if self.places is None:
             moved = self.move[values]
             keep = moved >= 0
-            return moved[keep], keep
+            return moved[keep], keep, None
         if self.shift is None:
-            return values + self.base, slice(None)
+            return values + self.base, slice(None), None
         documents = self.places.documents(values)
         keep = self.move[documents] >= 0
-        return (values + self.shift[documents])[keep], keep
+        return (values + self.shift[documents])[keep], keep, documents[keep]
 
 
 def _field(
@@ -114,33 +113,32 @@ def _field(
     for view, move in zip(views, moves, strict=True):
         moved.append(_Moved(view, move, field, base))
         base += moved[-1].size
-    owner = _passages(views, field, writer) if field in PLACED else None
-    out = FieldWriter(writer, field, max(base, 1) if owner is not None else total, ids)
+    placed = field in PLACED
+    if placed:
+        _passages(views, field, writer)
+    out = FieldWriter(writer, field, max(base, 1) if placed else total, ids)
     rest: tuple[Array, ...] | None = None
     for part in _stretches(views, moved, field):
-        blob, sizes, counts, values = part
+        blob, sizes, counts, docs, values = part
         if rest is not None:
-            blob, sizes, counts, values = (np.concatenate(pair) for pair in zip(rest, part, strict=True))
+            blob, sizes, counts, docs, values = (np.concatenate(pair) for pair in zip(rest, part, strict=True))
         cut = len(sizes) // STEP * STEP
         a, b = int(sizes[:cut].sum()), int(counts[:cut].sum())
         if cut:
-            docs = None if owner is None else count_documents(owner, counts[:cut], values[:b])
-            out.add(blob[:a], sizes[:cut], counts[:cut], docs, values[:b])
-        rest = blob[a:], sizes[cut:], counts[cut:], values[b:]
-    if rest is None or not out.terms or len(rest[1]):
-        none = np.zeros(0, np.int64)
-        blob, sizes, counts, values = rest or (none.astype(np.uint8), none, none, none)
-        docs = None if owner is None else count_documents(owner, counts, values)
-        out.add(blob, sizes, counts, docs, values)
+            out.add(blob[:a], sizes[:cut], counts[:cut], docs[:cut] if placed else None, values[:b])
+        rest = blob[a:], sizes[cut:], counts[cut:], docs[cut:], values[b:]
+    assert rest is not None
+    blob, sizes, counts, docs, values = rest
+    if not out.terms or len(sizes):
+        out.add(blob, sizes, counts, docs if placed else None, values)
     out.finish()
     return out.universe, out.terms
 
 
-def _passages(views: Sequence[View], field: str, writer: Writer) -> Array:
-    """Write the passages that stay; the new document of each place is returned."""
+def _passages(views: Sequence[View], field: str, writer: Writer) -> None:
+    """Write the passages that stay."""
     lengths: list[Array] = []
     held: list[Array] = []
-    sizes: list[Array] = []
     for view in views:
         get = view.segment.file.arrays.__getitem__
         in_each = get(f"{field}.held").all()
@@ -149,15 +147,12 @@ def _passages(views: Sequence[View], field: str, writer: Writer) -> Array:
         keep[live] = True
         lengths.append(get(f"{field}.lengths").all()[np.repeat(keep, in_each)])
         held.append(in_each[live])
-        sizes.append(view.segment.places(field).lengths[live])
     writer.add(f"{field}.lengths", narrow(np.concatenate(lengths).astype(np.int64)))
     writer.add(f"{field}.held", narrow(np.concatenate(held).astype(np.int64)))
-    each = np.concatenate(sizes)
-    return np.repeat(np.arange(len(each), dtype=np.uint32), each)
 
 
 def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str) -> Iterator[tuple[Array, ...]]:
-    """Terms in order with their merged lists: bytes, sizes, counts, values."""
+    """Terms in order with their merged lists: bytes, sizes, counts, documents, values."""
     lexicons = [view.segment.lexicons[field] for view in views]
     largest = max(lexicons, key=lambda lexicon: lexicon.count)
     at = 0
@@ -184,12 +179,17 @@ def _stretch(
     terms = sorted(set().union(*held))
     number = {term: at for at, term in enumerate(terms)}
     each: list[tuple[Array, Array]] = []  # of each segment: the values, and how many of them each term has
+    docs = np.zeros(len(terms), np.int64)
     for (lexicon, move, start, end), own in zip(parts, held, strict=True):
         where = np.fromiter((number[term] for term in own), np.int64, len(own))
         counts = lexicon.counts(start, end)
-        values, keep = move(lexicon.values(start, end))
-        now = np.bincount(np.repeat(where, counts)[keep], minlength=len(terms))
-        each.append((values, now))
+        values, keep, owners = move(lexicon.values(start, end))
+        of = np.repeat(where, counts)[keep]
+        each.append((values, np.bincount(of, minlength=len(terms))))
+        if owners is None:
+            docs[where] += lexicon.documents(start, end)
+        elif len(of):
+            docs += np.bincount(of[np.append(True, (np.diff(of) != 0) | (np.diff(owners) != 0))], minlength=len(terms))
     totals = np.sum([now for _, now in each], axis=0) if terms else np.zeros(0, np.int64)
     merged = np.zeros(int(totals.sum()), np.int64)
     free = before(totals)
@@ -198,4 +198,4 @@ def _stretch(
         free = free + now
     raw = [terms[at] + b"\n" for at in np.flatnonzero(totals).tolist()]
     sizes = np.array([len(term) for term in raw], np.int64)
-    return np.frombuffer(b"".join(raw), np.uint8), sizes, totals[totals > 0], merged
+    return np.frombuffer(b"".join(raw), np.uint8), sizes, totals[totals > 0], docs[totals > 0], merged

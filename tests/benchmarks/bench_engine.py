@@ -1,7 +1,7 @@
 """The index against its peers, on the same texts in the same run: ratios of medians, as a Markdown table.
 
     python tests/benchmarks/bench_engine.py [--documents 20000] [--rounds 5] [--stock 1000] [--folder DIR]
-                                            [--long [--plot FILE.svg]]
+                                            [--without PEER] [--long [--plot FILE.svg]]
 
 Texts come from a seeded generator (a third of the characters Chinese, Korean and Japanese), and from every text file
 below `--folder`. Rounds alternate between the peers. Stock whoosh indexes only `--stock` documents and is compared by
@@ -20,7 +20,6 @@ import json
 import math
 import os
 import random
-import resource
 import shutil
 import sqlite3
 import statistics
@@ -309,6 +308,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stock", type=int, default=1000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--without", action="append", default=[], help="a peer that is left out")
     parser.add_argument("--long", action="store_true", help="how all grows: 10,000, 100,000, 1,000,000 documents")
     parser.add_argument("--plot", type=Path, help="where --long draws it, as SVG")
     parser.add_argument("--ask", nargs=2, help=argparse.SUPPRESS)  # folder, questions: what a searching process does
@@ -335,10 +335,10 @@ def compare(scratch: Path, options: argparse.Namespace) -> None:
     peers: dict[str, Callable[..., Any]] = {"ours": build_ours}
     there = {"tantivy": find_spec("tantivy") is not None, "Xapian": has_xapian(), "FTS5": True}
     for name, build in (("tantivy", build_tantivy), ("Xapian", build_xapian), ("FTS5", build_fts)):
-        if there[name]:
+        if there[name] and name not in options.without:
             peers[name] = build
         else:
-            print(f"{name} is not installed and is left out")
+            print(f"{name} is not installed, or not wanted, and is left out")
     times: dict[str, list[float]] = {name: [] for name in peers}
     built: dict[str, Any] = {}
     for _ in range(options.rounds):
@@ -383,7 +383,8 @@ def ask(folder: Path, asked: dict[str, str]) -> None:
             call = ask_ours(index, kind, text)
             taken = [seconds(call) * 1000 for _ in range(40)]
             told[kind] = taken[0], statistics.median(taken)
-    told["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    status = Path("/proc/self/status").read_text()  # a process's own peak; getrusage begins with its parent's
+    told["memory"] = int(status.partition("VmHWM:")[2].split()[0]) // 1024
     print(json.dumps(told))
 
 

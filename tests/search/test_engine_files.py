@@ -148,14 +148,14 @@ def test_a_segment_of_a_newer_format_is_refused_in_words(tmp_path: Path) -> None
 
 
 def test_a_kill_leaves_a_whole_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty kills at random moments of adding, merging and committing."""
+    """Sixty kills and more at random moments of adding, merging and committing."""
     monkeypatch.setattr(write, "_SAME", 3)  # merge often
     folder = tmp_path / "i"
     Index.create(folder).close()
     choose = random.Random(9)
     each = 15
     seen: list[int] = []
-    for _ in range(60):
+    while len(seen) < 60 or seen[-1] <= 5:  # where others want the processor too, less is done in the same time
         with Index.open(folder) as index:
             done = len(index) // each
         child = os.fork()
@@ -182,7 +182,6 @@ def test_a_kill_leaves_a_whole_generation(tmp_path: Path, monkeypatch: pytest.Mo
                 total, _ = index.search(Term("text", f"batch{batch}"))
                 assert total == (each if batch < batches else 0)
             seen.append(batches)
-    assert seen[-1] > 5
     with Index.open(folder) as index:
         index.add([document(10**6)])
         index.commit()
