@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,9 @@ def search(
         str, typer.Option("--sort", help="score, date, size, path or name; -date turns it round.")
     ] = "score",
     no_fold: Annotated[bool, typer.Option("--no-fold", help="Show items with the same bytes each.")] = False,
+    glossary: Annotated[
+        Path | None, typer.Option("--expand", metavar="FILE", help="Words with what this glossary pairs them with.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search texts, names and fields; hits with their provenance, best first.
@@ -35,6 +39,12 @@ def search(
     field = sort.removeprefix("-")
     if field not in SORTS:
         raise UsageError(f"{sort}: no such order; there are {', '.join(SORTS)}")
+    if glossary is not None:
+        from search.pairs import expand, read_glossary
+
+        query, expanded = expand(query, read_glossary(glossary))
+        for told in expanded:
+            note(told)
     with open_case(case_path) as case:
         answer = ask(case, query, limit=limit, sort=field, reverse=sort != field, fold=not no_fold, start=start)
         exact = [exact_of(case, hit) for hit in answer.hits] if as_json else []

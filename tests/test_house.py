@@ -60,7 +60,18 @@ PICKLE_READERS: dict[str, str] = {}
 START_UP = {"chardet", "exifread", "google", "kps9566", "lxml", "numpy", "opencc", "p7z", "PIL", "py7zr", "pypdfium2"}
 START_UP |= {"magic", "pillow_heif", "pure_magic_rs", "re2", "whoosh"}
 """What must not be loaded before a command needs it."""
-SEARCH_MAY_KNOW = {"errors", "limits", "model", "hashsets", "names", "packing", "passwords", "places", "timestamps"}
+SEARCH_MAY_KNOW = {
+    "errors",
+    "limits",
+    "model",
+    "hashsets",
+    "languages",
+    "names",
+    "packing",
+    "passwords",
+    "places",
+    "timestamps",
+}
 """Modules of the indexer that hold values, or the analyst's own lists, and touch no evidence."""
 
 
