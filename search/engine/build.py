@@ -31,7 +31,7 @@ from search.units import micros
 
 Array = NDArray[Any]
 
-CHARACTERS = 32_000_000
+CHARACTERS = 48_000_000
 """Characters of text after which a segment is full."""
 _SHORT = 256  # characters of a value that is remembered
 _MOST_NAMES = 1024  # characters of a field's name

@@ -5,7 +5,7 @@ other in the order of the segments, so nothing is sorted again: every number mov
 
     start of its term + what earlier segments have of the term + its place in its own list
 
-O(numbers), in arrays; terms cost one look-up in a dictionary each. Memory: `_BATCH` numbers of the largest segment
+O(numbers), in arrays; terms cost one look-up in a dictionary each. Memory: about `_BATCH` numbers
 in one stretch, or one term's list; nothing for each place.
 """
 
@@ -27,7 +27,7 @@ from search.engine.terms import STEP
 
 Array = NDArray[Any]
 
-_BATCH = 1 << 18
+_BATCH = 1 << 20
 _TERMS = 1 << 15
 
 
@@ -159,7 +159,7 @@ def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str) -> It
     starts = [0] * len(lexicons)
     while True:
         counts = np.cumsum(largest.counts(at, min(largest.count, at + _TERMS)))
-        at += max(1, int(np.searchsorted(counts, _BATCH)))
+        at += max(1, int(np.searchsorted(counts, _BATCH // len(lexicons))))
         if at < largest.count:
             border = largest.terms(at, at + 1)[0]
             ends = [lexicon.lower(border) for lexicon in lexicons]
