@@ -19,8 +19,8 @@ from indexer.model import Hit, Item
 from indexer.passwords import Password
 from indexer.workers import Fetcher
 from search.guesses import recall_passwords
+from search.kinds import coarse_type
 from search.report import Report
-from search.schema import coarse_type
 
 MANIFEST = "SHA256SUMS"
 """As `sha256sum --check` reads it."""

@@ -49,6 +49,7 @@ from indexer.volumes import Joined, Siblings, no_siblings
 
 FALLBACK = "strings"
 """The handler for what no other handler reads, or what another could not read."""
+_UNALLOCATED = Field("file.kind", "unallocated")
 RATIO = 100
 """Members this many times larger than their container are worth a label, `container.ratio`."""
 
@@ -216,7 +217,7 @@ class Crawler:
         siblings: Siblings,
     ) -> None:
         stream = self.stream(file, place, siblings)
-        identity = self._identify(stream, problems)
+        identity = self._identify(stream, place, problems)
         handler = identity.handler or self._fallback
         if avoided:
             problems.append(avoided.problem)
@@ -230,7 +231,7 @@ class Crawler:
         reading = None
         known = False
         if handler is not None and identity.media_type != EMPTY:
-            key = self._key(digests, handler, stream.name)
+            key = self._key(digests, handler, stream.name, identity)
             if handler.volumes and siblings is not no_siblings:
                 if self.fence(handler.is_volume, stream) is True:
                     key = _at_this_place(key, place)
@@ -268,22 +269,23 @@ class Crawler:
                 facts.problems = [
                     replace(each, resolution=each.resolution or "strings indexed instead") for each in facts.problems
                 ]
-        elif handler is self._fallback and not avoided and not facts.failed:
+        elif identity.handler is None and not avoided and not facts.failed:
             message = f"{identity.media_type}: no handler reads this type"
             facts.problems.append(Problem("unsupported", message, resolution="strings indexed" * facts.has_content))
         return facts.reading(key, handler)
 
-    def _identify(self, stream: Stream, problems: list[Problem]) -> Identity:
+    def _identify(self, stream: Stream, place: Place, problems: list[Problem]) -> Identity:
+        if _UNALLOCATED in place.fields:  # whatever it begins with, it is no file
+            return Identity("inode/unallocated", self._fallback)
         identity: Identity | Problem = self.fence(self.identifier.identify, stream)
         if isinstance(identity, Problem):
             problems.append(identity)
             return Identity(UNKNOWN, None)
         return identity
 
-    def _key(self, digests: Digests, handler: Handler, name: str) -> str:
+    def _key(self, digests: Digests, handler: Handler, name: str, identity: Identity) -> str:
         parts = [digests.sha256, handler.name, str(handler.version), self._limits_key]
-        if handler.uses_name:
-            parts.append(name)
+        parts += [name] * handler.uses_name + [identity.media_type] * (handler is self._fallback)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def _affords(self, known: Known, place: Place) -> bool:

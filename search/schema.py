@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Literal
 
 from indexer.model import Field, Item, Scalar
+from search.kinds import coarse_type
 
 FieldType = Literal["text", "name", "keyword", "number", "date"]
 """How a field's values are kept and asked for.
@@ -74,72 +74,6 @@ SORTS = ("score", "name", "path", "size", "date")
 
 KINDS: dict[str, str] = {"M": "modified", "A": "accessed", "C": "changed", "B": "born"}
 """Kinds of times that have a field of another name."""
-
-# The first row whose prefix the media type begins with decides; `+zip` types are documents by then.
-_COARSE: tuple[tuple[str, str], ...] = (
-    ("inode/directory", "folder"),
-    ("message/", "mail"),
-    ("application/mbox", "mail"),
-    ("application/vnd.ms-outlook", "mail"),
-    ("image/vnd.adobe.photoshop", "picture"),
-    ("image/", "picture"),
-    ("video/", "video"),
-    ("audio/", "audio"),
-    ("font/", "font"),
-    ("text/csv", "table"),
-    ("text/tab-separated-values", "table"),
-    ("application/vnd.ms-excel", "table"),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml", "table"),
-    ("application/vnd.oasis.opendocument.spreadsheet", "table"),
-    ("application/vnd.openxmlformats-officedocument", "document"),
-    ("application/vnd.oasis.opendocument", "document"),
-    ("application/msword", "document"),
-    ("application/vnd.ms-", "document"),
-    ("application/pdf", "document"),
-    ("application/rtf", "document"),
-    ("text/rtf", "document"),
-    ("application/epub", "document"),
-    ("application/x-hwp", "document"),
-    ("application/haansoft", "document"),
-    ("application/hwp", "document"),
-    ("application/xhtml", "web"),
-    ("text/html", "web"),
-    ("application/x-sqlite3", "database"),
-    ("application/vnd.sqlite3", "database"),
-    ("application/x-msaccess", "database"),
-    ("application/x-executable", "program"),
-    ("application/x-pie-executable", "program"),
-    ("application/x-sharedlib", "program"),
-    ("application/x-dosexec", "program"),
-    ("application/vnd.microsoft.portable-executable", "program"),
-    ("application/x-iso9660", "disk"),
-    ("application/x-raw-disk", "disk"),
-    ("application/json", "text"),
-    ("application/xml", "text"),
-    ("text/", "text"),
-)
-# fmt: off
-_ARCHIVES = frozenset((
-    "zip", "gzip", "zlib", "x-tar", "x-gtar", "x-7z-compressed", "x-rar", "vnd.rar", "x-rar-compressed",
-    "x-bzip2", "x-bzip", "x-xz", "x-lzma", "zstd", "x-zstd", "x-lz4", "x-compress", "x-lzip",
-    "x-lzh-compressed", "x-lha", "x-lzh", "x-arj", "x-alz", "x-alz-compressed", "x-egg", "x-egg-compressed",
-    "x-cpio", "x-archive", "x-debian-package", "vnd.debian.binary-package", "x-rpm", "vnd.ms-cab-compressed",
-    "x-stuffit", "x-ace-compressed", "java-archive", "x-java-archive", "x-xar", "warc", "x-snappy-framed",
-    "x-brotli", "x-ms-wim",
-))
-# fmt: on
-
-
-@lru_cache(maxsize=1024)
-def coarse_type(media_type: str) -> str:
-    """The kind of file that a media type is: archive, picture, mail, ...; `other` where unknown."""
-    kind, _, rest = media_type.partition("/")
-    if kind == "application" and rest in _ARCHIVES:
-        return "archive"
-    for prefix, coarse in _COARSE:
-        if media_type.startswith(prefix):
-            return coarse
-    return "other"
 
 
 def key(name: str) -> str:

@@ -23,9 +23,9 @@ from functools import partial
 from indexer.errors import UsageError
 from indexer.model import Source
 from search.case import Case
+from search.kinds import coarse_type
 from search.lookup import Place
 from search.report import Cell, Column, Report, colophon_of, sheet_of
-from search.schema import coarse_type
 
 CHANGES = ("new", "changed", "repacked", "moved", "copied", "re-sent", "gone")
 _ROWS = (

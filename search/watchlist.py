@@ -30,9 +30,9 @@ from indexer.model import Item, Provenance
 from search.case import Case
 from search.grep import compile_pattern, compile_set
 from search.hits import count_marks, leaves, make_hit
+from search.kinds import coarse_type
 from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
-from search.schema import coarse_type
 from search.tree import Or, Query
 
 MOST = 200_000

@@ -145,8 +145,9 @@ def _says_something(raw: bytes) -> bool:
 def _wide_ascii(data: bytes, classes: bytes) -> list[Run]:
     little = [(match.start(), match.end(), "utf-16-le") for match in _WIDE_LE.finditer(classes)]
     big = [(match.start(), match.end(), "utf-16-be") for match in _WIDE_BE.finditer(classes)]
-    # A run of one order is, one byte on, a run of the other: the longer wins, then the even offset.
-    both = sorted(little + big, key=lambda each: (each[0] - each[1], each[0] % 2, each[2] != "utf-16-le"))
+    # A run of one order is, one byte on, a run of the other. The longer wins; but a zero before a little-endian
+    # run and the low half of a Han character behind it make a big-endian one that is a unit longer.
+    both = sorted(little + big, key=lambda each: (each[0] - each[1] + 2 * (each[2] == "utf-16-be"), each[0] % 2))
     taken = _Taken()
     for start, end, codec in both:
         if _says_something(data[start : min(end, start + 64)].replace(b"\0", b"")):

@@ -21,7 +21,7 @@ from indexer.handlers._lvm import read_volumes
 from indexer.handlers._partitions import Partition, Table, read_table
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._volume_marks import Lock, kind_of, lock_of, mirrored
-from indexer.limits import GIB, MIB, Limits
+from indexer.limits import GIB, MIB
 from indexer.model import Child, Fact, Field, Problem, Timestamp
 
 __all__ = ["FIELDS", "NEEDS", "walk"]
@@ -82,7 +82,7 @@ def walk(image: Image, stream: Stream, *, virtual: bool = True) -> Iterator[Fact
     view = Forgiving(image)
     table = read_table(view) if not _is_volume(kind_of(view)) else None
     if table is None:
-        yield from _walk_bare(image, stream.limits, virtual)
+        yield from _walk_bare(image, stream, virtual)
         return
     yield Field("image.table", table.kind)
     yield Field("image.sector_size", table.sector)
@@ -95,9 +95,9 @@ def walk(image: Image, stream: Stream, *, virtual: bool = True) -> Iterator[Fact
         yield Problem("truncated", f"the partitions reach to {reach}, the disk ends at {image.size}")
     seen: set[int] = set()
     for each in table.partitions:
-        yield from _walk_partition(image, each, seen, stream.limits)
+        yield from _walk_partition(image, each, seen, stream)
         seen.add(each.start)
-    yield from _loose(image, _between(image, table), stream.limits)
+    yield from _loose(image, _between(image, table), stream)
 
 
 def _is_volume(kind: str) -> bool:
@@ -105,7 +105,7 @@ def _is_volume(kind: str) -> bool:
     return bool(kind) and kind not in ("swap", "UFS", "LVM2")
 
 
-def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
+def _walk_bare(image: Image, stream: Stream, virtual: bool) -> Iterator[Fact]:
     """A disk without a table, as one volume."""
     yield Field("image.table", "none")
     view = Forgiving(image)
@@ -114,22 +114,22 @@ def _walk_bare(image: Image, limits: Limits, virtual: bool) -> Iterator[Fact]:
         yield from _lock_fields(lock)
         raise EvidenceError("encrypted", f"the whole disk is encrypted with {lock.kind}")
     if name_file_system(view, 0, image.size) in READ:
-        yield from walk_file_system(image, 0, image.size, "")
+        yield from walk_file_system(image, 0, image.size, "", stream.passwords)
         return
     if kind:
         yield Field("filesystem.kind", kind)
     if kind == "LVM2":
-        yield from _walk_logical(image, "", limits)
+        yield from _walk_logical(image, "", stream)
         return
     if inner := mirrored(view, 0):
-        yield from _walk_mirror(image, inner, "", limits)
+        yield from _walk_mirror(image, inner, "", stream)
         return
     if not virtual:
         raise EvidenceError("unsupported", f"no reader for {kind or 'what is on the disk'}")
-    yield from _loose(image, [(0, image.size)], limits)
+    yield from _loose(image, [(0, image.size)], stream)
 
 
-def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits) -> Iterator[Fact]:
+def _walk_partition(image: Image, one: Partition, seen: set[int], stream: Stream) -> Iterator[Fact]:
     """One volume: what is known of it before its first file goes onto the member that stands for it."""
     fields = list(_fields(one))
     if one.start >= image.size:
@@ -146,7 +146,7 @@ def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits
     view = Forgiving(image)
     if one.code != LOGICAL and (inner := mirrored(view, one.start)):
         yield _whole(one, [*fields, Field("filesystem.kind", "Linux RAID")], problems)
-        yield from _walk_mirror(image, (one.start + inner[0], inner[1]), f"{one.name}-", limits)
+        yield from _walk_mirror(image, (one.start + inner[0], inner[1]), f"{one.name}-", stream)
         return
     kind = kind_of(view, one.start)
     lock = lock_of(view, one.start, kind)
@@ -154,23 +154,23 @@ def _walk_partition(image: Image, one: Partition, seen: set[int], limits: Limits
         fields += _lock_fields(lock)
         yield _whole(one, fields, [*problems, Problem("encrypted", f"encrypted with {lock.kind}")])
     elif name_file_system(view, one.start, size) in READ:
-        yield from _walk_volume(image, one, size, fields, problems, limits)
+        yield from _walk_volume(image, one, size, fields, problems, stream)
     elif kind == "LVM2" and one.code != LOGICAL:
         yield _whole(one, [*fields, Field("filesystem.kind", kind)], problems)
-        yield from _walk_logical(PartImage(image, one.start, size), f"{one.name}-", limits)
+        yield from _walk_logical(PartImage(image, one.start, size), f"{one.name}-", stream)
     else:
         fields += [Field("filesystem.kind", kind)] if kind else []
-        yield from _give_unknown(image, one, size, fields, problems, limits)
+        yield from _give_unknown(image, one, size, fields, problems, stream)
 
 
-def _walk_mirror(image: Image, inner: tuple[int, int], prefix: str, limits: Limits) -> Iterator[Fact]:
+def _walk_mirror(image: Image, inner: tuple[int, int], prefix: str, stream: Stream) -> Iterator[Fact]:
     """What a member of a mirror mirrors, as one more volume."""
     disk = PartImage(image, *inner)
-    yield from _walk_partition(disk, Partition(f"{prefix}mirror", 0, disk.size, "Linux RAID 1", LOGICAL), set(), limits)
+    yield from _walk_partition(disk, Partition(f"{prefix}mirror", 0, disk.size, "Linux RAID 1", LOGICAL), set(), stream)
 
 
 def _give_unknown(
-    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], limits: Limits
+    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], stream: Stream
 ) -> Iterator[Fact]:
     """A volume that no reader knows, as it is; in parts where it is large, and without bytes where all are zero."""
     view = Forgiving(image)
@@ -185,10 +185,10 @@ def _give_unknown(
         yield _whole(one, fields, problems, opening=partial(_open, image, one.start, size))
     else:
         yield _whole(one, fields, problems)
-        yield from _loose(image, [(one.start, one.start + size)], limits, f"{one.name}/")
+        yield from _loose(image, [(one.start, one.start + size)], stream, f"{one.name}/")
 
 
-def _walk_logical(image: Image, prefix: str, limits: Limits) -> Iterator[Fact]:
+def _walk_logical(image: Image, prefix: str, stream: Stream) -> Iterator[Fact]:
     """The logical volumes on a physical one, each like a partition."""
     try:
         for each in read_volumes(image):
@@ -196,16 +196,16 @@ def _walk_logical(image: Image, prefix: str, limits: Limits) -> Iterator[Fact]:
                 yield Problem("unreadable", f"{prefix}{each.name}: {reason}", resolution="what is there is read")
             label = f"{each.group}/{each.name}"
             one = Partition(f"{prefix}{each.name}", 0, each.disk.size, "LVM logical volume", LOGICAL, label, each.ident)
-            yield from _walk_partition(each.disk, one, set(), limits)
+            yield from _walk_partition(each.disk, one, set(), stream)
     except EvidenceError as error:
         yield error.problem("", "its volumes are not read")
 
 
 def _walk_volume(
-    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], limits: Limits
+    image: Image, one: Partition, size: int, fields: list[Field], problems: list[Problem], stream: Stream
 ) -> Iterator[Fact]:
     """The file system of one volume; an error ends it as a problem, so that the next volume is read."""
-    facts = _guarded(walk_file_system(image, one.start, size, f"{one.name}/"))
+    facts = _guarded(walk_file_system(image, one.start, size, f"{one.name}/", stream.passwords))
     stamps: list[Timestamp] = []
     first: Child | None = None
     for fact in facts:
@@ -224,7 +224,7 @@ def _walk_volume(
     opening = partial(_open_strictly, image, one.start, size) if failed and size <= PIECE else None
     yield _whole(one, fields, problems, stamps, opening)
     if failed and not opening:
-        yield from _loose(image, [(one.start, one.start + size)], limits, f"{one.name}/")
+        yield from _loose(image, [(one.start, one.start + size)], stream, f"{one.name}/")
     if first is not None:
         yield first
         for fact in facts:
@@ -285,9 +285,9 @@ def _between(image: Image, table: Table) -> list[tuple[int, int]]:
     return [(start, end) for start, end in found if start < end]
 
 
-def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits, prefix: str = "") -> Iterator[Fact]:
+def _loose(image: Image, ranges: list[tuple[int, int]], stream: Stream, prefix: str = "") -> Iterator[Fact]:
     """Ranges as members, from their first byte that is not zero, in parts, those of zeros left out."""
-    left = limits.item_bytes
+    left = stream.limits.item_bytes
     view = Forgiving(image)
     for start, end in ranges:
         at = start
@@ -297,7 +297,7 @@ def _loose(image: Image, ranges: list[tuple[int, int]], limits: Limits, prefix: 
                 break
             stop = _end_of_part(view, at, end)
             if stop - at > left:
-                message = f"item_bytes: more than {limits.item_bytes} bytes lie in no volume"
+                message = f"item_bytes: more than {stream.limits.item_bytes} bytes lie in no volume"
                 yield Problem("limit", message, resolution="the rest is not given")
                 return
             left -= stop - at

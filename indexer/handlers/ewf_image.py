@@ -43,7 +43,7 @@ class EwfDisk(Handler):
     rank = 58
     uses_name = True
     volumes = True
-    volume_names = (r".*\.[els]\d\d", r".*\.[e-z][a-z]{2}")
+    volume_names = (r".*\.[els]\d\d", r".*\.e[a-z]{2}")
     container = True
 
     def claims(self, stream: Stream) -> str | None:

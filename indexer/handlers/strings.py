@@ -17,7 +17,7 @@ from indexer.model import Fact
 
 class Strings(Handler):
     name = "strings"
-    version = 2
+    version = 3
     media_types = ()
     reads = "readable strings in UTF-8, UTF-16, UHC, GB 18030, Shift-JIS and Big5, with offsets"
 

@@ -22,25 +22,6 @@ def test_names_are_said_once() -> None:
     assert set(schema.KINDS.values()) <= set(schema.TYPES)
 
 
-@pytest.mark.parametrize(
-    ("media_type", "coarse"),
-    [
-        ("application/zip", "archive"),
-        ("image/vnd.adobe.photoshop", "picture"),
-        ("message/rfc822", "mail"),
-        ("text/plain", "text"),
-        ("text/html", "web"),
-        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "table"),
-        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "document"),
-        ("video/mp4", "video"),
-        ("application/x-nobody-knows", "other"),
-        ("", "other"),
-    ],
-)
-def test_coarse_type(media_type: str, coarse: str) -> None:
-    assert schema.coarse_type(media_type) == coarse
-
-
 def test_key_is_what_a_query_can_hold() -> None:
     assert schema.key("Office.Custom.My Prop:1\0") == "office.custom.my_prop_1_"
 
