@@ -281,7 +281,7 @@ def _group_rows(entries: Sequence[Entry], groups: dict[str, _Tally]) -> Iterator
 def _last_item(case: Case, number: int) -> int:
     run = next((each for each in case.catalog.runs() if each.id == number), None)
     if run is None:
-        raise UsageError(f"{number}: no such run; `archivore status` lists them")
+        raise UsageError("no such run; runs are numbered from 1, and `archivore audit show` lists them; or say last")
     if "last_item" not in run.options:
         raise UsageError(f"run {number} did not end; the same ingest again ends it")
     return int(run.options["last_item"])

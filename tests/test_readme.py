@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from cli.main import COMMANDS
 from indexer.model import CAUSES
@@ -27,7 +30,8 @@ def test_the_table_of_file_types_is_what_the_declarations_say() -> None:
 
 def test_every_command_is_named() -> None:
     for command in COMMANDS:
-        assert f"`{command.__name__}" in README, command.__name__
+        name = command.__name__.replace("_", "-")
+        assert re.search(rf"`{name}[` ]", README), name
 
 
 def test_every_cause_is_named() -> None:
@@ -40,3 +44,47 @@ def test_every_query_in_the_table_is_understood() -> None:
     assert len(queries) > 20
     for query in queries:
         parse(query)
+
+
+RECIPE = re.compile(r"<!-- recipe: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder as the recipes expect it: what was seized, a case, a watch-list, and the command on the path."""
+    shutil.copytree(PATH.parent / "fixtures" / "tour", tmp_path / "seized")
+    (tmp_path / "shows.txt").write_text("수정\n")
+    for name, body in RECIPE.findall(README):
+        (tmp_path / name).write_text(body)
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "archivore"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from cli.main import run; run()" "$@"\n')
+    command.chmod(0o755)
+    assert run(tmp_path, "archivore", "new", "cases/studio").returncode == 0
+    return tmp_path
+
+
+def run(desk: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ARCHIVORE_CASE": str(desk / "cases/studio"), "PYTHONPATH": str(PATH.parent)}
+    environment["PATH"] = f"{desk / 'bin'}:{environment['PATH']}"
+    return subprocess.run(words, cwd=desk, env=environment, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_the_nightly_recipe_reports_what_is_new_and_nothing_twice(desk: Path) -> None:
+    first = run(desk, "sh", "nightly.sh")
+    assert first.returncode == 0, first.stderr
+    assert "<mark>" in (desk / "new.html").read_text() or "수정" in (desk / "new.html").read_text()
+    assert (desk / "ingest.log").exists()
+    (desk / "new.html").unlink()
+    again = run(desk, "sh", "nightly.sh")
+    assert again.returncode == 0, again.stderr
+    assert not (desk / "new.html").exists()
+    assert (desk / "ingest.log.1").exists()
+
+
+def test_the_recipe_for_python_runs(desk: Path) -> None:
+    assert run(desk, "archivore", "ingest", "seized/day1").returncode == 0
+    answer = run(desk, sys.executable, "ask.py")
+    assert answer.returncode == 0, answer.stderr
+    assert "수정" in answer.stdout
+    assert (desk / "notes.xlsx").exists()
