@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import isfinite
 
 from indexer.handler import Handler
-from indexer.languages import language_of
+from indexer.languages import LANGUAGES, languages_of
 from indexer.limits import Limits
 from indexer.model import Child, Field, Found, Problem, Provenance, Reading, Text, Timestamp
 from indexer.names import last_part, unsafe_reason
@@ -41,16 +41,17 @@ class Facts:
 
     def reading(self, key: str, handler: Handler) -> Reading:
         """Everything gathered, as one value; the texts went ahead of it."""
+        language, others = languages_of(self.sample)
         return Reading(
             key=key,
             handler=handler.name,
             version=handler.version,
-            language=language_of(self.sample),
+            language=language,
             has_content=self.has_content,
             members=self.members,
             chunks=self.chunks,
             chars=self.chars,
-            fields=tuple(self.fields),
+            fields=(*self.fields, *(Field(LANGUAGES, each) for each in others)),
             timestamps=tuple(self.timestamps),
             problems=tuple(dict.fromkeys(self.problems)),
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from indexer.languages import LANGUAGES
 from indexer.model import Field, Item, Scalar
 from search.kinds import coarse_type
 
@@ -51,7 +52,7 @@ CORE: tuple[FieldRow, ...] = (
     FieldRow("sent", "date", "when a message was sent", "sent:2024-01-05"),
     FieldRow("received", "date", "when a message arrived", "received:>2024-01-05T10:30"),
     FieldRow("taken", "date", "when a picture was taken", "taken:2024"),
-    FieldRow("lang", "keyword", "the main language of the text", "lang:ko"),
+    FieldRow("lang", "keyword", "a language of the text; zh-Hans and zh-Hant tell its script", "lang:ko"),
     FieldRow("problem", "keyword", "why the item was not fully read", "problem:encrypted"),
     FieldRow("status", "keyword", "read, partly-read or not-read", "status:not-read"),
     FieldRow("handler", "keyword", "what read the item", "handler:zip"),
@@ -131,6 +132,7 @@ def document_of(
     if item.digests:
         pairs += [("md5", item.digests.md5), ("sha1", item.digests.sha1), ("sha256", item.digests.sha256)]
     pairs += [("problem", cause) for cause in dict.fromkeys(problem.cause for problem in item.problems)]
+    pairs += [("lang", each.value) for each in item.fields if each.name == LANGUAGES]
     pairs += [("tag", tag) for tag in tags]
     return Document(
         id=item.id,

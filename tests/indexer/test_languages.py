@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.languages import language_of
+from crawling import crawl_bytes
+from indexer.languages import language_of, languages_of
+from search.schema import document_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,36 @@ def test_language(text: str, language: str) -> None:
 
 def test_only_the_beginning_is_counted() -> None:
     assert language_of("원화 수정 " * 10_000 + "x" * 5_000_000) == "ko"
+
+
+@pytest.mark.parametrize(
+    ("text", "languages"),
+    [
+        ("背景太暗，请修改\n배경이 너무 어둡다, 수정 바람\n", "ko zh zh-Hans"),
+        ("修改\t수정", "ko zh"),
+        ("眼睛画小一点 눈을 좀 작게 그려주세요", "ko zh zh-Hans"),
+        ("無敵 (무적) 제3화", "ko"),  # a Korean title with its characters
+        ("背景太暗，請修改這個畫面", "zh zh-Hant"),
+        ("背景太暗，请修改\n背景太暗，請修改這個畫面", "zh zh-Hans zh-Hant"),
+        ("这个不行，请改。片名是《無敵》", "zh zh-Hans"),
+        ("作画監督\n背景が暗いので修正してください", "ja"),
+        ("背景が暗いので修正してください\n背景太暗，这里请修改一下吧", "ja zh zh-Hans"),
+        ("修改", "zh"),
+        ("Please make the sky of the scene brighter and not so dark\n请把天空画亮\nНебо светлее", "en ru zh zh-Hans"),
+        ("Please make the sky of scene 12 a little brighter", "en"),
+        ("cut_012.psd 12", ""),
+        ("Here is the plan for this scene, and that is all of it: 請修改這個畫面", "en zh zh-Hant"),
+    ],
+)
+def test_every_language_of_a_text(text: str, languages: str) -> None:
+    main, others = languages_of(text)
+    assert main == language_of(text)
+    assert sorted({main, *others} - {""}) == languages.split()
+    assert len(set(others)) == len(others)
+    assert main not in others
+
+
+def test_each_language_is_found_by_lang() -> None:
+    (item,) = crawl_bytes("背景太暗，請修改這個畫面\n배경이 너무 어둡다, 수정 바람\n".encode(), "note.txt")
+    values = [value for name, value in document_of(item).fields if name == "lang"]
+    assert values == ["ko", "zh", "zh-Hant"]
