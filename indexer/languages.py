@@ -67,7 +67,7 @@ _ENGLISH = frozenset(
 
 
 _SCRIPT_SAMPLE = 4_000
-_MOST_CELLS = 12
+_MOST_CELLS = 8
 """Lines and table cells of each script that are looked at."""
 _KANA_LETTER = re.compile("[\u3041-\u30fa\uff66-\uff9d]")
 _SYLLABLE = re.compile("[\uac00-\ud7a3]")
