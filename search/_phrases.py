@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from itertools import pairwise
 
@@ -12,6 +13,21 @@ STAR, ANY = "\0", "\1"
 """Unescaped wildcards, between reading a query and building its tree."""
 _GAPS = {STAR: 10, ANY: 1}
 _ITEMS = re.compile(rf"([{STAR}{ANY}]+)|(\s+)|[^\s{STAR}{ANY}]+")
+
+
+def network(word: str) -> list[str]:
+    """Patterns that together match the addresses of an IPv4 network; none where the word is no network.
+
+    >>> [part.replace(STAR, "*") for part in network("175.45.176.0/23")]
+    ['175.45.176.*', '175.45.177.*']
+    """
+    try:
+        whole = ipaddress.IPv4Network(word, strict=False)
+    except ValueError:
+        return []
+    octets = max(1, -(-whole.prefixlen // 8))
+    parts = (str(part.network_address).split(".")[:octets] for part in whole.subnets(new_prefix=octets * 8))
+    return [".".join(part) + (f".{STAR}" if octets < 4 else "") for part in parts]
 
 
 def phrase(field: str, steps: list[analysis.Element]) -> Query:

@@ -40,6 +40,7 @@ from search.texts import Texts
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
     from search.answers import Answer
     from search.exporting import Written
+    from search.featuring import Features
     from search.index import Index
     from search.naming import Naming
     from search.review import Review
@@ -167,6 +168,13 @@ class Case:
         """After the lists have changed."""
         self.hashsets.close()
         del self.hashsets
+
+    def open_features(self) -> Features | None:
+        """The features of the texts, open for reading; None where none were gathered."""
+        from search.featuring import FILE as FEATURES
+        from search.featuring import Features
+
+        return Features(self.path) if (self.path / FEATURES).exists() else None
 
     @property
     def audit(self) -> Audit:
@@ -381,10 +389,13 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     with Case(Path(path)) as case:
         naming = case.naming
         sources = case.catalog.sources()
+        features = case.open_features()
         waiting = iter(ids)
         while some := list(islice(waiting, _AT_ONCE)):
             tags = case.review.tags_among(some)
-            for item, reading in case.catalog.with_readings(some):
+            rows = list(case.catalog.with_readings(some))
+            made = features.fields_of([reading.key for _, reading in rows if reading]) if features else {}
+            for item, reading in rows:
                 source = sources[item.provenance.source]
                 texts = case.texts.of(reading.key, reading.chunks) if reading else ()
                 yield document_of(
@@ -393,7 +404,11 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                     custodian=source.custodian,
                     series=source.series,
                     tags=tags.get(item.id, ()) if tags else (),
-                    derived=(*naming.fields(item.provenance.hops), *listed(case, item)),
+                    derived=(
+                        *naming.fields(item.provenance.hops),
+                        *listed(case, item),
+                        *(made.get(reading.key, ()) if reading else ()),
+                    ),
                 )
 
 

@@ -328,6 +328,12 @@ class Catalog(Lookup):
         """An item is to be indexed anew."""
         self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", (bytes.fromhex(identity),))
 
+    def make_stale_sharing(self, key: str) -> None:
+        """All items that share a reading are to be indexed anew."""
+        self._database.write(
+            "INSERT OR REPLACE INTO stale (id) SELECT id FROM items WHERE reading = ?", (bytes.fromhex(key),)
+        )
+
     def make_all_stale(self) -> None:
         """Everything is to be indexed anew."""
         self._database.write("INSERT OR REPLACE INTO stale (id) SELECT id FROM items")

@@ -167,6 +167,16 @@ class Lookup:
         """The keys of all readings."""
         return (key.hex() for (key,) in self._database.rows("SELECT key FROM readings"))
 
+    def reading_sizes(self) -> Iterator[tuple[str, int, int]]:
+        """Key, chunks and characters of all readings, sorted by key."""
+        for key, chunks, chars in self._database.rows("SELECT key, chunks, chars FROM readings ORDER BY key"):
+            yield key.hex(), chunks, chars
+
+    def reading(self, key: str) -> Reading | None:
+        """The reading of this key."""
+        held = self._reading(bytes.fromhex(key))
+        return held[0] if held else None
+
     def counts(self, column: str) -> dict[str, int]:
         """Items by `status`, `source` or `media_type`; problems by `cause`."""
         statements = {

@@ -316,6 +316,11 @@ class _Parser:
 
     def whole_value(self, field: str, word: str, column: int) -> Query:
         name = field if self.fields.get(field) == "keyword" else WHOLE + field
+        if field == "ipv4" and "/" in word:
+            parts = _phrases.network(word)
+            if not parts:
+                self.fail("a network is written as 175.45.176.0/22", column)
+            return Or([Wildcard(name, _phrases.whole_pattern(part)) for part in parts])
         if STAR in word or ANY in word:
             return Wildcard(name, _phrases.whole_pattern(word))
         value = analysis.whole(word)

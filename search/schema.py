@@ -64,6 +64,27 @@ CORE: tuple[FieldRow, ...] = (
     FieldRow("known", "keyword", "a hash set of known files that holds the bytes", "known:nsrl"),
     FieldRow("notable", "keyword", "a hash set of notable files that holds the bytes", "notable:*"),
     FieldRow("tag", "keyword", "a reviewer's tag", "tag:responsive"),
+    # What `archivore features` gathers from the texts.
+    FieldRow("email", "keyword", "a mailbox named in the text", "email:*@studio.example"),
+    FieldRow("url", "keyword", "a URL in the text, in part with *", "url:*studio.example/*"),
+    FieldRow("domain", "keyword", "a host named in the text", "domain:*.kp"),
+    FieldRow("ipv4", "keyword", "an IPv4 address in the text, or those of a network", "ipv4:175.45.176.0/22"),
+    FieldRow("ipv6", "keyword", "an IPv6 address in the text", "ipv6:2001:db8::*"),
+    FieldRow("mac", "keyword", "a hardware address in the text", "mac:00:1a:2b:*"),
+    FieldRow("phone", "keyword", "a phone number in the text, with its country", "phone:+850*"),
+    FieldRow("qq", "keyword", "a QQ number in the text", "qq:*"),
+    FieldRow("wechat", "keyword", "a WeChat id in the text", "wechat:wxid_*"),
+    FieldRow("resident", "keyword", "a Chinese resident id in the text", "resident:110105*"),
+    FieldRow("credit", "keyword", "a Chinese social credit code in the text", "credit:*"),
+    FieldRow("iban", "keyword", "a bank account in the text", "iban:DE*"),
+    FieldRow("card", "keyword", "a payment card's number in the text", "card:62*"),
+    FieldRow("bitcoin", "keyword", "a Bitcoin address in the text", "bitcoin:bc1*"),
+    FieldRow("ethereum", "keyword", "an Ethereum address in the text", "ethereum:0x*"),
+    FieldRow("tron", "keyword", "a Tron address in the text", "tron:*"),
+    FieldRow("monero", "keyword", "a Monero address in the text", "monero:*"),
+    FieldRow("user", "keyword", "an account whose folder a path in the text goes through", "user:ann"),
+    FieldRow("sid", "keyword", "a Windows security identifier in the text", "sid:S-1-5-21-*"),
+    FieldRow("guid", "keyword", "a GUID in the text", "guid:6b29fc40-*"),
 )
 TYPES: dict[str, FieldType] = {row.name: row.type for row in CORE}
 DEFAULT_FIELDS = ("text", "name")

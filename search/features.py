@@ -1,0 +1,184 @@
+"""What the texts name: addresses, numbers and accounts, each with how often, where, and from when to when.
+
+Only what passes its check is a feature (`_candidates`). Counts are over the items that answer the query, or over
+all; they are summed up by a temporary database that spills to disk, so that millions of values need little memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from indexer.errors import QueryError, StoreError, UsageError
+from indexer.model import Item
+from search._candidates import TYPES
+from search.answers import matching
+from search.case import Case
+from search.featuring import FILE
+from search.grep import compile_pattern, compile_set
+from search.query import parse
+from search.report import Cell, Column, Report, colophon_of, sheet_of
+from search.watchlist import date_of
+
+_COLUMNS = (
+    Column("type"), Column("value"), Column("hits", "number"), Column("items", "number"), Column("unique", "number"),
+    Column("sources"), Column("first", "time"), Column("last", "time"), Column("id"), Column("path", shown=False),
+    Column("locator", shown=False), Column("context"),
+)  # fmt: skip
+_CHOSEN = """
+CREATE TABLE chosen (
+    number INTEGER PRIMARY KEY, reading BLOB, bytes TEXT, source TEXT, at TEXT, id TEXT, path TEXT
+)
+"""
+_SUMS = """
+SELECT type, value, sum(hits), count(*), count(DISTINCT bytes), json_group_array(DISTINCT source),
+    min(at), max(at), min(number)
+FROM chosen JOIN made.features ON made.features.key = chosen.reading
+WHERE type IN ({types}) GROUP BY type, value HAVING sum(hits) >= ?
+ORDER BY {order}, 3 DESC, 4 DESC, 2
+"""
+_BEST = """
+SELECT id, path, locator, context FROM chosen JOIN made.features ON made.features.key = chosen.reading
+WHERE number = ? AND type = ? AND value = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """Values that are of no interest, and expressions for them; none stops nothing."""
+
+    values: frozenset[str] = frozenset()
+    expressions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, path: Path) -> Stops:
+        """The stop-list in a file: one value or /expression/ a line, # before a remark.
+
+        Raises:
+            UsageError: it cannot be read, or a line is not an expression that RE2 takes.
+        """
+        try:
+            lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: {error}; a stop-list is UTF-8, one value or /expression/ a line") from error
+        values: set[str] = set()
+        expressions: list[str] = []
+        for number, line in enumerate(lines, 1):
+            if len(line) > 2 and line.startswith("/") and line.endswith("/"):
+                try:
+                    compile_pattern(line[1:-1])
+                except QueryError as error:
+                    raise UsageError(f"{path}, line {number}: {line}: {error}") from error
+                expressions.append(f"(?i){line[1:-1]}")
+            elif line and not line.startswith("#"):
+                values.add(line.casefold())
+        return cls(frozenset(values), tuple(expressions))
+
+
+def features(
+    case: Case, query: str = "", *, types: Sequence[str] = (), stops: Stops | None = None, least: int = 1
+) -> Report:
+    """The features of every hit, or of every item, type by type, the most frequent first.
+
+    Args:
+        types: only these.
+        stops: what is left out.
+        least: hits that a value has at least.
+
+    Raises:
+        UsageError: no such type.
+        QueryError: the query cannot be understood.
+    """
+    for name in types:
+        if name not in TYPES:
+            raise UsageError(f"{name}: no such type of features; there are {', '.join(TYPES)}")
+    if query:
+        parse(query, case.index.fields())
+    chosen = [name for name in TYPES if not types or name in types]
+    stopped = stops or Stops()
+    rows = partial(_rows, case, query, chosen, stopped, least)
+    colophon = colophon_of(
+        case, "features", query, types=",".join(types), least=least, stops=len(stopped.values | {*stopped.expressions})
+    )
+    return Report(case, colophon, (sheet_of("features", _COLUMNS, rows),), partial(_having, case, query, chosen))
+
+
+def _rows(case: Case, query: str, types: list[str], stops: Stops, least: int) -> Iterator[tuple[Cell, ...]]:
+    expressions = compile_set(stops.expressions)
+    with _joined(case) as database:
+        if database is None:
+            return
+        database.execute(_CHOSEN)
+        database.executemany("INSERT INTO chosen VALUES (?, ?, ?, ?, ?, ?, ?)", _chosen(case, query))
+        database.execute("CREATE INDEX chosen_reading ON chosen (reading)")
+        order = "CASE type " + " ".join(f"WHEN '{name}' THEN {at}" for at, name in enumerate(types)) + " END"
+        statement = _SUMS.format(types=", ".join("?" * len(types)), order=order)
+        for kind, value, hits, items, unique, sources, first, last, number in database.execute(
+            statement, (*types, least)
+        ):
+            if value.casefold() in stops.values or (stops.expressions and expressions.Match(value)):
+                continue
+            best = database.execute(_BEST, (number, kind, value)).fetchone()
+            names = ", ".join(sorted(json.loads(sources)))
+            yield kind, value, hits, items, unique, names, _time(first), _time(last), *best
+
+
+def _chosen(case: Case, query: str) -> Iterator[tuple[object, ...]]:
+    wanted = set(case.index.ids(parse(query, case.index.fields()))) if query else None
+    for number, (item, reading) in enumerate(case.catalog.items()):
+        if reading is None or (wanted is not None and item.id not in wanted):
+            continue
+        at = date_of(item)
+        yield (
+            number,
+            bytes.fromhex(reading.key),
+            item.digests.sha256[:24] if item.digests else item.id,
+            item.provenance.source,
+            at.astimezone(UTC).isoformat(timespec="microseconds") if at else None,
+            item.id,
+            _storable(str(item.provenance)),
+        )
+
+
+def _having(case: Case, query: str, types: list[str]) -> Iterator[Item]:
+    """The items behind the table, sorted by path."""
+    with _joined(case) as database:
+        if database is None:
+            return
+        statement = f"SELECT 1 FROM made.features WHERE key = ? AND type IN ({', '.join('?' * len(types))}) LIMIT 1"  # noqa: S608
+        for item in matching(case, query):
+            held = case.catalog.with_reading(item.id)
+            if held and held[1] and database.execute(statement, (bytes.fromhex(held[1].key), *types)).fetchone():
+                yield item
+
+
+@contextmanager
+def _joined(case: Case) -> Iterator[sqlite3.Connection | None]:
+    """A temporary database beside which the case's features are attached; None where none were gathered."""
+    path = case.path / FILE
+    if not path.exists():
+        yield None
+        return
+    try:
+        with closing(sqlite3.connect("", uri=True)) as database:
+            database.execute("PRAGMA cache_size=-65536")
+            database.execute("PRAGMA journal_mode=OFF")
+            database.execute("PRAGMA trusted_schema=OFF")
+            database.execute("ATTACH ? AS made", (path.absolute().as_uri() + "?mode=ro",))
+            yield database
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
