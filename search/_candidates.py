@@ -55,9 +55,10 @@ def _card(text: str, before: str, after: str) -> str | None:
     grouped = not text.isdecimal()
     if grouped and (re.search(r"[0-9A-Fa-f]{3}[ -]$", before) or re.match(r"[ -][0-9A-Fa-f]{3}", after)):
         return None
-    return _alone(_validators.card)(text, before, after)
+    return _PROVEN_CARD(text, before, after)
 
 
+_PROVEN_CARD = _alone(_validators.card)
 _TOUCHED_BEFORE = re.compile(r"[A-Za-z0-9_]$|\d[.,-]$")
 _TOUCHED_AFTER = re.compile(r"[A-Za-z0-9_]|[.,-]\d")
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
