@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import tomllib
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -155,11 +156,12 @@ def date_of(item: Item) -> datetime | None:
 
 def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tuple[list[_Tally], dict[str, _Tally]]:
     trees = [_tree(entry) for entry in entries]
-    holding: dict[str, list[int]] = {}
+    parts = [_by_field(tree) for tree in trees]
+    holding: dict[str, array[int]] = {}
     for number, tree in enumerate(trees):
         for identity in case.index.ids(tree) if tree is not None else ():
             if only is None or identity in only:
-                holding.setdefault(identity, []).append(number)
+                holding.setdefault(identity, array("I")).append(number)
     searched = [(number, each) for number, entry in enumerate(entries) for each in entry.expressions]
     expressions = compile_set([each for _, each in searched])
     each_alone = [compile_pattern(each) for _, each in searched]
@@ -171,8 +173,7 @@ def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tupl
             continue
         bodies = [text.body for text in case.texts.of(reading.key, reading.chunks)] if reading else []
         counts = dict.fromkeys(holding.get(item.id, ()), 0)
-        wanted = sorted(counts)
-        _count(trees, wanted, bodies, item.name, counts)
+        _count(parts, bodies, item.name, counts)
         for body in bodies:
             for place in expressions.Match(_storable(body)) or () if searched else ():
                 number = searched[place][0]
@@ -192,23 +193,25 @@ def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tupl
     return tallies, groups
 
 
-def _count(
-    trees: Sequence[Query | None], wanted: list[int], bodies: list[str], name: str, into: dict[int, int]
-) -> None:
-    """Adds up how often each wanted tree's leaves stand in the texts and in the name."""
-    nodes = [(number, node) for number in wanted if (tree := trees[number]) is not None for node in leaves(tree)]
+def _by_field(tree: Query | None) -> dict[str, list[Query]]:
+    """What is asked for in the text, and in the name."""
+    parts: dict[str, list[Query]] = {"text": [], "name": []}
+    for leaf in leaves(tree) if tree is not None else ():
+        node = leaf
+        while getattr(node, "subqueries", None):
+            node = node.subqueries[0]
+        parts.setdefault(str(getattr(node, "fieldname", "")), []).append(leaf)
+    return parts
+
+
+def _count(parts: Sequence[dict[str, list[Query]]], bodies: list[str], name: str, into: dict[int, int]) -> None:
+    """Adds up how often what each of the terms asks for stands in the texts and in the name."""
     for field_name, texts, split in (("text", bodies, False), ("name", [name], True)):
-        chosen = [(number, node) for number, node in nodes if getattr(_first(node), "fieldname", "") == field_name]
+        chosen = [(number, node) for number in into for node in parts[number][field_name]]
         for text in texts:
             found = count_marks([node for _, node in chosen], text, split=split)
             for (number, _), count in zip(chosen, found, strict=True):
                 into[number] += count
-
-
-def _first(node: Query) -> Query:
-    while getattr(node, "subqueries", None):
-        node = node.subqueries[0]
-    return node
 
 
 def _tree(entry: Entry) -> Query | None:
