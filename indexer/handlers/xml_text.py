@@ -18,6 +18,7 @@ from typing import BinaryIO, ClassVar, cast
 from indexer.decoding import TextReader
 from indexer.handler import Handler, Stream
 from indexer.handlers._markup import CLOSE, COMMENT, DECLARATION, OPEN, TEXT, attributes, plain, tokens
+from indexer.handlers._xml_file import Check, root_of
 from indexer.model import Fact, Field, Problem, Text
 
 GROUP = 256 << 10
@@ -25,13 +26,11 @@ GROUP = 256 << 10
 ENTITY_CHARS = 1024
 EXPANDED = 1 << 20
 """Characters that entities may add to one file."""
-_FIRST = re.compile(rb"(?:\s++|<!--.{0,4000}?-->|<\?[^>]{0,400}>|<!DOCTYPE[^>\[]{0,400}(?:\[.*?\]\s*)?>)*+", re.DOTALL)
-_ROOT = re.compile(rb"<([A-Za-z_\x80-\xff][\w:.\x80-\xff-]{0,200}+)((?:\s[^>]{0,8000}+)?)")
 _ENTITY = re.compile(r"<!ENTITY\s+([^\s%\"']{1,200})\s+(?:\"([^\"]*)\"|'([^']*)')")
 _REFERENCE = re.compile(r"&([^\s;&#]{1,200});")
 _SIMPLE = re.compile(r"&(?:#\w+|amp|lt|gt|quot|apos);")
 _SPACE = re.compile(r"[ \t\r\n]+")
-_KINDS = {b"svg": "image/svg+xml", b"rss": "application/rss+xml", b"feed": "application/atom+xml"}
+_KINDS = {"rss": "application/rss+xml", "feed": "application/atom+xml"}
 
 
 class Xml(Handler):
@@ -39,14 +38,13 @@ class Xml(Handler):
     media_types = (
         "application/xml",
         "text/xml",
-        "image/svg+xml",
         "application/rss+xml",
         "application/atom+xml",
         "application/rdf+xml",
         "application/xml-dtd",
         "application/xslt+xml",
     )
-    suffixes = (".xml", ".svg", ".rss", ".atom", ".xsd", ".xsl", ".xslt", ".rdf", ".dtd")
+    suffixes = (".xml", ".rss", ".atom", ".xsd", ".xsl", ".xslt", ".rdf", ".dtd")
     fields: ClassVar[Mapping[str, str]] = {
         "xml.root": "name of the outermost element",
         "xml.namespace": "namespace of the outermost element",
@@ -58,75 +56,19 @@ class Xml(Handler):
     rank = 64
 
     def claims(self, stream: Stream) -> str | None:
-        head = stream.head
-        if head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head[:4]:
-            head = head[2 * (head[:1] >= b"\xfe") :].replace(b"\0", b"")
-        head = head.removeprefix(b"\xef\xbb\xbf")
-        if head.lstrip()[:1] != b"<":
-            return None
-        first = _FIRST.match(head)
-        root = _ROOT.match(head, first.end() if first else 0)
-        if root:
-            local = root[1].rsplit(b":")[-1].lower()
-            if local == b"html":
-                return None
-            if head.lstrip().startswith(b"<?xml") or b"xmlns" in root[2]:
-                return _KINDS.get(local, "application/xml")
-            ending = stream.at(max(0, stream.size - 256), 256).replace(b"\0", b"").rstrip()
-            return _KINDS.get(local, "application/xml") if ending.endswith(b"</" + root[1] + b">") else None
-        return "application/xml" if head.lstrip().startswith(b"<?xml ") else None
+        root = root_of(stream)
+        return None if root is None or root in ("html", "svg") else _KINDS.get(root, "application/xml")
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         stream.seek(0)
         reader = TextReader(cast(BinaryIO, stream))
-        check = _Check()
+        check = Check()
         yield from _read_text(_watched(reader, check))
         yield Field("xml.encoding", reader.detection.codec)
         if reader.lossy:
             message = f"{reader.lossy} bytes are not {reader.detection.codec}"
             yield Problem("lossy-text", message, resolution="shown as U+FFFD")
         yield from check.problems()
-
-
-class _Check:
-    """Whether the text is well-formed XML; expat never sees a handler, a DTD or another file."""
-
-    def __init__(self) -> None:
-        from xml.parsers import expat
-
-        self.errors = expat.errors
-        self.failure = expat.ExpatError
-        self.parser = expat.ParserCreate("utf-8")
-        # As if a DTD that nobody reads could declare them: unknown entities are then no error.
-        self.parser.UseForeignDTD(True)
-        self.trouble: tuple[str, int, int] | None = None
-
-    def feed(self, piece: str, last: bool = False) -> None:
-        """Looks at the next piece."""
-        if self.trouble:
-            return
-        try:
-            self.parser.Parse(piece.encode("utf-8", "replace"), last)
-        except self.failure as error:
-            self.trouble = (self.errors.messages[error.code], error.lineno, error.offset)
-
-    def problems(self) -> Iterator[Problem]:
-        """What kept the text from being well-formed."""
-        self.feed("", True)
-        if not self.trouble:
-            return
-        reason, line, column = self.trouble
-        if reason.startswith("limit on input amplification"):
-            yield Problem("limit", f"line {line}: entities grow without bound", resolution="not expanded")
-            return
-        cut = reason in (
-            self.errors.XML_ERROR_NO_ELEMENTS,
-            self.errors.XML_ERROR_UNCLOSED_TOKEN,
-            self.errors.XML_ERROR_PARTIAL_CHAR,
-            self.errors.XML_ERROR_UNCLOSED_CDATA_SECTION,
-        )
-        message = f"not well-formed: line {line}, column {column}: {reason}"
-        yield Problem("truncated" if cut else "corrupt", message, resolution="text read all the same")
 
 
 class _Words:
@@ -192,7 +134,7 @@ def _read_text(pieces: Iterator[str]) -> Iterator[Fact]:
     yield Text(values.take(), "attributes")
 
 
-def _watched(pieces: TextReader, check: _Check) -> Iterator[str]:
+def _watched(pieces: TextReader, check: Check) -> Iterator[str]:
     for piece in pieces:
         check.feed(piece)
         yield piece
