@@ -16,7 +16,7 @@ from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._bencode import Bencoded, Value, strings
 from indexer.handlers._rows import one_line, passages
 from indexer.limits import MIB
-from indexer.model import Fact, Field, Problem, Text
+from indexer.model import Cause, Fact, Field, Problem, Text
 from indexer.names import decode_names
 from indexer.timestamps import from_unix
 
@@ -81,7 +81,7 @@ class Torrent(Handler):
         else:
             yield from passages(_values(root), "values")
         if found.fault:
-            cause = "truncated" if "breaks off" in found.fault and stream.size <= _MOST else "corrupt"
+            cause: Cause = "truncated" if "breaks off" in found.fault else "corrupt"
             yield Problem("limit" if stream.size > _MOST else cause, found.fault, resolution="read up to there")
         elif found.end < stream.size:
             yield Problem("corrupt", f"{stream.size - found.end} bytes behind the end", resolution="not read")
