@@ -28,7 +28,8 @@ GuessOption = Annotated[
 
 def open_case(path: Path | None, *, write: bool = False) -> Case:
     """The case that the option, the environment or the working folder names; close it after use."""
-    from search.case import Case, find_case
+    from search.case import Case
+    from search.folder import find_case
 
     return Case(path or find_case(Path.cwd()), write=write)
 

@@ -15,26 +15,21 @@ names is there, and what the index lacks is written down as stale.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import re
 import shutil
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from indexer.errors import LockedError, StoreError, UsageError
+from indexer.errors import StoreError, UsageError
 from indexer.hashsets import FILE, KINDS, HashSets
-from indexer.model import Field, Found, Item, Known, Provenance, Reading, Source, Spent, Text, print_time
+from indexer.model import Field, Found, Item, Known, Provenance, Reading, Source, Spent, Text
 from search.audit import Audit
 from search.catalog import Catalog
+from search.folder import FORMAT, SETTINGS, new_settings, raise_format, read_settings, take_lock
 from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
@@ -47,9 +42,6 @@ if TYPE_CHECKING:  # the engine takes long to import, and most commands do witho
     from search.schema import Document
     from search.upkeep import Upkeep
 
-FORMAT = 2
-"""Rises when an older Archivore could not read the folder any more. 2: tags and notes; an audit log."""
-_SETTINGS = "case.toml"
 _FREE_FLOOR = 64 << 20
 _READER = "search.case:documents_of"
 _AT_ONCE = 256
@@ -70,10 +62,10 @@ class Case:
 
     def __init__(self, path: Path | str, *, write: bool = False) -> None:
         self.path = path = Path(path)
-        self.settings = _read_settings(path, write=write)
-        self._lock: IO[str] | None = _take_lock(path / "lock") if write else None
+        self.settings = read_settings(path, write=write)
+        self._lock: IO[str] | None = take_lock(path / "lock") if write else None
         if write and self.settings["format"] != FORMAT:
-            _raise_format(path / _SETTINGS)
+            raise_format(path / SETTINGS)
         self.catalog = Catalog(path / "catalog.sqlite", write=write)
         self.texts = Texts(path / "texts.sqlite", write=write)
         self._index: Index | None = None
@@ -92,14 +84,7 @@ class Case:
 
         try:
             path.mkdir(parents=True, exist_ok=True)
-            settings = (
-                f"format = {FORMAT}\n"
-                f"name = {json.dumps(name or path.resolve().name, ensure_ascii=False)}\n"
-                f'created = "{print_time(datetime.now(UTC).replace(microsecond=0))}"\n'
-                f'version = "{version("archivore")}"\n\n'
-                "[limits]\n# depth = 24\n"
-            )
-            (path / _SETTINGS).write_text(settings, "utf-8")
+            new_settings(path, name)
             Index.create(path / "index").close()
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
@@ -361,18 +346,6 @@ class Case:
         self.catalog.keep_source(source)
 
 
-def find_case(start: Path) -> Path:
-    """The case folder that `start` stands in, looked for upwards.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for folder in (start, *start.parents):
-        if (folder / _SETTINGS).is_file() and (folder / "catalog.sqlite").exists():
-            return folder
-    raise UsageError("no case here: give --case PATH, set ARCHIVORE_CASE, or make one with `archivore new PATH`")
-
-
 def listed(case: Case, item: Item) -> list[Field]:
     """The hash sets that an item is in, as fields."""
     return [Field(kind, name) for kind in KINDS for name in case.hashsets.names_of(item.digests, kind)]
@@ -410,49 +383,3 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                         *(made.get(reading.key, ()) if reading else ()),
                     ),
                 )
-
-
-def _read_settings(path: Path, *, write: bool) -> dict[str, object]:
-    try:
-        settings = tomllib.loads((path / _SETTINGS).read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{path}: no case here; make one with `archivore new {path}`") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"{path / _SETTINGS}: {error}") from error
-    made = settings.get("format")
-    if not isinstance(made, int) or "name" not in settings:
-        raise StoreError(f"{path / _SETTINGS}: `format` or `name` is missing")
-    if made > FORMAT:
-        raise StoreError(f"{path}: made by a newer Archivore (format {made}, this one reads {FORMAT}); update first")
-    if made < FORMAT and not write:
-        raise StoreError(
-            f"{path}: made by an older Archivore (format {made}); `archivore reindex` brings it up to date"
-        )
-    return settings
-
-
-def _raise_format(settings: Path) -> None:
-    """Writes the new format into `case.toml`; the tables that are new are made when the catalog is opened."""
-    text = re.sub(r"(?m)^format = \d+", f"format = {FORMAT}", settings.read_text("utf-8"), count=1)
-    part = settings.with_name(settings.name + ".part")
-    part.write_text(text, "utf-8")
-    part.replace(settings)
-
-
-def _take_lock(path: Path) -> IO[str]:
-    try:
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        file.close()
-        raise LockedError(f"{path.parent}: {holder} is writing to this case; wait for it, or stop it") from error
-    file.seek(0)
-    file.truncate()
-    file.write(f"process {os.getpid()} on {os.uname().nodename}, since {print_time(datetime.now(UTC))}")
-    file.flush()
-    return file

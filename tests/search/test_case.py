@@ -15,7 +15,8 @@ from cli.runs import ingest_sources, limits_of
 from indexer.errors import StoreError, UsageError
 from indexer.model import Source
 from search.answers import ask
-from search.case import Case, find_case
+from search.case import Case
+from search.folder import find_case
 
 
 def fill(path: Path, folder: Path, *, jobs: int = 1) -> None:

@@ -1,0 +1,101 @@
+"""The folder of a case: where it is, its settings and their format, and the lock of its one writer."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import tomllib
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+from indexer.errors import LockedError, StoreError, UsageError
+from indexer.model import print_time
+
+FORMAT = 2
+"""Rises when an older Archivore could not read the folder any more. 2: tags and notes; an audit log."""
+SETTINGS = "case.toml"
+
+
+def find_case(start: Path) -> Path:
+    """The case folder that `start` stands in, looked for upwards.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / SETTINGS).is_file() and (folder / "catalog.sqlite").exists():
+            return folder
+    raise UsageError("no case here: give --case PATH, set ARCHIVORE_CASE, or make one with `archivore new PATH`")
+
+
+def new_settings(path: Path, name: str) -> None:
+    """Writes the settings of a new case."""
+    settings = (
+        f"format = {FORMAT}\n"
+        f"name = {json.dumps(name or path.resolve().name, ensure_ascii=False)}\n"
+        f'created = "{print_time(datetime.now(UTC).replace(microsecond=0))}"\n'
+        f'version = "{version("archivore")}"\n\n'
+        "[limits]\n# depth = 24\n"
+    )
+    (path / SETTINGS).write_text(settings, "utf-8")
+
+
+def read_settings(path: Path, *, write: bool) -> dict[str, object]:
+    """The settings of a case.
+
+    Raises:
+        UsageError: there is no case here.
+        StoreError: they are damaged, of a newer format, or of an older one that must be written once.
+    """
+    try:
+        settings = tomllib.loads((path / SETTINGS).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{path}: no case here; make one with `archivore new {path}`") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StoreError(f"{path / SETTINGS}: {error}") from error
+    made = settings.get("format")
+    if not isinstance(made, int) or "name" not in settings:
+        raise StoreError(f"{path / SETTINGS}: `format` or `name` is missing")
+    if made > FORMAT:
+        raise StoreError(f"{path}: made by a newer Archivore (format {made}, this one reads {FORMAT}); update first")
+    if made < FORMAT and not write:
+        raise StoreError(
+            f"{path}: made by an older Archivore (format {made}); `archivore reindex` brings it up to date"
+        )
+    return settings
+
+
+def raise_format(settings: Path) -> None:
+    """Writes the new format into `case.toml`; the tables that are new are made when the catalog is opened."""
+    text = re.sub(r"(?m)^format = \d+", f"format = {FORMAT}", settings.read_text("utf-8"), count=1)
+    part = settings.with_name(settings.name + ".part")
+    part.write_text(text, "utf-8")
+    part.replace(settings)
+
+
+def take_lock(path: Path) -> IO[str]:
+    """The lock of the one writer, held until the file is closed.
+
+    Raises:
+        LockedError: another process holds it; the message names that.
+    """
+    try:
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise LockedError(f"{path.parent}: {holder} is writing to this case; wait for it, or stop it") from error
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()} on {os.uname().nodename}, since {print_time(datetime.now(UTC))}")
+    file.flush()
+    return file
