@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from indexer.handlers._rows import one_line
@@ -159,4 +160,4 @@ def files_in(values: list[Value], columns: tuple[str, ...], place: str) -> Itera
         if data.startswith(_FILES):
             column = columns[number] if number < len(columns) else f"column {number + 1}"
             name = f"{place}, {column}"
-            yield Child(name, name.encode("utf-8", "surrogatepass"), lambda data=data: open_chunks(iter((data,))))
+            yield Child(name, name.encode("utf-8", "surrogatepass"), partial(open_chunks, iter((data,))))

@@ -77,6 +77,10 @@ class Splitter:
             held.append(line)
             size += len(line)
             state = self._scan(line, state)
+            if not state and held[0].startswith("/*") and line.rstrip().endswith("*/"):
+                yield Statement("".join(held), begin, comment=True)
+                held, size = [], 0
+                continue
             ended = not state and line.rstrip().endswith(self._end)
             if ended or size > LONGEST:
                 yield Statement("".join(held), begin, whole=ended)

@@ -9,9 +9,9 @@ Large objects are named with their numbers, not told.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from indexer.decoding import TextReader
 from indexer.errors import EvidenceError
@@ -118,7 +118,7 @@ class _Archive:
             return
         yield Timestamp("started", at, "pg_dump.header", 1.0, zone_known=False)
 
-    def entries(self) -> Iterator[Any]:
+    def entries(self) -> Generator[Fact, None, dict[int, _Entry]]:
         """Facts of the table of contents; returns the entries by number."""
         count = self._number()
         if not 0 <= count <= _ENTRIES:

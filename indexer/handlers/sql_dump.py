@@ -59,11 +59,13 @@ _TIMES: Final = (
 _WHEN: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T]+(\d?\d:\d\d:\d\d)(?: (UTC|GMT|[+-]\d\d:?\d\d))?")
 _EUROPEAN: Final = re.compile(r"(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d)")
 _CREATE: Final = re.compile(rf"\s*CREATE\s+(?:UNLOGGED\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{NAME}\s*\(", re.IGNORECASE)
-_COLUMN: Final = re.compile(r"^\s+(`[^`\n]{1,200}`|\"[^\"\n]{1,200}\"|\w{1,200})\s+[\w(]", re.MULTILINE)
+_COLUMN: Final = re.compile(r"[(,]\s*(`[^`\n]{1,200}`|\"[^\"\n]{1,200}\"|\w{1,200})\s+[\w(]")
 _NO_COLUMN: Final = frozenset(("PRIMARY", "UNIQUE", "KEY", "CONSTRAINT", "FOREIGN", "CHECK", "FULLTEXT", "INDEX"))
 _COPY: Final = re.compile(rf"\s*COPY\s+{NAME}\s*(\([^()]{{0,60000}}\))?\s+FROM\s+stdin", re.IGNORECASE)
 _USE: Final = re.compile(rf"\s*(?:USE|\\connect)\s+{NAME}", re.IGNORECASE)
 _TABLES: Final = 10_000
+_COLUMNS: Final = 100_000
+"""Characters of a table's definition that are searched for the names of its columns."""
 
 
 class SqlDump(Handler):
@@ -195,10 +197,8 @@ class _Dump:
 
     def _other(self, each: Statement) -> Iterator[tuple[str, Fact | str]]:
         text = each.text
-        if text.lstrip().startswith("/*") and self._program in ("Navicat", "SQLyog", "mydumper"):
-            yield from self._head(text)
         if match := _CREATE.match(text):
-            columns = [column.strip('`"') for column in _COLUMN.findall(text[match.end() - 1 :])]
+            columns = [column.strip('`"') for column in _COLUMN.findall(text[match.end() - 1 : match.end() + _COLUMNS])]
             name = bare(match[1])
             if len(self._columns) < _TABLES:
                 self._columns[name] = tuple(one for one in columns if one.upper() not in _NO_COLUMN)
