@@ -20,6 +20,7 @@ from indexer.model import Hit, Item, Scalar
 from search.answers import every_hit
 from search.case import Case
 from search.exports._file import whole_file
+from search.families import families_sheet
 from search.report import Report, colophon_of, hits_sheet
 
 TABLES = {"csv": "csv_table", "jsonl": "jsonl", "xlsx": "xlsx", "html": "html_report", "pdf": "pdf"}
@@ -70,7 +71,8 @@ def report_of(case: Case, query: str = "", *, with_text: bool = False) -> Report
     rows = partial(every_hit, case, query) if query else partial(case.items, with_text=with_text)
     options: dict[str, Scalar] = {"with_text": True} if with_text else {}
     sheet = hits_sheet(case, "hits" if query else "items", rows, with_text=with_text)
-    return Report(case, colophon_of(case, "export", query, **options), (sheet,), rows)
+    sheets = (sheet, families_sheet(case, rows))
+    return Report(case, colophon_of(case, "export", query, **options), sheets, rows)
 
 
 def by_suffix(path: Path) -> str:

@@ -102,6 +102,15 @@ class Lookup:
         for row in rows:
             yield self._join(row)[0]
 
+    def count_below(self, identity: str) -> int:
+        """How many items lie in an item, all the way down."""
+        row = self._database.row(
+            "WITH RECURSIVE below (id) AS (SELECT id FROM items WHERE parent = ? UNION ALL "
+            "SELECT items.id FROM items JOIN below ON items.parent = below.id) SELECT count(*) FROM below",
+            (bytes.fromhex(identity),),
+        )
+        return int(row[0]) if row else 0
+
     def same_bytes(self, sha256: str) -> list[str]:
         """Ids of all items with these bytes, sorted by path."""
         rows = self._database.rows("SELECT id FROM items WHERE sha256 = ? ORDER BY path, id", (bytes.fromhex(sha256),))

@@ -22,16 +22,16 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import QueryError, UsageError
-from indexer.model import Item, Provenance
+from indexer.model import Item
 from search.case import Case
+from search.families import Families
 from search.grep import compile_pattern, compile_set
 from search.hits import count_marks, leaves, make_hit
-from search.kinds import coarse_type
 from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 from search.tree import Or, Query
@@ -167,7 +167,7 @@ def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tupl
     each_alone = [compile_pattern(each) for _, each in searched]
     tallies = [_Tally() for _ in entries]
     groups: dict[str, _Tally] = {}
-    family_of = _Families(case)
+    family_of = Families(case)
     for item, reading in case.catalog.items():
         if (only is not None and item.id not in only) or not (searched or item.id in holding):
             continue
@@ -220,23 +220,6 @@ def _tree(entry: Entry) -> Query | None:
         parse('"' + "".join(f"\\{char}" if char in '\\"' else char for char in each) + '"') for each in entry.literals
     ]
     return Or(trees) if len(trees) > 1 else trees[0] if trees else None
-
-
-class _Families:
-    """Names the family of an item: the outermost message around it, or the item itself."""
-
-    def __init__(self, case: Case) -> None:
-        self._case = case
-        self._is_message = lru_cache(maxsize=65_536)(self._look_up)
-
-    def __call__(self, place: Provenance) -> str:
-        chain = [Provenance(place.source, place.hops[: length + 1]) for length in range(len(place.hops))]
-        return next((each.id for each in chain if self._is_message(each.id)), place.id)
-
-    def _look_up(self, identity: str) -> bool:
-        item = self._case.catalog.item(identity)
-        kind = item.media_type if item else ""
-        return coarse_type(kind) == "mail" and kind.startswith(("message/", "application/vnd.ms-outlook"))
 
 
 def _rows(case: Case, entries: Sequence[Entry], tallies: list[_Tally], misses: bool) -> Iterator[tuple[Cell, ...]]:

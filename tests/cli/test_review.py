@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -171,3 +173,13 @@ def test_names_are_fields_and_facets_and_change_without_the_evidence(case: Path,
     (copy / "names.toml").write_text("[[pattern]]\nfield='name.reel'\nregex='('\n")
     bad = archivore("rename-fields", case=copy)
     assert (bad.returncode, "RE2" in bad.stderr) == (2, True)
+
+
+def test_a_workbook_has_the_families_of_the_hits(case: Path, tmp_path: Path) -> None:
+    assert archivore("export", "path:mbox", "-o", tmp_path / "m.xlsx", case=case).returncode == 0
+    with zipfile.ZipFile(tmp_path / "m.xlsx") as book:
+        assert re.findall(r'<sheet name="([^"]+)"', book.read("xl/workbook.xml").decode()) == [
+            "about", "hits", "families", "problems",
+        ]  # fmt: skip
+        rows = book.read("xl/worksheets/sheet3.xml").decode()
+    assert "mail/lead2.mbox!/2" in rows
