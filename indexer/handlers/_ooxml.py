@@ -101,6 +101,12 @@ MAIN_TYPES = {
     "vnd.ms-powerpoint.slideshow.macroenabled": "pptx",
     "vnd.ms-powerpoint.template.macroenabled": "pptx",
     "vnd.ms-powerpoint.addin.macroenabled": "pptx",
+    "vnd.ms-visio.drawing": "vsdx",
+    "vnd.ms-visio.template": "vsdx",
+    "vnd.ms-visio.stencil": "vsdx",
+    "vnd.ms-visio.drawing.macroenabled": "vsdx",
+    "vnd.ms-visio.template.macroenabled": "vsdx",
+    "vnd.ms-visio.stencil.macroenabled": "vsdx",
 }
 """Content type of the main part, without `application/` and `.main+xml`, lower case -> our handler."""
 
