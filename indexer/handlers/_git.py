@@ -54,10 +54,10 @@ def tell_message(kind: str, ident: str, data: bytes) -> Iterator[Fact]:
     head, _, body = data.partition(b"\n\n")
     headers: list[tuple[str, bytes]] = []
     for line in head.split(b"\n")[:_HEADERS]:
-        key, _, value = line.partition(b" ")
+        key, _, rest = line.partition(b" ")
         if key:  # a line that begins with a space goes on from the one before: signatures
-            headers.append((key.decode("ascii", "replace"), value))
-    declared = next((value.decode("ascii", "replace") for key, value in headers if key == "encoding"), "utf-8")
+            headers.append((key.decode("ascii", "replace"), rest))
+    declared = next((raw.decode("ascii", "replace") for key, raw in headers if key == "encoding"), "utf-8")
     lines = []
     for key, raw in headers:
         value = decode(raw, declared).text

@@ -36,7 +36,7 @@ class GitObject(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         try:
-            start = zlib.decompressobj().decompress(stream.head[:64], 32)
+            start = zlib.decompressobj().decompress(stream.head[:2048], 32)
         except zlib.error:
             return None
         return self.media_types[0] if _HEAD.match(start) else None
