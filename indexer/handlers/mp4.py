@@ -2,7 +2,7 @@
 
 Source: ISO/IEC 14496-12:2022, 8.1 to 8.4; Apple QuickTime File Format; Adobe XMP Specification Part 3, 1.2.3.
 Limits: nothing is decoded; text in fragments, closed captions in pictures and GPS tracks of cameras are
-not read; of Canon raw pictures (CR3) the metadata in TIFF form and XMP.
+not read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _media, _picture, _xmp
+from indexer.handlers import _cr3, _exif, _media, _picture, _xmp
 from indexer.handlers._boxes import Box, boxes
 from indexer.handlers._mp4_tags import read_meta, read_user_data
 from indexer.handlers._mp4_tracks import read_track, times
-from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso
 
@@ -25,7 +24,6 @@ _OUTER: Final = frozenset(
     b"ftyp moov mdat free skip wide uuid meta moof mfra pnot PICT pdin styp sidx ssix emsg prft udta mpvd junk".split()
 )
 _XMP: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_CANON: Final = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _TYPES: Final = {
     b"qt  ": "video/quicktime", b"M4A ": "audio/mp4", b"M4B ": "audio/mp4", b"M4P ": "audio/mp4",
     b"F4A ": "audio/mp4", b"M4V ": "video/x-m4v", b"crx ": "image/x-canon-cr3", b"3gp": "video/3gpp",
@@ -35,6 +33,7 @@ _TYPES: Final = {
 
 class Mp4(Handler):
     name = "mp4"
+    version = 2
     media_types = (
         *("video/mp4", "audio/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "audio/3gpp", "audio/x-m4a"),
         *("video/x-m4v", "application/mp4", "image/x-canon-cr3"),
@@ -42,13 +41,14 @@ class Mp4(Handler):
     signatures = tuple(Signature(mark, 4) for mark in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot"))
     suffixes = (".mp4", ".mov", ".m4v", ".m4a", ".m4b", ".m4p", ".qt", ".3gp", ".3g2", ".f4v", ".mp4v", ".cr3")
     fields: ClassVar[dict[str, str]] = {
+        **_picture.FIELDS,
         **_media.FIELDS,
         **_exif.FIELDS,
         **_xmp.FIELDS,
         "mp4.brand": "the format that the file says it has",
         "mp4.tracks": "tracks in the file",
     }
-    reads = "times, tracks and codings, tags, places, covers, subtitles, chapters, XMP"
+    reads = "times, tracks and codings, tags, places, covers, subtitles, chapters, XMP; raw previews"
     needs = ("lxml",)
     rank = 45
     container = True
@@ -84,6 +84,8 @@ class Mp4(Handler):
             elif box.kind == b"uuid" and stream.at(box.start, 16) == _XMP:
                 packet = stream.at(box.start + 16, min(box.end - box.start - 16, _picture.INFLATED))
                 yield from _picture.Blocks().read(_xmp.read_xmp, packet)
+            elif box.kind == b"uuid" and stream.at(box.start, 16) == _cr3.PREVIEW:
+                yield from _cr3.read_preview(stream, box)
         yield from tags.facts()
         if not moved:
             yield Problem("truncated" if problem else "corrupt", "no moov box: the tracks are not known")
@@ -94,7 +96,7 @@ class Mp4(Handler):
 
 
 def _movie(stream: Stream, movie: Box, tags: _media.Tags) -> Iterator[Fact]:
-    tracks = 0
+    tracks, raw = 0, stream.at(8, 4) == b"crx "
     seen: set[tuple[str, datetime]] = set()
     for box in boxes(stream, movie.start, min(movie.end, stream.size)):
         if box.kind == b"mvhd":
@@ -115,23 +117,17 @@ def _movie(stream: Stream, movie: Box, tags: _media.Tags) -> Iterator[Fact]:
                         continue
                     seen.add((fact.kind, fact.at))
                 yield fact
+            if raw:
+                yield from _cr3.read_track(stream, box)
         elif box.kind == b"udta":
             yield from read_user_data(stream, box, tags)
         elif box.kind == b"meta":
             yield from read_meta(stream, box, tags)
-        elif box.kind == b"uuid" and stream.at(box.start, 16) == _CANON:
-            yield from _canon(stream, box)
+        elif box.kind == b"uuid" and stream.at(box.start, 16) == _cr3.METADATA:
+            yield from _cr3.read_metadata(stream, box)
         elif box.kind == b"cmov":
             yield Problem("unsupported", "the description of the tracks is compressed")
     yield Field("mp4.tracks", tracks)
     for name, value in tags.dates():
         if made := from_iso("B", value, f"mp4.{name.replace(' ', '_')}"):
             yield made
-
-
-def _canon(stream: Stream, box: Box) -> Iterator[Fact]:
-    """The directories of a Canon raw picture, each in TIFF form."""
-    blocks = _picture.Blocks()
-    for inner in boxes(stream, box.start + 16, min(box.end, stream.size)):
-        if inner.kind in (b"CMT1", b"CMT2", b"CMT4"):
-            yield from blocks.read(_exif.read_exif_block, inner.data(stream, MIB))

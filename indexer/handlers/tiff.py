@@ -2,8 +2,8 @@
 
 Source: TIFF Revision 6.0; the BigTIFF Design; Exif 3.0; DNG 1.7.1.0, chapters 2 and 4; TIFF Technical
 Note 2 (JPEG in strips); Adobe Photoshop TIFF Technical Notes (tags 34377, 37724).
-Limits: no pixel is decoded; pages are counted, and their texts read, not given as members; Photoshop's
-layers inside a TIFF (tag 37724) and what stands between the parts of the file are not read.
+Limits: no pixel is decoded; pages are counted, and their texts read, not given as members; what stands
+between the parts of the file is not read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _iptc, _picture, _xmp
+from indexer.handlers import _exif, _iptc, _layertree, _picture, _tiff_layers, _xmp
 from indexer.handlers._ifd import Directory, Ifds
-from indexer.model import Fact, Field, Problem, Text
+from indexer.limits import MIB
+from indexer.model import Child, Fact, Field, Problem, Text
 
 PAGES: Final = 100_000
 READ_PAGES: Final = 1_000
 """Pages whose texts are read."""
+LAYER_BYTES: Final = 32 * MIB
+"""Of Photoshop's layers in one page; their names stand before their pixels."""
 DIRECTORIES: Final = 256
 """Directories looked at for previews."""
 _MODES: Final = {
@@ -31,6 +34,7 @@ _TEXT_TAGS: Final = ((285, "page name"), (269, "document name"), (270, "descript
 
 class Tiff(Handler):
     name = "tiff"
+    version = 2
     media_types = (
         "image/tiff",
         "image/x-adobe-dng",
@@ -61,9 +65,10 @@ class Tiff(Handler):
         **_exif.FIELDS,
         **_xmp.FIELDS,
         **_iptc.FIELDS,
+        **_layertree.declared("psd"),
         "tiff.big": "whether offsets have 64 bits (BigTIFF)",
     }
-    reads = "dimensions, pages, EXIF, XMP, IPTC, previews of raw pictures"
+    reads = "dimensions, pages, EXIF, XMP, IPTC, layers of Photoshop, previews of raw pictures"
     needs = ("exifread", "lxml")
     container = True
 
@@ -100,9 +105,17 @@ class Tiff(Handler):
         except EvidenceError as error:
             yield error.problem("")
         blocks = _picture.Blocks()
+        told: set[Fact] = set()
         for tag, reader in _READERS.items():
+            found: list[Fact] = []
             for entry in dict.fromkeys(page.entries[tag] for page in pages[:READ_PAGES] if tag in page.entries):
-                yield from blocks.read(reader, ifds.raw(entry, _picture.INFLATED))
+                found += blocks.read(reader, ifds.raw(entry, _picture.INFLATED))
+            # Photoshop writes the same captions twice: as a tag, and among its resources.
+            yield from (fact for fact in found if fact not in told)
+            told.update(fact for fact in found if not isinstance(fact, Child))
+        for page in pages[:DIRECTORIES]:
+            if layers := page.entries.get(37724):
+                yield from _tiff_layers.read_layers(ifds.raw(layers, LAYER_BYTES), ifds.order)
         yield from _page_texts(ifds, pages)
         yield from _previews(stream, ifds, [*pages[:DIRECTORIES], *subs])
         if problem:
