@@ -11,13 +11,12 @@ from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._snappy import MOST_CHUNK, Wrong, unpack
 from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
-from indexer.limits import KIB
 from indexer.model import Fact
 
 MAGIC = b"\xff\x06\0\0sNaPpY"
 PACKED, STORED, PADDING, START = 0x00, 0x01, 0xFE, 0xFF
-MOST_CHUNK = 64 * KIB
 
 
 class SnappyStream(Handler):
@@ -35,12 +34,8 @@ class SnappyStream(Handler):
     container = True
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        unpacking = Unpacking(stream, _begin, (_Wrong,), lambda error: EvidenceError("corrupt", str(error)))
+        unpacking = Unpacking(stream, _begin, (Wrong,), lambda error: EvidenceError("corrupt", str(error)))
         yield from read_frames(stream, unpacking, "snappy.chunks", content_name(stream, self.suffixes, "content"))
-
-
-class _Wrong(Exception):  # noqa: N818 - it carries an EvidenceError out of a decoder
-    """What is wrong with a chunk."""
 
 
 class _Chunk:
@@ -55,7 +50,7 @@ class _Chunk:
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
         if self._fault:
-            raise _Wrong(self._fault)
+            raise Wrong(self._fault)
         self._held += data
         size = int.from_bytes(self._held[1:4], "little")
         if len(self._held) < 4 + size:
@@ -64,7 +59,7 @@ class _Chunk:
         self.eof = True
         content = body[4:] if self._held[0] == STORED else unpack(body[4:])
         if len(content) > MOST_CHUNK:
-            raise _Wrong("a chunk of more than 64 KiB")
+            raise Wrong("a chunk of more than 64 KiB")
         if int.from_bytes(body[:4], "little") != _masked_crc(content):
             # What it holds is given first, and the fault told when more is asked for.
             self._fault = "the checksum of a chunk does not fit its content"
@@ -82,62 +77,6 @@ def _begin(stream: Stream, offset: int) -> Beginning:
     if head == MAGIC or (head[0] >= 0x80 and head[0] != START and offset + 4 + size <= stream.size):
         return 4 + size
     return None
-
-
-def unpack(data: bytes) -> bytes:
-    """The content of one block.
-
-    Raises:
-        _Wrong: where it is damaged.
-    """
-    size = shift = at = 0
-    while True:
-        if at >= len(data) or shift > 28:
-            raise _Wrong("a block without its length")
-        size |= (data[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-        if data[at - 1] < 0x80:
-            break
-    if size > MOST_CHUNK:
-        raise _Wrong("a block of more than 64 KiB")
-    out = bytearray()
-    while at < len(data) and len(out) < size:
-        at = _element(data, at, out)
-    if len(out) != size:
-        raise _Wrong("a block does not unpack to its length")
-    return bytes(out)
-
-
-def _element(data: bytes, at: int, out: bytearray) -> int:
-    """Unpacks a literal or a copy; gives the offset behind it."""
-    tag = data[at]
-    at += 1
-    if not tag & 3:
-        length = tag >> 2
-        if length >= 60:
-            width = length - 59
-            length = int.from_bytes(data[at : at + width], "little")
-            at += width
-        out += data[at : at + length + 1]
-        return at + length + 1
-    width = (0, 1, 2, 4)[tag & 3]
-    extra = data[at : at + width]
-    if len(extra) < width:
-        raise _Wrong("a block breaks off in a copy")
-    if tag & 3 == 1:
-        length, distance = (tag >> 2 & 7) + 4, tag >> 5 << 8 | extra[0]
-    else:
-        length, distance = (tag >> 2) + 1, int.from_bytes(extra, "little")
-    if not 0 < distance <= len(out):
-        raise _Wrong("a copy of what was not yet there")
-    start = len(out) - distance
-    if distance >= length:
-        out += out[start : start + length]
-    else:
-        part = bytes(out[start:])
-        out += (part * (length // distance + 1))[:length]
-    return at + width
 
 
 def _crc_table() -> list[int]:
