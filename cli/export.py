@@ -48,4 +48,4 @@ def export(
                 note(f"{failed:,} items could not be had again as they were: {PROBLEMS} says why.")
 
 
-_WITH_PICTURES = frozenset(("html", "pdf"))
+_WITH_PICTURES = frozenset(("html", "pdf", "dat"))

@@ -25,7 +25,14 @@ from search.report import Report, colophon_of, hits_sheet
 
 TABLES = {"csv": "csv_table", "jsonl": "jsonl", "xlsx": "xlsx", "html": "html_report", "pdf": "pdf"}
 """Formats that write any sheet: name on the command line -> module in `exports/`."""
-ITEMS = {"body": "body", "timesketch": "timesketch", "ids": "ids"}
+ITEMS = {
+    "body": "body",
+    "timesketch": "timesketch",
+    "ids": "ids",
+    "dat": "dat",
+    "stix": "stix",
+    "case": "case_uco",
+}
 """Formats that are about items."""
 FORMATS = TABLES | ITEMS
 ABOUT = ".about.json"
@@ -82,11 +89,21 @@ def by_suffix(path: Path) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file that was written.
+    """The SHA-256 of a file that was written; of a folder, over the lines `digest  relative path`, sorted by path.
 
     Raises:
         StoreError: it cannot be read again.
     """
+    if not path.is_dir():
+        return _digest_of_file(path)
+    hasher = hashlib.sha256()
+    inside = ((each.relative_to(path).as_posix(), each) for each in path.rglob("*") if each.is_file())
+    for name, each in sorted(inside):
+        hasher.update(f"{_digest_of_file(each)}  {name}\n".encode("utf-8", "surrogateescape"))
+    return hasher.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,9 @@
-"""A file that appears whole or not at all."""
+"""A file or a folder that appears whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,3 +46,27 @@ def whole_file(path: Path, *, encoding: str = "utf-8", newline: str | None = "\n
     """
     with whole_path(path) as part, part.open("w", encoding=encoding, newline=newline) as file:
         yield file
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder under a temporary name, renamed to `path` at the end; gone where anything fails.
+
+    Raises:
+        UsageError: it cannot be made there, or something is there already.
+        StoreError: the disk is full.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path}: is there already; this format makes a folder: choose another --output")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; choose another --output") from error
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
