@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
@@ -39,9 +39,9 @@ class _Rule(NamedTuple):
         marks = handler.signatures or (Signature(b""),)  # none declared: asked about everything
         return cls(order, handler, tuple(mark.magic for mark in marks if not mark.offset))
 
-    def firsts(self) -> Iterable[int]:
-        """The bytes that an item of the handler's may begin with."""
-        return range(256) if b"" in self.prefixes else {prefix[0] for prefix in self.prefixes}
+    def may_begin(self, start: bytes) -> bool:
+        """Whether an item of the handler's may begin with these few bytes."""
+        return any(start.startswith(prefix[: len(start)]) for prefix in self.prefixes)
 
 
 class Identifier:
@@ -61,13 +61,12 @@ class Identifier:
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
         rules = tuple(_Rule.of(order, handler) for order, handler in enumerate(self._handlers) if _is_asked(handler))
-        self._rules: list[list[_Rule]] = [[] for _ in range(256)]
-        """By the first byte of the item: the few rules that may hold."""
+        self._all_rules = rules
+        self._rules: dict[bytes, tuple[_Rule, ...]] = {}
+        """By the first two bytes of an item, as they come: the few rules that may hold."""
         self._inside: dict[tuple[int, int], dict[bytes, list[_Rule]]] = {}
         """Where marks further inside begin and end; by the mark: whose it is."""
         for rule in rules:
-            for first in rule.firsts():
-                self._rules[first].append(rule)
             for mark in rule.handler.signatures:
                 if mark.offset:
                     marks = self._inside.setdefault((mark.offset, mark.offset + len(mark.magic)), {})
@@ -86,7 +85,10 @@ class Identifier:
 
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
-        rules: Sequence[_Rule] = self._rules[head[0]]
+        start = head[:2]
+        rules: Sequence[_Rule] | None = self._rules.get(start)
+        if rules is None:
+            rules = self._rules[start] = tuple(rule for rule in self._all_rules if rule.may_begin(start))
         marked = [rule for (start, end), marks in self._inside.items() for rule in marks.get(head[start:end], ())]
         if marked:
             rules = sorted((*rules, *marked), key=lambda rule: rule.order)

@@ -166,6 +166,8 @@ def _cells_in(language: str, sample: str, main: str) -> list[str]:
                 found.append(cell)  # beside Japanese, what Japanese could not have written
         elif language_of(cell) == language:
             found.append(cell)
+        if found and language != "zh":
+            break  # one will do; only the two scripts of Chinese need more to be told apart
     return found
 
 

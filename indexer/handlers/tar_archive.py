@@ -74,7 +74,10 @@ class TarArchive(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         block = stream.head[:BLOCK]
-        if len(block) < BLOCK or (not block[0] and block[257:262] != b"ustar"):
+        if len(block) < BLOCK:
+            return None
+        # Without the magic, a name and a checksum in octal digits are the least.
+        if block[257:262] != b"ustar" and (not block[0] or block[148:156].translate(None, b"01234567 \0")):
             return None
         if is_header(block):
             return self.media_types[0]

@@ -103,7 +103,9 @@ class WindowsIni(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         head = stream.head[:4096]
-        if b"=" not in head and b":" not in head:
+        start = head[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+        begins = start[:1] == b"[" or start[:8].lower() == b"version=" or b"\0" in start[:8]
+        if not begins and b":i:" not in head and b":s:" not in head:
             return None
         return _kind(text_head(stream)[:4096])
 
