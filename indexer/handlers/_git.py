@@ -54,9 +54,9 @@ def tell_message(kind: str, ident: str, data: bytes) -> Iterator[Fact]:
     head, _, body = data.partition(b"\n\n")
     headers: list[tuple[str, bytes]] = []
     for line in head.split(b"\n")[:_HEADERS]:
-        key, _, rest = line.partition(b" ")
-        if key:  # a line that begins with a space goes on from the one before: signatures
-            headers.append((key.decode("ascii", "replace"), rest))
+        word, _, rest = line.partition(b" ")
+        if word:  # a line that begins with a space goes on from the one before: signatures
+            headers.append((word.decode("ascii", "replace"), rest))
     declared = next((raw.decode("ascii", "replace") for key, raw in headers if key == "encoding"), "utf-8")
     lines = []
     for key, raw in headers:
