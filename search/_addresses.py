@@ -50,6 +50,11 @@ ro ru sa se sg sk su th tr tw ua uk uz vn za
 )
 """Top levels that stand for nothing else where a name stands alone."""
 _SECOND = frozenset(("com", "co", "net", "org", "edu", "ac", "gov", "go", "or", "ne", "re"))
+_NEAR = 32
+"""Characters in which a word says what follows it."""
+_LONGEST_URL = 4096
+_LONGEST_NAME = 64
+"""Characters of an account's name."""
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LOCAL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+'%-]{0,62}[A-Za-z0-9_+-])?")
 _MESSAGE = re.compile(r"(?i)(?:message-?id|references|in-reply-to|cid:|resent-.{0,12})[^@]*$")
@@ -75,14 +80,18 @@ _NOBODY = frozenset((
 ))  # fmt: skip
 
 
-@lru_cache(maxsize=65_536)
 def host(name: str) -> str | None:
     """A host's name in small letters, where its labels are sound and its top level is one."""
+    return _host(name) if len(name) <= 253 else None
+
+
+@lru_cache(maxsize=65_536)
+def _host(name: str) -> str | None:
     small = name.lower()
     labels = small.split(".")
     top = labels[-1]
     known = top in _COUNTRIES or top in _GENERIC or top in _PRIVATE or top.startswith("xn--")
-    if len(labels) < 2 or not known or len(small) > 253:
+    if len(labels) < 2 or not known:
         return None
     return small if all(map(_LABEL.fullmatch, labels)) else None
 
@@ -123,6 +132,8 @@ def email(text: str, before: str, after: str) -> str | None:
 
 def url(text: str, before: str, after: str) -> str | None:
     """A URL with a host that there can be, without the punctuation behind it; scheme and host in small letters."""
+    if len(text) > _LONGEST_URL:
+        return None
     text = text.partition("](")[0].rstrip(".,;:!?'*&")  # the text of a link before its target
     while text and text[-1] in ")]}" and text.count(text[-1]) > text.count("([{"[")]}".index(text[-1])]):
         text = text[:-1].rstrip(".,;:!?'*&")
@@ -152,6 +163,7 @@ def _ip(text: str) -> bool:
 
 def ipv4(text: str, before: str, after: str) -> str | None:
     """An address of four octets; one of small numbers only where its surroundings speak of hosts."""
+    before = before[-_NEAR:]
     parts = text.split(".")
     if any((len(part) > 1 and part[0] == "0") or int(part) > 255 for part in parts):
         return None
@@ -219,5 +231,7 @@ def user(text: str, before: str, after: str) -> str | None:
         name = re.split(r"[\\/]+", text)[2]
         name = name if after[:1] in ("\\", "/") else name.split(" ")[0]
     name = name.rstrip(" .")
-    refused = not name or name.lower() in _NOBODY or name[0] in "%$<{[(*.~-" or _PAGE.search(name)
+    refused = (
+        not 0 < len(name) <= _LONGEST_NAME or name.lower() in _NOBODY or name[0] in "%$<{[(*.~-" or _PAGE.search(name)
+    )
     return None if refused else name

@@ -20,7 +20,7 @@ _TOLD = re.compile(r"[_-]|\d")
 
 def phone(text: str, before: str, after: str, language: str = "") -> str | None:
     """A phone number as +country and digits; one without a country by the language of the text."""
-    if re.search(r"[\w+.#/%=&-]$", before.translate(_HAN_AS_SPACE)) or re.match(r"[A-Za-z0-9_%]|[.-]\d", after):
+    if re.search(r"[\w+.#/%=&-]$", before[-1:].translate(_HAN_AS_SPACE)) or re.match(r"[A-Za-z0-9_%]|[.-]\d", after):
         return None
     if text.startswith("+"):
         while len(text) > 8:
@@ -30,7 +30,7 @@ def phone(text: str, before: str, after: str, language: str = "") -> str | None:
             text = _PART.sub("", text)  # the next number in the line
         return None
     region = _region(before, after, language)
-    if not region or (text.isdecimal() and region == "CN" and text[0] == "0" and not _WORDS.search(before)):
+    if not region or (text.isdecimal() and region == "CN" and text[0] == "0" and not _WORDS.search(before[-24:])):
         return None
     return _numbered(text, region)
 
@@ -70,9 +70,11 @@ def qq(text: str, before: str, after: str) -> str | None:
     """A QQ number with its keyword before it, or the number of a QQ mailbox."""
     if text.lower().endswith("@qq.com"):
         number = text[:-7]
-        return None if re.search(r"[\w.+-]$", before.translate(_HAN_AS_SPACE)) else number
+        return None if re.search(r"[\w.+-]$", before[-1:].translate(_HAN_AS_SPACE)) else number
     number = re.search(r"\d+$", text)[0]  # type: ignore[index]  # the pattern ends in digits
-    if (before[-1:].isascii() and before[-1:].isalpha()) or re.match(r"[\w@]|[.-]\d", after.translate(_HAN_AS_SPACE)):
+    if (before[-1:].isascii() and before[-1:].isalpha()) or re.match(
+        r"[\w@]|[.-]\d", after[:2].translate(_HAN_AS_SPACE)
+    ):
         return None
     return None if _is_day(number) else number
 
@@ -89,7 +91,7 @@ def _is_day(digits: str) -> bool:
 
 def wechat(text: str, before: str, after: str) -> str | None:
     """A WeChat id in small letters: one that begins with wxid_, or one behind its keyword."""
-    if (before[-1:].isascii() and before[-1:].isalnum()) or re.match(r"[\w@]", after.translate(_HAN_AS_SPACE)):
+    if (before[-1:].isascii() and before[-1:].isalnum()) or re.match(r"[\w@]", after[:2].translate(_HAN_AS_SPACE)):
         return None
     name = re.search(r"[A-Za-z][A-Za-z0-9_-]*$", text)[0]  # type: ignore[index]  # the pattern ends in such a name
     keyword = text[: -len(name)].lower()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -359,10 +360,10 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     """
     from search.schema import document_of
 
-    with Case(Path(path)) as case:
+    with Case(Path(path)) as case, ExitStack() as stack:
         naming = case.naming
         sources = case.catalog.sources()
-        features = case.open_features()
+        features = stack.enter_context(closing(held)) if (held := case.open_features()) else None
         waiting = iter(ids)
         while some := list(islice(waiting, _AT_ONCE)):
             tags = case.review.tags_among(some)

@@ -6,6 +6,7 @@ all; they are summed up by a temporary database that spills to disk, so that mil
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from indexer.errors import QueryError, StoreError, UsageError
 from indexer.model import Item
-from search._candidates import TYPES
+from search._candidates import TYPES, VERSION
 from search.answers import matching
 from search.case import Case
 from search.featuring import FILE
@@ -55,6 +56,12 @@ class Stops:
 
     values: frozenset[str] = frozenset()
     expressions: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names what is left out; empty where nothing is."""
+        lines = sorted(self.values) + sorted(self.expressions)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
 
     @classmethod
     def of(cls, path: Path) -> Stops:
@@ -104,7 +111,7 @@ def features(
     stopped = stops or Stops()
     rows = partial(_rows, case, query, chosen, stopped, least)
     colophon = colophon_of(
-        case, "features", query, types=",".join(types), least=least, stops=len(stopped.values | {*stopped.expressions})
+        case, "features", query, types=",".join(types), least=least, rules=VERSION, stops=stopped.digest
     )
     return Report(case, colophon, (sheet_of("features", _COLUMNS, rows),), partial(_having, case, query, chosen))
 

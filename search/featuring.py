@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from indexer.errors import ArchivoreError, StoreError
-from indexer.model import Field, Text
+from indexer.model import Field, Reading
 from search._candidates import VERSION, features_in
 from search.case import Case
 from search.database import Database
@@ -48,8 +48,10 @@ _KEYS = 50_000
 """Readings of a round."""
 _WORTH = 4_000_000
 """Characters for which starting processes is worth it."""
-_HELD = 100_000
+_HELD = 20_000
 """Different features of one reading held in memory at a time."""
+_INDEXED = 50_000
+"""Features of one reading that the index is given; the table of features has all."""
 
 Size = tuple[str, int, int]
 Part = tuple[str, int, list[list[Any]]]
@@ -86,7 +88,9 @@ class Features:
         marks = ", ".join("?" * len(keys))
         statement = f"SELECT key, type, value FROM features WHERE key IN ({marks}) ORDER BY key, type, value"  # noqa: S608
         for key, kind, value in self._database.rows(statement, [bytes.fromhex(key) for key in keys]):
-            found.setdefault(key.hex(), []).append(Field(kind, value))
+            fields = found.setdefault(key.hex(), [])
+            if len(fields) < _INDEXED:
+                fields.append(Field(kind, value))
         return found
 
     def done(self) -> Iterator[tuple[str, int, int, int]]:
@@ -264,21 +268,33 @@ def parts_of(path: Path, keys: Sequence[str]) -> Iterator[Part]:
                 continue
             size = 0
             found: dict[tuple[str, str], list[Any]] = {}
-            values = (Text(each.value, f"field {each.name}") for each in reading.fields if isinstance(each.value, str))
-            for texts in (case.texts.of(key, reading.chunks), values):
-                for text in texts:
-                    size += len(text.body) if text.body.isascii() else len(text.body.encode("utf-8", "replace"))
-                    for each in features_in(text.body, reading.language):
-                        held = found.get((each.type, each.value))
-                        if held:
-                            held[2] += 1
-                        else:
-                            locator = text.locator.encode("utf-8", "replace").decode()
-                            found[each.type, each.value] = [each.type, each.value, 1, locator, each.context]
+            for locator, body, start in _bodies(case, reading):
+                size += len(body) if body.isascii() else len(body.encode("utf-8", "replace"))
+                for each in features_in(body, reading.language):
+                    if each.start < start:
+                        continue
+                    held = found.get((each.type, each.value))
+                    if held:
+                        held[2] += not start
+                    else:
+                        found[each.type, each.value] = [each.type, each.value, 1, locator, each.context]
                     if len(found) >= _HELD:
-                        yield key, size, list(found.values())
-                        size, found = 0, {}
+                        yield key, 0, list(found.values())
+                        found = {}
             yield key, size, list(found.values())
+
+
+def _bodies(case: Case, reading: Reading) -> Iterator[tuple[str, str, int]]:
+    """The texts and then the fields of a reading: where, what, and from which byte on features count.
+
+    A field's name stands before its value, as it tells what the value is: `pe.version: 10.2.1.4` is no address.
+    What a field says is no further hit where the text says it too: many texts begin with what the fields hold.
+    """
+    for text in case.texts.of(reading.key, reading.chunks):
+        yield text.locator.encode("utf-8", "replace").decode(), text.body, 0
+    for field in reading.fields:
+        if isinstance(field.value, str):
+            yield f"field {field.name}", f"{field.name}: {field.value}", len(field.name.encode()) + 2
 
 
 def work(orders: IO[str], answers: IO[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from cli.runs import ingest_sources, limits_of
 from indexer.errors import StoreError, UsageError
-from indexer.model import Source
+from indexer.model import Field, Reading, Source, Text
 from search import _validators, featuring
 from search._candidates import KINDS, TYPES, features_in
 from search.answers import ask
@@ -168,6 +170,21 @@ def test_a_number_without_its_country_is_read_by_the_language_of_the_text() -> N
     assert values("090-1234-5678", "phone", "ja") == ["+819012345678"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 60_000 + "@" + "b." * 60_000, "http://a.cn/" + ")" * 300_000, "1" * 500_000, "QQ:" * 100_000,
+        "1 " * 200_000, "/home/" * 80_000, "C:\\Users\\" * 40_000, "a:" * 200_000, "+1 " * 100_000, "x.cn" * 100_000,
+        "1.1.1.1 " * 20_000, "@" * 300_000, "微信号：" * 50_000, "4111 1111 1111 1111 " * 10_000, "[](" * 100_000,
+    ],
+    ids=lambda text: text[:6],
+)  # fmt: skip
+def test_hostile_texts_take_no_longer_than_others(text: str) -> None:
+    begun = time.process_time()
+    count = sum(1 for _ in features_in(text, "zh"))
+    assert time.process_time() - begun < 3, count
+
+
 def test_features_stand_where_they_were_found_through_all_windows() -> None:
     text = "분기 보고 " * 9_000 + "ann@studio.example\n" + "x" * 70_000 + " bo@studio.example " + "字" * 40_000
     found = [each for each in features_in(text) if each.type == "email"]
@@ -311,6 +328,19 @@ def test_the_table_goes_into_every_format_and_is_the_same_each_time(case: Case, 
     assert first.rows == len(rows(case))
     assert export(features(case), kind, tmp_path / "two").sha256 == first.sha256
     assert json.loads((tmp_path / "one.about.json").read_text())["command"] == "features"
+
+
+def test_fields_are_gone_through_with_their_names(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = (Field("pe.version", "10.2.1.4"), Field("doc.author", "eve@cut.example"), Field("doc.to", "Ann@x.example"))
+    reading = Reading("00" * 16, "doc", 1, chunks=1, fields=(*fields, Field("doc.pages", 3)))
+    monkeypatch.setattr(case.catalog, "reading", lambda key: reading)
+    monkeypatch.setattr(case.texts, "of", lambda key, chunks: [Text("to ann@x.example, ann@x.example", "page 1")])
+    monkeypatch.setattr(featuring, "Case", lambda path: nullcontext(case))
+    ((_, size, found),) = featuring.parts_of(case.path, ["00" * 16])
+    emails = [(value, hits, locator) for kind, value, hits, locator, _ in found if kind == "email"]
+    assert emails == [("ann@x.example", 2, "page 1"), ("eve@cut.example", 1, "field doc.author")]
+    assert {row[0] for row in found} == {"email", "domain"}
+    assert size > 80
 
 
 def test_items_behind_the_table_are_those_that_have_features(case: Case) -> None:
