@@ -195,4 +195,7 @@ def open_elf(stream: Stream) -> Elf | None:
     head = stream.head
     if not head.startswith(b"\x7fELF") or len(head) < 64 or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
-    return Elf(stream, "<" if head[5] == 1 else ">", head[4])
+    elf = Elf(stream, "<" if head[5] == 1 else ">", head[4])
+    held = elf.header
+    makes_sense = held.version == 1 and held.size == (52 if elf.bits == 1 else 64) and held.kind and held.machine
+    return elf if makes_sense else None

@@ -1,10 +1,11 @@
-"""Records with times, told one a line: their times printed, the first and the last of them kept."""
+"""Records told one a line: words and times of theirs printed, the first and the last time kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from indexer.decoding import decode
 from indexer.model import Text, Timestamp, print_time
 
 UNIX = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,14 @@ def moment(value: object, unit: float = 1.0, epoch: datetime = UNIX) -> datetime
 def print_moment(at: datetime | None) -> str:
     """The time as it is printed everywhere; empty where there is none."""
     return print_time(at) if at else ""
+
+
+def read_words(raw: bytes) -> str:
+    """Text that is UTF-8 nearly always; otherwise by what it reads like."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return decode(raw).text
 
 
 class Moments:

@@ -12,8 +12,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from indexer.decoding import decode
 from indexer.handler import Stream
+from indexer.handlers._moments import read_words
 from indexer.handlers._runs import find_runs
 from indexer.model import Text
 
@@ -171,7 +171,7 @@ def _row(data: bytes, at: int) -> str:
         raw = data[value : value + length]
         value += length
         if kind >= 13 and kind & 1:
-            cells.append(decode(raw).text)
+            cells.append(read_words(raw))
         elif 1 <= kind <= 6:
             cells.append(str(int.from_bytes(raw, "big", signed=True)))
         elif kind == 7 and len(raw) == 8:

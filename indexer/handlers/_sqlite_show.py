@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, TypeGuard
 
-from indexer.decoding import decode_as
+from indexer.decoding import decode, decode_as
 from indexer.detection import detect
 from indexer.handlers._browser import SECRETS
 from indexer.model import Child, Fact, Field, Text
@@ -100,7 +100,7 @@ def show_value(value: object, codec: str = "") -> str:
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
-            return decode_as(value, codec)[0]
+            return decode_as(value, codec)[0] if codec else decode(value).text
     if not isinstance(value, bytes):
         return str(value)
     if len(value) <= BLOB:

@@ -43,6 +43,10 @@ _SUDO_LINE: Final = re.compile(
     r"[ \t]*(?:Defaults\b|(?:User|Runas|Host|Cmnd|Cmd)_Alias\b|[@#]include(?:dir)?\b|"
     r"[%+]?[\w.\\-]{1,64}[ \t]+\S{1,200}[ \t]*=)"
 )
+_FIRST: Final = re.compile(
+    rb"(?:#[^\n]*\n|[ \t\r]*\n){0,200}[^\s:#/\"'(){}\[\]<>,;=]{1,64}:[^:\n]{0,300}(?::|\r?\n|\Z)"
+)
+"""A quick look: a name and a colon begin the first line that is no comment."""
 _HASHES: Final = (
     ("$y$", "yescrypt"),
     ("$gy$", "gost-yescrypt"),

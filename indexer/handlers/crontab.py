@@ -40,6 +40,10 @@ _JOB: Final = re.compile(
     re.IGNORECASE,
 )
 _SETTING: Final = re.compile(r"[ \t]*[A-Za-z_]\w{0,60}[ \t]*=[^\n]*\Z")
+_FIRST: Final = re.compile(
+    rb"(?:[ \t]*#[^\n]*\n|[ \t\r]*\n){0,400}[ \t]*-?(?:[\d*,/-]+[ \t]|@[a-z]+[ \t]|[A-Za-z_]\w{0,60}[ \t]*=)"
+)
+"""A quick look: the first line that is no comment begins as a schedule or a setting."""
 _MOST: Final = 5_000
 
 
@@ -54,7 +58,7 @@ class Crontab(Handler):
     rank = 68
 
     def claims(self, stream: Stream) -> str | None:
-        if b"*" not in stream.head and b"@" not in stream.head:
+        if b"\0" in stream.head[:2048] or not _FIRST.match(stream.head):
             return None
         lines = text_head(stream).split("\n")
         if stream.size > len(stream.head):

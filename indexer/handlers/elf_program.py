@@ -93,7 +93,7 @@ class ElfProgram(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         elf = open_elf(stream)
         if elf is None:
-            raise EvidenceError("truncated", f"{stream.size} bytes are too few for a program")
+            raise EvidenceError("corrupt", "the header is none of a program")
         kind = _KINDS.get(elf.header.kind, f"kind {elf.header.kind}")
         if kind == "library" and any(each.kind == INTERP for each in elf.segments):
             kind = "program"

@@ -16,10 +16,9 @@ import uuid
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from indexer.decoding import decode
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._moments import Moments, moment, print_moment, tell_lines
+from indexer.handlers._moments import Moments, moment, print_moment, read_words, tell_lines
 from indexer.model import Fact, Field, Problem, Text
 
 _MAGIC: Final = b"LPKSHHRH"
@@ -147,7 +146,7 @@ class _Journal:
             self._lasting_size += len(value)
         name, _, rest = value.partition(b"=")
         if (kind := _DISTINCT.get(name)) and len(self._names) < _NAMES:
-            self._names[kind, decode(rest).text] = None
+            self._names[kind, read_words(rest)] = None
         return value
 
     def _value(self, at: int) -> bytes:
@@ -189,14 +188,14 @@ class _Journal:
                 continue
             name, _, value = self._value(offset).partition(b"=")
             if name in found or (not name.startswith(b"_") and name not in _TOLD and name):
-                more.append(f"{decode(name).text}={decode(value).text}")
+                more.append(f"{read_words(name)}={read_words(value)}")
             else:
                 found[name] = value
         return "\n".join((self._line(found, print_moment(at)), *more))
 
     def _line(self, found: dict[bytes, bytes], when: str) -> str:
         def text(*names: bytes) -> str:
-            return next((decode(found[name]).text for name in names if found.get(name)), "")
+            return next((read_words(found[name]) for name in names if found.get(name)), "")
 
         program = text(b"SYSLOG_IDENTIFIER", b"_COMM")
         pid, uid, priority = text(b"_PID", b"SYSLOG_PID"), text(b"_UID"), text(b"PRIORITY")
@@ -218,7 +217,7 @@ class _Journal:
 
     def sum_up(self) -> Iterator[Fact]:
         """What holds for the whole journal."""
-        lines = sorted(decode(value).text for value in self._lasting)
+        lines = sorted(read_words(value) for value in self._lasting)
         if lines:
             yield Text("\n".join(lines), "values that entries share")
         yield Field("journal.entries", self.entries)
