@@ -14,8 +14,8 @@ class Wrong(Exception):  # noqa: N818 - it says what is wrong
     """Damage in a block."""
 
 
-def unpack(data: bytes) -> bytes:
-    """The content of one block.
+def unpack(data: bytes, most: int = MOST_CHUNK) -> bytes:
+    """The content of one block, of no more than `most` bytes.
 
     Raises:
         Wrong: where it is damaged.
@@ -29,8 +29,8 @@ def unpack(data: bytes) -> bytes:
         at += 1
         if data[at - 1] < 0x80:
             break
-    if size > MOST_CHUNK:
-        raise Wrong("a block of more than 64 KiB")
+    if size > most:
+        raise Wrong(f"a block of more than {most // KIB} KiB")
     out = bytearray()
     while at < len(data) and len(out) < size:
         at = _element(data, at, out)

@@ -97,13 +97,12 @@ class DbfTable(Handler):
         columns = _columns(head)
         yield Field("dbf.kind", _KINDS[head[0]])
         yield Field("dbf.rows", rows)
-        changed = (1900 if head[1] >= 80 else 2000) + head[1] % 100 if head[1] < 200 else 0
-        if changed:
-            try:
-                at = datetime(changed, head[2], head[3], tzinfo=UTC)
-                yield Timestamp("M", at, "dbf.header", 86400.0, zone_known=False)
-            except ValueError:
-                pass  # 30 February: nothing was recorded
+        changed = head[1] + (1900 if head[1] >= 80 else 2000)
+        try:
+            at = datetime(changed, head[2], head[3], tzinfo=UTC)
+            yield Timestamp("M", at, "dbf.header", 86400.0, zone_known=False)
+        except ValueError:
+            pass  # 30 February: nothing was recorded
         if head[29]:
             yield Field("dbf.language_driver", f"0x{head[29]:02x}")
         memo = _Memo(stream, head[0]) if any(column.kind in "MGPB" for column in columns) else None

@@ -1,0 +1,85 @@
+"""Blocks of data files unpacked: gzip, deflate, Snappy, LZ4, Zstandard, Brotli, bzip2, xz; each of a bounded size.
+
+Source: Apache Parquet, Compression.md; Apache Avro 1.12 specification, "Required Codecs".
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from typing import Any, Final
+
+from indexer.errors import EvidenceError
+from indexer.handlers import _snappy
+from indexer.limits import MIB
+
+MOST: Final = 256 * MIB
+
+
+def unpack(codec: str, data: bytes, size: int = MOST) -> bytes:
+    """The content of a block.
+
+    Args:
+        size: bytes that it may unpack to.
+
+    Raises:
+        EvidenceError: where it cannot be had.
+    """
+    size = min(size, MOST)
+    try:
+        out = _unpack(codec, data, size)
+    except (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, _snappy.Wrong) as error:
+        raise EvidenceError("corrupt", f"{codec}: {error}") from error
+    except ImportError as error:
+        raise EvidenceError("missing-library", f"{codec} is needed: pip install archivore") from error
+    if len(out) > size:
+        raise EvidenceError("limit", f"a block of more than {size} bytes")
+    return out
+
+
+def _unpack(codec: str, data: bytes, size: int) -> bytes:
+    if codec in ("none", "null", "uncompressed"):
+        return data
+    if codec == "gzip":
+        return zlib.decompressobj(47).decompress(data, size + 1)
+    if codec == "deflate":
+        return zlib.decompressobj(-15).decompress(data, size + 1)
+    if codec == "snappy":
+        return _unpack_snappy(data, size)
+    if codec == "bzip2":
+        return bz2.BZ2Decompressor().decompress(data, size + 1)
+    if codec == "xz":
+        return lzma.LZMADecompressor(memlimit=MOST).decompress(data, size + 1)
+    if codec == "zstandard":
+        from backports import zstd
+
+        try:
+            return bytes(zstd.ZstdDecompressor().decompress(data, size + 1))
+        except zstd.ZstdError as error:
+            raise ValueError(str(error)) from error
+    if codec == "brotli":
+        import brotli  # type: ignore[import-untyped]
+
+        try:
+            return bytes(brotli.Decompressor().process(data, output_buffer_limit=size + 1))
+        except brotli.error as error:
+            raise ValueError(str(error)) from error
+    if codec == "lz4":
+        import lz4.block
+
+        return bytes(lz4.block.decompress(data, uncompressed_size=size))
+    raise EvidenceError("unsupported", f"blocks packed by {codec}")
+
+
+def _unpack_snappy(data: bytes, size: int) -> bytes:
+    """The same by a library where there is one: forty times faster."""
+    module: Any
+    try:
+        from cramjam import snappy as module
+    except ImportError:
+        return _snappy.unpack(data, size)
+    length = int(module.decompress_raw_len(data))
+    if length > size:
+        raise ValueError(f"a block of {length} bytes")
+    return bytes(module.decompress_raw(data))
