@@ -85,7 +85,7 @@ def save(
         if remove:
             case.review.drop(name)
         else:
-            parse(query, case.index.fields())
+            parse(query, case.index.fields(), case.index)
             case.review.save(name, query)
         case.commit()
         case.record("save", name=name, query=query, removed=remove)
@@ -146,5 +146,5 @@ def _chosen(case: Case, words: list[str], query: str) -> list[str]:
         words = [line.strip() for line in sys.stdin if line.strip()]
     ids = [case.find(word).id for word in words]
     if query:
-        ids += case.index.ids(parse(query, case.index.fields()))
+        ids += case.index.ids(parse(query, case.index.fields(), case.index))
     return list(dict.fromkeys(ids))

@@ -47,7 +47,7 @@ def ask(
         QueryError: the query cannot be understood.
         StoreError: the index is damaged, or behind another version: reindex.
     """
-    tree = parse(query, case.index.fields())
+    tree = parse(query, case.index.fields(), case.index)
     index = case.index
     shown: set[str] = set()
     hits: list[Hit] = []
@@ -87,7 +87,7 @@ def matching(case: Case, query: str) -> Iterator[Item]:
 
     Raises as `ask` does.
     """
-    chosen = set(case.index.ids(parse(query, case.index.fields()))) if query else None
+    chosen = set(case.index.ids(parse(query, case.index.fields(), case.index))) if query else None
     return (item for item, _ in case.catalog.items() if chosen is None or item.id in chosen)
 
 
@@ -96,7 +96,7 @@ def every_hit(case: Case, query: str) -> Iterator[Hit]:
 
     Raises as `ask` does.
     """
-    tree = parse(query, case.index.fields())
+    tree = parse(query, case.index.fields(), case.index)
     scores = dict(case.index.search(tree, limit=len(case.index) + 1)[1])
     for item, reading in case.catalog.items():
         score = scores.get(item.id)

@@ -230,7 +230,7 @@ class Case:
         """
         from search.query import parse
 
-        return self.index.facets(parse(query or "*", self.index.fields()), by)
+        return self.index.facets(parse(query or "*", self.index.fields(), self.index), by)
 
     def export(self, path: Path | str, query: str = "", *, kind: str = "", with_text: bool = False) -> Written:
         """Writes every hit, or every item, in the format of the suffix or of `kind`, and its account beside it.

@@ -27,7 +27,8 @@ from search.engine.evaluate import Found, evaluate
 from search.engine.question import Limits, Question, View, check_depth
 from search.engine.rank import Page, count_values, page
 from search.engine.store import Generation
-from search.schema import Document
+from search.schema import DEFAULT_FIELDS, Document
+from search.sounds import notes_of
 from search.tree import Query
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
 
     Attributes:
         limits: what a question may cost.
-        notes: what the last answer leaves out, in words; empty where it is whole.
+        notes: what the last answer leaves out and what names were asked for as, in words.
     """
 
     def __init__(self, folder: Path, generation: Generation) -> None:
@@ -228,6 +229,25 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
                     found[name] = "date" if kind else "name"
         return dict(sorted(found.items()))
 
+    def held(self, terms: Iterable[str]) -> set[str]:
+        """Those of many terms that a text or a name has; of single characters those that begin a term."""
+        left = sorted({term for term in terms if term}, key=str.encode)
+        found: set[str] = set()
+        for view in self._views():
+            for field in DEFAULT_FIELDS:
+                left = [term for term in left if term not in found]
+                found |= view.segment.held(field, left)
+        return found
+
+    def following(self, char: str) -> set[str]:
+        """The characters that stand behind one in a run, in the text or the name of any item."""
+        found: set[str] = set()
+        for view in self._views():
+            for field in DEFAULT_FIELDS:
+                terms = (term.decode() for term in view.segment.matching(field, char))
+                found |= {term[1] for term in terms if len(term) == 2}
+        return found
+
     def __len__(self) -> int:
         return sum(view.live_count for view in self._views())
 
@@ -260,7 +280,7 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         check_depth(tree, self.limits.depth)
         ask = Question(views, self.limits, _by_matchers)
         found = [evaluate(tree, view, ask) for view in views]
-        self.notes = tuple(ask.notes)
+        self.notes = (*ask.notes, *notes_of(tree))
         return views, found
 
     # -- what whoosh asks of an index

@@ -12,6 +12,7 @@ Grammar, loosest first; AND, OR and NOT are written in capitals:
               | [ value ] ".." [ value ]               both ends included
               | "=" word-or-phrase                     the field's whole value, not words in it
               | "*"                                    the item has this field
+    one      |= "sounds:" word-or-phrase               a name, as it may be written in other scripts
     word      = characters up to white space, a parenthesis or a quote; "\" makes the next of * ? " ( ) : ~ \ plain
 
 What stands without a field is looked for in the text and in the name. A word of several parts
@@ -24,6 +25,11 @@ Wildcards: `*` any characters, `?` one. Words: inside the word (`c?t*`). Chinese
 between characters `?` stands for at most one, `*` for at most ten characters or words (第*话), at the
 ends they change nothing. Names, paths and other fields: the pattern is also tried on the whole value
 (`name:*.psd`), and only there if it holds punctuation. Inside quotes they are plain characters.
+
+Names: `sounds:Pyongyang` finds the name itself and what sounds like it among the words that the case holds: 평양
+and 平壤, other spellings in Latin letters (Korean by Revised Romanisation, McCune-Reischauer and the ways of
+Pyongyang, Chinese as pinyin, Japanese by Hepburn), kana. What was asked for is told beside the answer; nothing
+is expanded unless it is asked for. The name is in one script; syllables may be parted in quotes ("Kim Jong Un").
 
 Sizes: 10kb, 1.5mb, 2gb (powers of 1024). Dates in UTC: 2024, 2024-01, 2024-01-05, 2024-01-05T10:30,
 with seconds, Z or +09:00 if wanted; each means the whole of its year, month, day, minute or second.
@@ -44,7 +50,7 @@ from itertools import permutations
 from typing import NoReturn
 
 from indexer.errors import QueryError
-from search import _phrases, analysis, schema
+from search import _phrases, analysis, schema, sounds
 from search._phrases import ANY, STAR
 from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Query, Term, Wildcard
 from search.units import date_span, number_of
@@ -54,6 +60,8 @@ DEEPEST = 100
 MOST_TERMS = 20_000
 WIDEST = 100
 """The most words that may stand between the words of a proximity query."""
+SOUNDS = "sounds"
+"""Before a name that is looked for as it sounds."""
 WHOLE = "="
 """Before a field's name: the whole value as one term."""
 
@@ -64,23 +72,27 @@ _TILDE = re.compile(r"~\d{0,4}(?=[\s)]|$)")  # elsewhere it is a plain character
 _DISTANCE = re.compile(r"~(\d{0,4})")
 
 
-def parse(text: str, fields: Mapping[str, schema.FieldType] | None = None) -> Query:
+def parse(text: str, fields: Mapping[str, schema.FieldType] | None = None, words: sounds.Words | None = None) -> Query:
     """The tree that the query text means.
 
     Args:
         text: what the analyst wrote.
         fields: the fields that this case has beside those of `schema.CORE`, with their types; None
             takes every dotted name for a field.
+        words: what the case is made of, for names as they sound.
 
     Raises:
         QueryError: it means nothing; the error holds the column.
     """
-    return _Parser(text, fields).parse()
+    return _Parser(text, fields, words).parse()
 
 
 class _Parser:
-    def __init__(self, text: str, fields: Mapping[str, schema.FieldType] | None) -> None:
+    def __init__(
+        self, text: str, fields: Mapping[str, schema.FieldType] | None, words: sounds.Words | None = None
+    ) -> None:
         self.text = text
+        self.words = words
         self.at = 0
         self.terms = 0
         self.depth = 0
@@ -178,6 +190,9 @@ class _Parser:
         match = _FIELD.match(self.text, self.at)
         if match:
             name = schema.key(match[1])
+            if name == SOUNDS:
+                self.at = match.end()
+                return self.sounding(fields or schema.DEFAULT_FIELDS)
             if name in self.fields or match[1].isascii():
                 self.check_field(name, match.start())
                 self.at = match.end()
@@ -188,10 +203,22 @@ class _Parser:
                     return self.group(fields)
         return self.value(fields)
 
+    def sounding(self, fields: tuple[str, ...]) -> Query:
+        start = self.at
+        word = self.quoted() if self.peek() in _QUOTES and self.peek() else self.word()
+        if not sounds.is_name(word):
+            self.fail("sounds: needs a name in one script: Latin letters, Hangul, Han characters or kana", start)
+        if self.words is None:
+            self.fail("sounds: asks what the case holds, and there is no case here", start)
+        forms, over = sounds.forms(word, self.words)
+        found = sounds.Sounds([self.phrase(field, form, start) for form in (word, *forms) for field in fields])
+        found.note = sounds.note_of(word, forms, over=over)
+        return found
+
     def check_field(self, name: str, column: int) -> None:
         if name in self.fields or (self.any_field and "." in name):
             return
-        near = get_close_matches(name, self.fields, n=1, cutoff=0.6)
+        near = get_close_matches(name, (*self.fields, SOUNDS), n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else "write it in quotes if it is not meant as a field"
         self.fail(f"there is no field {name}; {hint}", column)
 
