@@ -168,7 +168,7 @@ class _Journal:
                 return _lz4(raw)
             if flags & _XZ:
                 return lzma.LZMADecompressor(memlimit=_MEMORY).decompress(raw, _MOST)
-        except (ValueError, RuntimeError, EOFError, lzma.LZMAError):
+        except (ValueError, EOFError, lzma.LZMAError):
             self._fault("a packed value does not unpack")
             return b""
         return raw
@@ -251,7 +251,7 @@ def _lz4(raw: bytes) -> bytes:
     """The value that a block holds, behind its size.
 
     Raises:
-        ValueError, RuntimeError: where there is no such block.
+        ValueError: where there is no such block.
     """
     try:
         import lz4.block
@@ -260,7 +260,10 @@ def _lz4(raw: bytes) -> bytes:
     size = int.from_bytes(raw[:8], "little")
     if size > min(_MOST, 255 * len(raw)):
         raise ValueError(f"a value of {size} bytes")
-    return bytes(lz4.block.decompress(raw[8:], uncompressed_size=size))
+    try:
+        return bytes(lz4.block.decompress(raw[8:], uncompressed_size=size))
+    except lz4.block.LZ4BlockError as error:
+        raise ValueError(str(error)) from error
 
 
 def _is_object(head: bytes) -> bool:
