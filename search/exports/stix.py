@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -30,7 +31,6 @@ from search.report import Report
 _NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 _VALUES = {
     "email": "email-addr",
-    "url": "url",
     "domain": "domain-name",
     "ipv4": "ipv4-addr",
     "ipv6": "ipv6-addr",
@@ -43,6 +43,8 @@ _ACCOUNTS = {
     "wechat": ("user_id", "wechat"),
 }
 _TIMES = {"B": "ctime", "M": "mtime", "A": "atime"}
+_AUTHORITY = re.compile(r"[a-z]+://[^/?#]*")
+_LONE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FOLDER = "inode/directory"
 
 Made = dict[str, Any]
@@ -126,11 +128,26 @@ def _named(report: Report, features: Features | None, item: Item) -> Iterator[Ma
         return
     for field in features.fields_of([reading.key]).get(reading.key, ()):
         value = str(field.value)
-        if field.name in _VALUES:
+        if field.name == "url":
+            yield _made("url", {"value": _uri(value)})
+        elif field.name in _VALUES:
             yield _made(_VALUES[field.name], {"value": value})
         elif field.name in _ACCOUNTS:
             name, kind = _ACCOUNTS[field.name]
             yield _made("user-account", {name: value} | ({"account_type": kind} if kind else {}))
+
+
+def _uri(value: str) -> str:
+    """A URL as RFC 3986 takes it: brackets behind the host, a second # and lone percent signs are escaped.
+
+    >>> _uri("http://[::1]/a[1]#b#100%")
+    'http://[::1]/a%5B1%5D#b%23100%25'
+    """
+    match = _AUTHORITY.match(value)
+    end = match.end() if match else 0
+    path, mark, fragment = value[end:].partition("#")
+    tail = path + mark + fragment.replace("#", "%23")
+    return value[:end] + _LONE.sub("%25", tail.replace("[", "%5B").replace("]", "%5D"))
 
 
 def _split(item: Item) -> tuple[str, str]:

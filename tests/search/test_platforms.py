@@ -198,6 +198,14 @@ def test_ids_are_made_as_the_specification_says(case: Case, tmp_path: Path) -> N
         assert made_again.id == made["id"]
 
 
+def test_a_url_of_a_bundle_is_one_by_the_book() -> None:
+    from search.exports.stix import _uri
+
+    told = _uri("http://[2001:db8::1]:8/a[1]?b[]=%zz#c#100%25")
+    assert told == "http://[2001:db8::1]:8/a%5B1%5D?b%5B%5D=%25zz#c%23100%25"
+    assert _uri("https://cut.example/a%20b?x=1#y") == "https://cut.example/a%20b?x=1#y"
+
+
 # -- CASE --------------------------------------------------------------------------------------
 
 
