@@ -53,6 +53,9 @@ def _checks() -> list[tuple[str, str, str]]:
         else:
             how = f"apt install {name}" if kind == "program" else f"pip install {name.split('.')[0]}"
             rows.append((name, "missing", f"{how}, to read {', '.join(types)}"))
+    for name, use in (("duckdb", "to ask the events of logs"), ("maxminddb", "for address books in MMDB")):
+        advice = "" if _module(name) else f"pip install 'archivore[logs]', {use}"
+        rows.append((name, "missing" if advice else "present", advice))
     return [*rows, _printing()]
 
 

@@ -90,6 +90,37 @@ class Lookup:
         for row in self._database.rows(f"SELECT {ITEM} FROM items ORDER BY path, id"):  # noqa: S608
             yield self._join(row)
 
+    def read_by(self, handlers: Sequence[str], after: int = 0) -> Iterator[tuple[Item, Reading]]:
+        """Items whose texts these handlers made, kept after the item of a number, sorted by path."""
+        marks = ", ".join("?" for _ in handlers)
+        rows = self._database.rows(
+            f"SELECT {ITEM} FROM items WHERE number > ? AND "  # noqa: S608
+            f"reading IN (SELECT key FROM readings WHERE chunks AND handler IN ({marks})) ORDER BY path, id",
+            (after, *handlers),
+        )
+        for row in rows:
+            item, reading = self._join(row)
+            if reading:
+                yield item, reading
+
+    def first_with(self, key: str) -> Item | None:
+        """The first item by path that holds a reading, without its texts."""
+        row = self._database.row(
+            f"SELECT {ITEM} FROM items WHERE reading = ? ORDER BY path, id LIMIT 1",  # noqa: S608
+            (bytes.fromhex(key),),
+        )
+        return self._join(row)[0] if row else None
+
+    def named(self, names: Sequence[str]) -> Iterator[Item]:
+        """Items with bytes that have one of a few hundred names, without their texts, sorted by path."""
+        marks = ", ".join("?" for _ in names)
+        rows = self._database.rows(
+            f"SELECT {ITEM} FROM items WHERE name IN ({marks}) AND sha256 NOT NULL ORDER BY path, id",  # noqa: S608
+            names,
+        )
+        for row in rows:
+            yield self._join(row)[0]
+
     def children(self, identity: str | None) -> Iterator[Item]:
         """The members of an item, or the roots of all sources, sorted by path."""
         if identity is None:

@@ -58,7 +58,7 @@ FENCES = {
 PICKLE_READERS: dict[str, str] = {}
 """Who may know pickle, and why."""
 START_UP = {"chardet", "exifread", "google", "kps9566", "lxml", "numpy", "opencc", "p7z", "PIL", "py7zr", "pypdfium2"}
-START_UP |= {"magic", "phonenumbers", "pillow_heif", "pure_magic_rs", "re2", "whoosh"}
+START_UP |= {"duckdb", "magic", "maxminddb", "phonenumbers", "pillow_heif", "pure_magic_rs", "re2", "whoosh"}
 """What must not be loaded before a command needs it."""
 SEARCH_MAY_KNOW = {
     "errors",

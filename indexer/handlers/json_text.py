@@ -37,6 +37,7 @@ _OPENS = re.compile(r"""\s*(?:\{\s*(?:"(?:[^"\\\n]|\\.){0,1000}"\s*:|\})|\[\s*(?
 
 class Json(Handler):
     name = "json"
+    version = 2
     media_types = ("application/json", "application/x-ndjson", "application/jsonl")
     suffixes = (".json", ".jsonl", ".ndjson", ".geojson")
     fields = {
@@ -141,7 +142,7 @@ class _Walk:
             return odd
         if not self._stack:
             self.values += 1
-        label = f"{top}: " if isinstance(top, str) else ""
+        label = f"{top}: ".replace("\n", "\n\t") if isinstance(top, str) else ""
         if mark:
             if len(self._stack) < _DEEPEST:
                 self._stack.append(None if mark == "{" else 0)
@@ -149,7 +150,8 @@ class _Walk:
                 self._deeper += 1
             return label.rstrip()
         self._advance()
-        return label + (scalar if string is None else _unescape(string))
+        # A tab before every further line, so that no value can look like the next key.
+        return label + (scalar if string is None else _unescape(string).replace("\n", "\n\t"))
 
     def _close(self) -> None:
         if self._deeper:

@@ -1,0 +1,235 @@
+"""Logs of daemons: xferlog, vsftpd, proftpd, and the system log with OpenSSH, Samba, sudo and logins in it.
+
+The system log tells no year and no zone; the year is the last one in which the day was not after the file was
+written, and the event says so. Newer system logs with full times are read too.
+
+Source: xferlog(5); vsftpd 3, logging.c; ProFTPD, SystemLog; OpenSSH, auth.c and session.c; vfs_full_audit(8);
+Linux-PAM, pam_unix; RFC 3164 and RFC 5424 section 6.2.3.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from ipaddress import ip_address
+
+from search.events.event import NO_YEAR, WALL, Event, Take, from_iso, latest_year, moment, month_number
+
+_CTIME = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})"
+_XFER = re.compile(
+    rf"{_CTIME} (\d{{1,9}}) (\S{{1,255}}) (\d{{1,18}}) (.{{1,4096}}) [ab] \S{{1,8}} "
+    r"([oid]) [agr] (\S{1,255}) \S{1,64} [01] (\S{1,255}) ([ci])",
+    re.ASCII,
+)
+_XFER_WAYS = {"o": "download", "i": "upload", "d": "delete"}
+_VSFTPD = re.compile(
+    rf"{_CTIME} \[pid \d+\] (?:\[([^\]]{{0,255}})\] )?"
+    r"((?:OK|FAIL) )?([A-Z][A-Za-z ]{1,24}): Client \"([^\"]{1,255})\"(.*)",
+    re.ASCII,
+)
+_VSFTPD_FILE = re.compile(r', "(.*)"(?:, (\d{1,18}) bytes)?(?:, [\d.]{1,32}Kbyte/sec)?', re.ASCII)
+_VSFTPD_WORDS = {"LOGIN": "login", "CONNECT": "connect"}
+_SYSLOG = re.compile(
+    r"(?:<\d{1,3}>)?(?:([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)|"
+    r"(\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?)) "
+    r"(\S{1,255}) ([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?(?: [^\s:]{1,255})?: ?(.*)",
+    re.ASCII,
+)
+_PROFTPD = re.compile(
+    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (\S{1,255}) proftpd\[\d{1,10}\]:? (\S{1,255}) "
+    r"\(([^\[\]()]{0,255})\[([^\[\]]{1,64})\]\):? (.*)",
+    re.ASCII,
+)
+_CLIENT = re.compile(r"\S{1,255} \([^\[\]()]{0,255}\[([^\[\]]{1,64})\]\) ?[-:]? ?(.*)")
+_PORT = r"(?: port \d{1,5})?"
+_SSH_END = rf"from (?P<address>\S+){_PORT}(?: ssh2?)?(?:: .*)?"
+_SSH_LEFT = r"(?:Connection (?:closed|reset) by|Disconnected from|Received disconnect from) "
+_SSH: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(rf"Accepted (?P<how>\S+) for (?P<user>.*) {_SSH_END}"), "login"),
+    (re.compile(rf"Failed (?P<how>\S+) for (?:invalid user )?(?P<user>.*) {_SSH_END}"), "login failed"),
+    (re.compile(rf"Invalid user (?P<user>.*) from (?P<address>\S+){_PORT}"), "unknown user"),
+    (re.compile(rf"Connection from (?P<address>\S+){_PORT} on .*"), "connect"),
+    (
+        re.compile(rf"{_SSH_LEFT}(?:authenticating |invalid )?user (?P<user>.*) (?P<address>\S+) port \d+.*"),
+        "disconnect",
+    ),
+    (re.compile(rf"{_SSH_LEFT}(?P<address>\S+?){_PORT}(?::(?: ?\d+:)? (?P<how>.*)| \[preauth\])?"), "disconnect"),
+)
+_PAM = re.compile(
+    r"pam_\w+\((?P<how>[^)]{1,64})\): session (opened|closed) for user (?P<user>\S+?)(?:\(uid=\d+\))?(?: by .*)?"
+)
+_PAM_FAILED = re.compile(
+    r"pam_\w+\((?P<how>[^)]{1,64})\): authentication failure;.* rhost=(?P<address>\S*)(?: {1,2}user=(?P<user>.*))?"
+)
+_NEW_USER = re.compile(r"new user: name=(?P<user>[^,]+),.*")
+_FTP_USER = re.compile(
+    r"USER (?P<user>.*?)(?: \(Login failed\))?: "
+    r"(?P<how>Login successful|Incorrect password|no such user found.*?|Limit .*|Invalid shell.*)\.?"
+)
+_OPERATION = re.compile(r"[a-z_]{2,40}")
+
+
+def open_xferlog(written: datetime | None) -> Take:
+    """A reader of transfer logs; their times are local."""
+
+    def take(number: int, line: str) -> Event | bool:
+        match = _XFER.fullmatch(line)
+        at = _ctime(match) if match else None
+        if not match or at is None:
+            return False
+        _, address, size, path, way, user, identity, state = match.groups()[6:]
+        detail = f"authenticated as {identity}" if identity not in ("*", user) else ""
+        status = "ok" if state == "c" else "incomplete"
+        return Event(number, at, WALL, address, user, _XFER_WAYS[way], path, status, int(size), "", detail)
+
+    return take
+
+
+def open_vsftpd(written: datetime | None) -> Take:
+    """A reader of vsftpd's own log; its times are local."""
+
+    def take(number: int, line: str) -> Event | bool:
+        match = _VSFTPD.fullmatch(line)
+        at = _ctime(match) if match else None
+        if not match or at is None:
+            return False
+        user, result, what, address, rest = match.groups()[6:]
+        result = (result or "").strip()
+        action = _VSFTPD_WORDS.get(what, what.lower())
+        status = {"OK": "ok", "FAIL": "failed"}.get(result, "")
+        if what == "LOGIN" and result == "FAIL":
+            action = "login failed"
+        file = _VSFTPD_FILE.fullmatch(rest) if what not in ("LOGIN", "CONNECT", "FTP command", "FTP response") else None
+        path, size = (file[1], int(file[2]) if file[2] else None) if file else ("", None)
+        detail = "" if file else rest.removeprefix(", ")
+        return Event(number, at, WALL, address, user or "", action, path, status, size, "", detail)
+
+    return take
+
+
+def open_proftpd(written: datetime | None) -> Take:
+    """A reader of ProFTPD's own log; its times are local."""
+
+    def take(number: int, line: str) -> Event | bool:
+        match = _PROFTPD.fullmatch(line)
+        time = from_iso(match[1]) if match else None
+        if not match or time is None:
+            return False
+        return _proftpd(Event(number, *time, match[5]), match[6])
+
+    return take
+
+
+def open_syslog(written: datetime | None) -> Take:
+    """A reader of system logs: lines of other programs are understood, and hold no event."""
+
+    def take(number: int, line: str) -> Event | bool:
+        match = _SYSLOG.fullmatch(line)
+        if not match:
+            return False
+        month, day, hour, minute, second, full, _, program, message = match.groups()
+        zone = NO_YEAR
+        if full:
+            time = from_iso(full)
+            if time is None:
+                return False
+            at, zone = time
+        else:
+            year = latest_year(written, month_number(month), int(day)) if written and month_number(month) else None
+            held = moment(year, month_number(month), int(day), int(hour), int(minute), int(second)) if year else None
+            if held is None:
+                return False
+            at = held
+        return _message(Event(number, at, zone), program, message)
+
+    return take
+
+
+def _message(event: Event, program: str, message: str) -> Event | bool:
+    if program.startswith("sshd"):
+        for pattern, action in _SSH:
+            match = pattern.fullmatch(message)
+            if match:
+                return _fill(event, match, action, "failed" if "failed" in action else "")
+    if program.startswith(("smbd", "audit")) and message.count("|") >= 3:
+        return _samba(event, message)
+    if program.startswith("proftpd"):
+        match = _CLIENT.fullmatch(message)
+        return _proftpd(event._replace(address=match[1]), match[2]) if match else True
+    if match := _PAM.fullmatch(message):
+        # sshd tells of its logins itself, with the address.
+        action = "session opened" if match[2] == "opened" else "logout"
+        return _fill(event, match, action)
+    if program != "sshd" and (match := _PAM_FAILED.fullmatch(message)):
+        return _fill(event, match, "login failed", "failed")
+    if program == "sudo":
+        user, colon, rest = message.strip().partition(" : ")
+        _, found, command = rest.partition(" ; COMMAND=")
+        return event._replace(user=user, action="sudo", path=command) if colon and found else True
+    if program.startswith(("useradd", "adduser")) and (match := _NEW_USER.fullmatch(message)):
+        return _fill(event, match, "account created")
+    return True
+
+
+def _fill(event: Event, match: re.Match[str], action: str, status: str = "") -> Event:
+    held = {name: (value or "").strip() for name, value in match.groupdict().items()}
+    return event._replace(
+        address=held.get("address", ""),
+        user=held.get("user", ""),
+        action=action,
+        path=held.get("path", ""),
+        status=status,
+        detail=held.get("how", ""),
+    )
+
+
+def _proftpd(event: Event, message: str) -> Event | bool:
+    match = _FTP_USER.fullmatch(message)
+    if match:
+        good = match["how"] == "Login successful"
+        action, status = ("login", "ok") if good else ("login failed", "failed")
+        return event._replace(user=match["user"], action=action, status=status, detail=match["how"])
+    if message.startswith("FTP session opened"):
+        return event._replace(action="connect")
+    if message.startswith("FTP session closed"):
+        return event._replace(action="disconnect")
+    return True
+
+
+def _samba(event: Event, message: str) -> Event | bool:
+    """`prefix|operation|result|file`, the prefix being what smb.conf says: users, addresses and shares in any order."""
+    parts = message.split("|")
+    for at in range(2, len(parts)):
+        if (parts[at] == "ok" or parts[at].startswith("fail (")) and _OPERATION.fullmatch(parts[at - 1]):
+            break
+    else:
+        return True
+    prefix, operation, rest = parts[: at - 1], parts[at - 1], parts[at + 1 :]
+    address = next((each for each in prefix if _is_address(each)), "")
+    others = [each for each in prefix if each != address]
+    good = parts[at] == "ok"
+    if operation == "connect":
+        action, path = "login" if good else "login failed", ""
+    elif operation == "disconnect":
+        action, path = "logout", ""
+    else:
+        action = operation
+        path = rest[-1] if operation in ("open", "openat", "create_file") and rest else "|".join(rest)
+    detail = " ".join([*others[1:], *(rest if not path else rest[:-1] if path == rest[-1] else [])])
+    status = "ok" if good else parts[at]
+    return event._replace(
+        address=address, user=others[0] if others else "", action=action, path=path, status=status, detail=detail
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _ctime(match: re.Match[str]) -> int | None:
+    month, day, hour, minute, second, year = match.groups()[:6]
+    return moment(int(year), month_number(month), int(day), int(hour), int(minute), int(second))

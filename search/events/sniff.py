@@ -1,0 +1,78 @@
+"""Which readings are logs, and of which format: told by their first lines, never by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+
+from indexer.model import Text
+from search.events.daemons import open_proftpd, open_syslog, open_vsftpd, open_xferlog
+from search.events.event import Event, Format
+from search.events.records import open_evtx, open_json, values_of
+from search.events.web import open_access, open_w3c
+
+HANDLERS: dict[str, tuple[Format, ...]] = {
+    "text": (
+        Format("access", open_access),
+        Format("w3c", open_w3c),
+        Format("xferlog", open_xferlog),
+        Format("vsftpd", open_vsftpd),
+        Format("proftpd", open_proftpd),
+        Format("syslog", open_syslog, frame=True),
+    ),
+    "json": (Format("json", open_json, unit="value"),),
+    "evtx": (Format("evtx", open_evtx, unit="record", frame=True),),
+}
+"""The formats that are looked for, by the handler that made the texts."""
+LEAST_VERSION = {"json": 2}
+"""Texts of older handlers cannot be read as records."""
+LONGEST = 1 << 16
+"""Characters of a line; a longer one is in no log's format."""
+_TRIED = 200
+"""Lines that are looked at."""
+_SURE = 0.8
+"""How many of them a format must understand."""
+_SOME_TIME = datetime(2000, 2, 1, tzinfo=UTC)
+
+
+def units_of(handler: str, texts: Iterable[Text]) -> Iterator[str]:
+    """The lines or records of a reading, whole across passages."""
+    if handler == "evtx":
+        return (text.body for text in texts)
+    if handler == "json":
+        return values_of(line for text in texts for line in text.body.split("\n"))
+    return _lines(text.body for text in texts)
+
+
+def _lines(bodies: Iterable[str]) -> Iterator[str]:
+    rest = ""
+    for body in bodies:
+        lines = body.split("\n")
+        if len(rest) <= LONGEST:
+            lines[0] = rest + lines[0]
+        elif len(lines) > 1:
+            lines[0] = rest
+        else:
+            continue
+        rest = lines.pop()
+        yield from lines
+    if rest:
+        yield rest
+
+
+def tell_format(handler: str, texts: Iterable[Text]) -> Format | None:
+    """The format that understands most of the first lines; None where none does."""
+    lines = [line for line in islice(units_of(handler, texts), _TRIED) if line.strip()]
+    best: Format | None = None
+    most = 0
+    for each in HANDLERS.get(handler, ()):
+        take = each.open(_SOME_TIME)
+        events = understood = 0
+        for number, line in enumerate(lines, 1):
+            found = take(number, line) if len(line) <= LONGEST or each.unit != "line" else False
+            understood += bool(found)
+            events += isinstance(found, Event)
+        if understood >= max(1, _SURE * len(lines)) and (events or each.frame) and understood > most:
+            best, most = each, understood
+    return best
