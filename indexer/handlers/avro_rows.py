@@ -64,7 +64,7 @@ class AvroRows(Handler):
             raise EvidenceError("corrupt", "the schema is no JSON") from error
         columns: list[str] = []
         if isinstance(schema, dict):
-            columns = [str(each.get("name")) for each in schema.get("fields", ()) if isinstance(each, dict)]
+            columns = [str(each.get("name")) for each in _fields_of(schema)]
             yield Field("avro.schema", f"{schema.get('namespace', '')}.{schema.get('name', '')}".strip("."))
             yield from (Field("avro.column", column) for column in columns)
         rows = _Rows(stream, head.at, sync, codec, schema)
@@ -72,6 +72,11 @@ class AvroRows(Handler):
         yield Field("avro.rows", rows.count)
         if rows.fault:
             yield rows.fault
+
+
+def _fields_of(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    fields = schema.get("fields")
+    return [each for each in fields if isinstance(each, dict)] if isinstance(fields, list) else []
 
 
 class _Bytes:
@@ -92,6 +97,9 @@ class _Bytes:
         return self._data[self.at - length : self.at]
 
     def long(self) -> int:
+        if self.at < len(self._data) and (byte := self._data[self.at]) < 0x80:
+            self.at += 1
+            return byte >> 1 ^ -(byte & 1)
         value = shift = 0
         while shift < 70:
             if self.at >= len(self._data):
@@ -146,8 +154,7 @@ class _Rows:
                 if isinstance(name := each.get("name"), str) and each.get("type") in ("record", "enum", "fixed"):
                     self._named.setdefault(name, each)
                     self._named.setdefault(f"{each.get('namespace', '')}.{name}", each)
-                fields = each.get("fields")
-                waiting += [part for part in fields if isinstance(part, dict)] if isinstance(fields, list) else []
+                waiting += _fields_of(each)
                 waiting += [each[key] for key in ("type", "items", "values") if isinstance(each.get(key), dict | list)]
 
     def _blocks(self) -> Iterator[tuple[int, _Bytes]]:
@@ -170,8 +177,8 @@ class _Rows:
 
     def _line(self, data: _Bytes) -> str:
         schema = self._schema
-        if isinstance(schema, dict) and schema.get("type") == "record" and isinstance(schema.get("fields"), list):
-            return "\t".join(one_line(self._show(data, each.get("type"), 1)) for each in schema["fields"])
+        if isinstance(schema, dict) and schema.get("type") == "record":
+            return "\t".join(one_line(self._show(data, each.get("type"), 1)) for each in _fields_of(schema))
         return one_line(self._show(data, schema, 0))
 
     def _show(self, data: _Bytes, schema: Any, depth: int) -> str:
@@ -188,13 +195,14 @@ class _Rows:
         if isinstance(kind, str) and kind in _PLAIN:
             return _plain(data, kind, str(about.get("logicalType", "")))
         if kind == "record":
-            parts = [each for each in about.get("fields", ()) if isinstance(each, dict)]
+            parts = _fields_of(about)
             return (
                 "{" + ", ".join(f"{p.get('name')}: {self._show(data, p.get('type'), depth + 1)}" for p in parts) + "}"
             )
         if kind == "enum":
-            number, symbols = data.long(), about.get("symbols", [])
-            return str(symbols[number]) if 0 <= number < len(symbols) else str(number)
+            number, symbols = data.long(), about.get("symbols")
+            known = isinstance(symbols, list) and 0 <= number < len(symbols)
+            return str(symbols[number]) if known and isinstance(symbols, list) else str(number)
         if kind == "fixed":
             size = about.get("size")
             return _hex(data.take(size if isinstance(size, int) else 0))
