@@ -10,7 +10,7 @@ from functools import lru_cache
 _KINDS: dict[str, str] = {
     "folder": "inode/directory",
     "text": "text/ application/json application/xml application/x-ndjson application/xslt+xml application/rdf+xml "
-    "application/rss+xml application/atom+xml application/javascript application/x-yenc application/x-base64",
+    "application/rss+xml application/xmp+xml application/atom+xml application/javascript application/x-yenc application/x-base64",
     "web": "text/html application/xhtml application/x-mswinurl application/warc",
     "document": "application/pdf application/msword application/rtf text/rtf application/epub application/oxps "
     "application/vnd.ms-powerpoint application/vnd.ms-word application/vnd.ms-works application/vnd.ms-xpsdocument "
@@ -21,16 +21,16 @@ _KINDS: dict[str, str] = {
     "application/vnd.apple.iwork application/x-iwork application/encrypted application/x-tika-ooxml-protected "
     "image/vnd.djvu image/x.djvu application/x-tex application/x-latex text/x-tex text/x-latex "
     "application/vnd.ms-htmlhelp application/x-chm application/x-ole-storage application/CDFV2 "
-    "application/vnd.ms-project",
+    "application/vnd.ms-project application/vnd.ms-publisher",
     "table": "text/csv text/tab-separated-values application/csv application/vnd.ms-excel application/x-dbf "
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "
     "application/vnd.sun.xml.calc application/vnd.apple.numbers application/vnd.apache.parquet application/x-parquet "
-    "application/x-avro application/avro application/x-orc application/vnd.apache.orc",
+    "application/x-avro application/avro application/x-orc application/vnd.apache.orc application/vnd.apache.avro",
     "mail": "message/ application/mbox application/vnd.ms-outlook application/x-outlook application/ms-tnef "
     "application/vnd.ms-tnef application/pkcs7-mime application/pgp-encrypted application/x-mmdf application/x-foxmail "
     "application/x-mork text/vcard text/x-vcard text/calendar",
     "picture": "image/ application/x-krita application/x-clip-studio application/x-photoshop application/x-msmetafile "
-    "application/postscript application/illustrator",
+    "application/postscript application/eps application/illustrator",
     "animation": "application/vnd.adobe.aftereffects application/x-after-effects application/x-blender "
     "application/x-maya application/x-toonboom application/x-premiere application/x-xfl application/x-xmeml "
     "application/x-fcpxml application/x-mlt application/x-opentoonz application/x-storyboard application/x-synfig "
@@ -40,13 +40,14 @@ _KINDS: dict[str, str] = {
     "audio": "audio/ application/ogg",
     "font": "font/ application/x-font application/font-sfnt application/vnd.ms-opentype",
     "database": "application/x-sqlite application/vnd.sqlite3 application/x-msaccess application/x-ms-ese "
-    "application/vnd.ms-access application/sql application/x-sql",
+    "application/vnd.ms-access application/msaccess application/mdb application/sql application/x-sql "
+    "application/x-pg-dump",
     "log": "application/x-ms-evt application/x-systemd-journal application/x-journal application/x-utmp "
     "application/x-wtmp application/x-lastlog",
     "program": "application/x-executable application/x-pie-executable application/x-sharedlib application/x-object "
     "application/x-dosexec application/x-msdownload application/vnd.microsoft.portable-executable "
     "application/x-ms-ne-executable application/x-mach application/x-elf application/java-vm application/x-java "
-    "application/vnd.android.package-archive application/x-ios-app application/wasm",
+    "application/vnd.android application/x-ios-app application/wasm",
     "disk": "application/x-iso9660 application/vnd.efi application/x-raw-disk application/x-ewf application/x-encase "
     "application/x-qemu application/x-qcow application/x-virtualbox application/x-vdi application/x-vhd "
     "application/x-vmdk application/x-vmware application/x-aff4 application/x-apple-diskimage "
@@ -57,7 +58,8 @@ _KINDS: dict[str, str] = {
     "application/x-rdp application/pkcs7-signature application/pkix application/x-x509 application/x-pkcs12 "
     "application/pgp-keys application/pgp-signature application/x-plist application/x-apple-plist "
     "application/x-apple-ds application/x-ds-store application/x-bplist application/x-pem application/x-ssh "
-    "application/x-crontab application/x-git",
+    "application/x-crontab application/x-git application/x-putty application/pkcs10 application/x-der "
+    "application/x-coredump",
     "archive": "application/zip application/gzip application/zlib application/x-tar application/x-gtar "
     "application/x-ustar application/x-7z application/x-rar application/vnd.rar application/x-bzip application/bzip2 "
     "application/x-xz application/x-lzma application/zstd application/x-zstd application/x-lz4 application/lz4 "
@@ -68,7 +70,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-cab application/x-cab application/x-stuffit application/x-sit application/x-ace "
     "application/java-archive application/x-java-archive application/x-xar application/vnd.apple.installer "
     "application/x-snappy application/x-brotli application/x-ms-wim application/x-ms-compress application/x-lzop "
-    "application/x-split-file application/x-zip application/x-gzip application/x-lharc application/mac-binhex "
+    "application/x-split-file application/x-zip application/x-zlib application/x-gzip application/x-lharc application/mac-binhex "
     "application/binhex application/x-macbinary application/macbinary application/applefile "
     "application/x-applesingle multipart/appledouble application/x-msi application/x-ms-installer "
     "application/x-ole-installer application/x-nsis application/x-inno application/x-installshield "
