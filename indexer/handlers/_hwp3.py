@@ -67,6 +67,7 @@ class Body:
         self._data = data
         self._at = 0
         self._flow = Flow()
+        self._fault: EvidenceError | None = None
         self.lost = 0
 
     def read(self) -> Iterator[Text]:
@@ -80,10 +81,11 @@ class Body:
                 self._skip(FONT * self._number(2))
             self._skip(STYLE * self._number(2))
             yield from self._paragraphs("body", 0)
-        except EvidenceError:
-            yield from self._flow.flush()
-            raise
+        except EvidenceError as error:
+            self._fault = error
         yield from self._flow.flush()
+        if self._fault:
+            raise self._fault
 
     def _take(self, size: int) -> bytes:
         if size > len(self._data) - self._at:
@@ -104,7 +106,7 @@ class Body:
         """Paragraphs up to an empty one, which ends the list."""
         if depth > _DEPTH:
             raise EvidenceError("limit", f"boxes inside of one another, more than {_DEPTH} deep")
-        while True:
+        while not self._fault:
             same, count, lines, shaped = struct.unpack_from("<BHHB", self._take(_INFO))
             if not count:
                 return
@@ -121,8 +123,18 @@ class Body:
         """One paragraph; what is boxed or noted in it comes after it."""
         words: list[str] = []
         inner: list[Text] = []
+        try:
+            self._characters(count, words, inner, locator, depth)
+        except EvidenceError as error:
+            self._fault = error
+        yield from self._flow.paragraph(locator, "".join(words).strip())
+        if inner:
+            yield from self._flow.flush()
+            yield from inner
+
+    def _characters(self, count: int, words: list[str], inner: list[Text], locator: str, depth: int) -> None:
         read = 0
-        while read < count:
+        while read < count and not self._fault:
             code = self._number(2)
             read += 1
             if code >= 32:
@@ -142,16 +154,15 @@ class Body:
             else:
                 size = int.from_bytes(self._take(6)[:4], "little")
                 read += 3
-                inner += self._special(code, size, locator, depth)
-        yield from self._flow.paragraph(locator, "".join(words).strip())
-        if inner:
-            yield from self._flow.flush()
-            yield from inner
+                outer, self._flow = self._flow, Flow()
+                try:
+                    inner += self._special(code, size, locator, depth)
+                finally:
+                    inner += self._flow.flush()
+                    self._flow = outer
 
-    def _special(self, code: int, size: int, locator: str, depth: int) -> list[Text]:
+    def _special(self, code: int, size: int, locator: str, depth: int) -> Iterator[Text]:
         """What stands in a box, a note or a field."""
-        outer, self._flow = self._flow, Flow()
-        found: list[Text] = []
         if code in _BLOCKS:
             self._skip(size)
         elif code == 6:
@@ -161,21 +172,18 @@ class Body:
             cells = int.from_bytes(info[80:82], "little")
             self._skip(_CELL * cells)
             for _ in range(cells):
-                found += self._paragraphs(f"{locator} table", depth + 1)
+                yield from self._paragraphs(f"{locator} table", depth + 1)
                 self._flow.end_cell()
-            found += self._paragraphs(f"{locator} caption", depth + 1)
+            yield from self._paragraphs(f"{locator} caption", depth + 1)
         elif code == 11:
             length = self._number(4)
             self._skip(344 + length)
-            found += self._paragraphs(f"{locator} caption", depth + 1)
+            yield from self._paragraphs(f"{locator} caption", depth + 1)
         elif code == 14:
             self._skip(84)
         elif code in _PLACES:
             length, place = _PLACES[code]
             self._skip(length)
-            found += self._paragraphs(place, depth + 1)
+            yield from self._paragraphs(place, depth + 1)
         else:
             raise EvidenceError("corrupt", f"special character {code} at {self._at} of the body")
-        found += self._flow.flush()
-        self._flow = outer
-        return found

@@ -17,7 +17,7 @@ from indexer.handler import Handler, Stream
 from indexer.handlers._lines import encoding_facts, passages, read_text, text_head
 from indexer.model import Fact, Field, Text
 
-_START = re.compile(r"^[^\S\n]*+\\(?:documentclass|documentstyle|begin\{document\}|input tex)\b", re.MULTILINE)
+_START = re.compile(r"^[^\S\n]*+\\(?:(?:documentclass|documentstyle|input tex)\b|begin\{document\})", re.MULTILINE)
 _TOKEN = re.compile(
     r"(?<!\\)%(?P<comment>[^\n]*)"
     r"|\\begin\{(?P<raw>verbatim|lstlisting|comment)\*?\}(?P<inside>.*?)\\end\{(?P=raw)\*?\}"
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     r"|\\(?P<name>[A-Za-z@]+)\*?|\\(?P<sign>[^A-Za-z])|(?P<brace>[{}])|(?P<tie>~|---?|``|''|&)",
     re.DOTALL,
 )
-_ARGUMENT = re.compile(r"\s*\{([^{}]{0,4000})\}")
+_ARGUMENT = re.compile(r"\s*+\{((?:[^{}]++|\{[^{}]*+\})*+)\}")
 _OPTION = re.compile(r"[ \t]*\[[^\[\]\n]{0,1000}\]")
 _DROPPED_WORDS = """
 begin end label ref eqref pageref cite citep citet usepackage documentclass documentstyle bibliographystyle
@@ -35,6 +35,7 @@ color fontsize newenvironment theoremstyle newtheorem RequirePackage
 """
 """Commands whose argument nobody sees."""
 _DROPPED = frozenset(_DROPPED_WORDS.split())
+_WITH_COLUMNS = frozenset(("tabular", "tabularx", "array", "longtable", "minipage", "multicols", "thebibliography"))
 _FILES = frozenset(("input", "include", "includegraphics", "bibliography", "addbibresource", "lstinputlisting"))
 _KEPT = {"title": "latex.title", "author": "latex.author", "date": "latex.date", "documentclass": "latex.class"}
 _KEPT |= {"url": "latex.link", "href": "latex.link"}
@@ -138,8 +139,12 @@ def _command(source: str, at: int, name: str, words: list[str], found: dict[Fiel
         found.update((Field("refers_to", part.strip()), None) for part in argument[1].split(",") if part.strip())
     if argument and name in _KEPT and (value := _short(argument[1])):
         found[Field(_KEPT[name], value)] = None
+    if argument and name == "begin" and argument[1].rstrip("*") in _WITH_COLUMNS:
+        argument = _ARGUMENT.match(source, argument.end()) or argument
     if name in _DROPPED or name == "href":
         return argument.end() if argument else at
+    if name in ("thanks", "footnote", "and"):
+        words.append(" ")
     if argument and name.endswith(("section", "chapter", "paragraph", "part", "title", "caption")):
         words.append("\n")
     return at
