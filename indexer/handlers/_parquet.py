@@ -73,7 +73,7 @@ def read_values(stream: Stream, column: Column, piece: Piece) -> Iterator[str | 
         size, unpacked = _number(head, 3), _number(head, 2)
         data = stream.at(at, size) if 0 <= size <= MOST else b""
         if len(data) < size or not 0 <= unpacked <= MOST:
-            raise EvidenceError("truncated", f"a page of {column.name} breaks off at {at}")
+            raise EvidenceError("truncated", f"a page breaks off at {at}")
         at += size
         codec = CODECS.get(piece.codec, str(piece.codec))
         if head.get(1) == 2:
@@ -84,6 +84,8 @@ def read_values(stream: Stream, column: Column, piece: Piece) -> Iterator[str | 
             for value in _of_page(column, page, known):
                 yield value
                 told += 1
+    if told < piece.values:
+        raise EvidenceError("truncated", f"{told} of {piece.values} values are here")
 
 
 class _Page(NamedTuple):
@@ -123,13 +125,13 @@ def _of_page(column: Column, page: _Page, known: list[str]) -> Iterator[str | No
         width = page.body[0] if page.body else 0
         numbers = _hybrid(page.body[1:], width, there)
         if numbers and max(numbers) >= len(known):
-            raise EvidenceError("corrupt", f"a value of {column.name} that is not in its dictionary")
+            raise EvidenceError("corrupt", "a value that is not in its dictionary")
         values = (known[number] for number in numbers)
     elif page.encoding == _RLE and column.kind == BOOLEAN:
         values = (str(bool(bit)).lower() for bit in _hybrid(page.body[4:], 1, there))
     else:
         told = _ENCODINGS.get(page.encoding, str(page.encoding))
-        raise EvidenceError("unsupported", f"{column.name}: values written as {told}")
+        raise EvidenceError("unsupported", f"values written as {told}")
     if page.levels is None:
         yield from values
         return
