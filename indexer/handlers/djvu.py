@@ -21,7 +21,8 @@ from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
 from indexer.timestamps import from_iso
 
-_MOST = 64 * MIB
+_MOST = 8 * MIB
+"""Bytes that one chunk may unpack to: the text of a page has thousands."""
 _PACKED = 16 * MIB
 _CHUNKS = 200_000
 _STRING = r'"((?:[^"\\]|\\.)*+)"'
