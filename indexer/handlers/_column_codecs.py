@@ -29,7 +29,7 @@ def unpack(codec: str, data: bytes, size: int = MOST) -> bytes:
     size = min(size, MOST)
     try:
         out = _unpack(codec, data, size)
-    except (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, _snappy.Wrong) as error:
+    except (zlib.error, OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError) as error:
         raise EvidenceError("corrupt", f"{codec}: {error}") from error
     except ImportError as error:
         raise EvidenceError("missing-library", f"{codec} is needed: pip install archivore") from error
@@ -76,10 +76,16 @@ def _unpack_snappy(data: bytes, size: int) -> bytes:
     """The same by a library where there is one: forty times faster."""
     module: Any
     try:
-        from cramjam import snappy as module
+        import cramjam as module
     except ImportError:
-        return _snappy.unpack(data, size)
-    length = int(module.decompress_raw_len(data))
-    if length > size:
-        raise ValueError(f"a block of {length} bytes")
-    return bytes(module.decompress_raw(data))
+        try:
+            return _snappy.unpack(data, size)
+        except _snappy.Wrong as error:
+            raise ValueError("the block does not unpack") from error
+    try:
+        length = int(module.snappy.decompress_raw_len(data))
+        if length > size:
+            raise EvidenceError("limit", f"a block of more than {size} bytes")
+        return bytes(module.snappy.decompress_raw(data))
+    except module.DecompressionError as error:
+        raise ValueError("the block does not unpack") from error

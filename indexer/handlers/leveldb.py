@@ -30,7 +30,7 @@ class LevelDb(Handler):
     name = "leveldb"
     media_types = ("application/x-leveldb-table", "application/x-leveldb-log")
     signatures = (Signature(b""),)
-    suffixes = (".ldb", ".sst")
+    suffixes = (".ldb", ".sst", ".log")
     fields: ClassVar[dict[str, str]] = {
         "leveldb.entries": "entries that were read",
         "leveldb.deleted": "how many of them say that a key was deleted",
