@@ -131,7 +131,7 @@ class Tree:
             for row in self.rows
             for name, value in self.values(row)
             if json.dumps(value) == wanted or (wanted == "true" and not isinstance(value, bool))
-            for word in words_of(name)
+            for word in words_of(name.replace(".", "_"))
         }
 
     def causes(self) -> str:
@@ -404,7 +404,7 @@ def holds_value(row: Row, text: str, facts: str, tree: Tree) -> bool:
     if expect in ("true", "false"):
         return bool(words_of(row["key"]) & tree.flags(expect))
     wanted = fold(strip_markup(expect))
-    if wanted in facts or wanted in text:
+    if wanted.lower() in facts.lower() or wanted in text:
         return True
     if "CONTENT_TYPE" in row["key"] or "Content-Type" in row["key"]:
         kind, _, charset = expect.partition(";")
@@ -442,7 +442,7 @@ def words_of(name: str) -> set[str]:
 
 def same_days(expect: str) -> list[str]:
     """A date that follows a country's habit, as the same day and minute with the year first."""
-    found = re.fullmatch(r"(\d\d?)/(\d\d?)/(\d\d|\d{4})(?: (\d\d?):(\d\d))?", expect.strip())
+    found = re.fullmatch(r"(\d\d?)[/-](\d\d?)[/-](\d\d|\d{4})(?: (\d\d?):(\d\d))?", strip_markup(expect).strip())
     if not found:
         return []
     first, second, year = int(found[1]), int(found[2]), int(found[3])
