@@ -49,6 +49,7 @@ class Pack:
         self._stream = stream
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._cached = 0
+        self._kinds: dict[int, str] = {}
         self.objects: dict[int, Packed] = {}
         self.by_ident: dict[str, int] = {}
         self.declared = int.from_bytes(stream.at(8, 4), "big")
@@ -124,19 +125,23 @@ class Pack:
 
     def kind_of(self, found: Packed) -> str:
         """The kind of an object, through its deltas; empty where one of them stands on nothing here."""
-        chain = self._chain(found)
-        return KIND_OF[chain[-1].kind] if chain else ""
+        passed: list[int] = []
+        each: Packed | None = found
+        while each is not None and each.at not in self._kinds:
+            passed.append(each.at)
+            if each.kind in KIND_OF:
+                self._kinds[each.at] = KIND_OF[each.kind]
+                break
+            each = self._below(each) if len(passed) <= _CHAIN else None
+        kind = self._kinds.get(each.at, "") if each else ""
+        if kind:
+            self._kinds.update(dict.fromkeys(passed, kind))
+        return kind
 
-    def _chain(self, found: Packed) -> list[Packed]:
-        """The object, what it stands on, and so on down to a whole one; empty where that is not here."""
-        chain = [found]
-        while chain[-1].kind not in KIND_OF:
-            last = chain[-1]
-            at = last.source if last.kind == OFFSET else self.by_ident.get(last.reference, -1)
-            if at not in self.objects or len(chain) > _CHAIN:
-                return []
-            chain.append(self.objects[at])
-        return chain
+    def _below(self, found: Packed) -> Packed | None:
+        """What a delta stands on, where it is here."""
+        at = found.source if found.kind == OFFSET else self.by_ident.get(found.reference, -1)
+        return self.objects.get(at)
 
     def content(self, found: Packed) -> bytes:
         """The whole of an object.
@@ -146,20 +151,22 @@ class Pack:
         """
         todo: list[Packed] = []
         data: bytes | None = None
-        for each in self._chain(found):
+        each: Packed | None = found
+        while data is None:
+            if each is None or len(todo) > _CHAIN:
+                raise EvidenceError("corrupt", f"the delta at {found.at} stands on nothing here")
             data = self._cache.get(each.at)
             if data is not None:
                 self._cache.move_to_end(each.at)
-                break
-            todo.append(each)
-        if data is None:
-            if not todo:
-                raise EvidenceError("corrupt", f"the delta at {found.at} stands on nothing here")
-            data = self._raw(todo[-1])
-            self._keep(todo.pop().at, data)
-        for each in reversed(todo):
-            data = apply_delta(data, self._raw(each))
-            self._keep(each.at, data)
+            elif each.kind in KIND_OF:
+                data = self._raw(each)
+                self._keep(each.at, data)
+            else:
+                todo.append(each)
+                each = self._below(each)
+        for step in reversed(todo):
+            data = apply_delta(data, self._raw(step))
+            self._keep(step.at, data)
         return data
 
     def pieces(self, found: Packed) -> Iterator[bytes]:
