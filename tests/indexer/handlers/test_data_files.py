@@ -1,0 +1,104 @@
+"""Dumps, repositories, packages, tables and captures: damage is never a crash, and what goldens cannot show."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import git_parts as git
+from crawling import crawl_bytes
+from indexer.errors import EvidenceError
+from indexer.handler import Stream
+from indexer.handlers import _column_codecs, _parquet
+from indexer.handlers._git import apply_delta
+from indexer.handlers.dbf_table import DbfTable
+from indexer.handlers.git_pack import GitPack
+from indexer.model import Field, Text
+
+FIXTURES = Path(__file__).parents[3] / "fixtures"
+KINDS = {
+    "torrent": "folder/input.torrent",
+    "sql-dump": "mysqldump/input.sql",
+    "pg-dump": "custom/input.dump",
+    "git-object": "commit/input.bin",
+    "git-pack": "deltas/input.pack",
+    "git-index": "version-4/input.index",
+    "git-records": "reflog/input.log",
+    "android-xml": "manifest/input.xml",
+    "android-resources": "two-languages/input.arsc",
+    "apk": "signed/input.apk",
+    "jar": "plain/input.jar",
+    "ipa": "plain/input.ipa",
+    "docker-image": "oci-index/input.json",
+    "dbf": "korean/input.dbf",
+    "avro": "rows/input.avro",
+    "parquet": "rows/input.parquet",
+    "pcap": "new/input.pcapng",
+    "leveldb": "plain/input.ldb",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=12, deadline=None)
+def test_damage_is_never_a_crash(kind: str, data: st.DataObject) -> None:
+    path = FIXTURES / kind / KINDS[kind]
+    sample = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(0, 6))):
+        sample[data.draw(st.integers(4, len(sample) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(len(sample) // 2, len(sample)))
+    for item in crawl_bytes(bytes(sample[:cut]), path.name):
+        assert not [problem for problem in item.problems if problem.cause in ("crash", "memory")], item.problems
+
+
+@given(st.binary(max_size=300), st.binary(min_size=1, max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_delta_is_applied_or_refused(source: bytes, delta: bytes) -> None:
+    try:
+        assert len(apply_delta(source, delta)) <= 1 << 26
+    except EvidenceError:
+        pass
+
+
+def test_a_chain_of_deltas_is_followed_without_recursion() -> None:
+    texts = [b"version 0 of a note that many hands have changed"]
+    whole = git.packed(3, texts[0])
+    objects = [whole]
+    for number in range(1, 3000):
+        step = git.delta(texts[-1], 8, b"%d of a note" % number)
+        texts.append(texts[-1][:8] + b"%d of a note" % number)
+        objects.append(git.packed(6, step, git.distance(len(objects[-1]))))
+    stream = Stream(io.BytesIO(git.pack(*objects)))
+    names = [fact for fact in GitPack().read(stream) if hasattr(fact, "raw_name")]
+    assert len(names) == 3000
+    assert git.ident("blob", texts[-1]).hex() in names[-1].name
+
+
+def test_memos_come_from_the_file_beside_the_table() -> None:
+    head = bytes([0x83, 124, 3, 1, 1, 0, 0, 0]) + (65).to_bytes(2, "little") + (11).to_bytes(2, "little") + bytes(20)
+    column = b"NOTE".ljust(11, b"\0") + b"M" + bytes(4) + b"\x0a\0" + bytes(14)
+    table = head + column + b"\r" + b" " + b"%10d" % 2 + b"\x1a"
+    memos = bytes(1024) + "긴 메모".encode("cp949") + b"\x1a\x1a"
+    beside = {"notes.dbt": memos}
+    open_beside = lambda name: io.BytesIO(beside[name]) if name in beside else None  # noqa: E731
+    stream = Stream(io.BytesIO(table.replace(b"\0\0\0\r", b"\0\0\0\r")), name="notes.dbf", siblings=open_beside)
+    facts = list(DbfTable().read(stream))
+    assert Field("dbf.memo", "notes.dbt") in facts
+    assert any(isinstance(fact, Text) and "rows 1" in fact.locator for fact in facts)
+    assert not [fact for fact in facts if getattr(fact, "cause", "") == "truncated"]
+
+
+def test_a_page_is_bounded_by_what_it_may_unpack_to() -> None:
+    with pytest.raises(EvidenceError) as caught:
+        _column_codecs.unpack("gzip", zlib.compress(bytes(1 << 20), wbits=31), 1000)
+    assert caught.value.cause == "limit"
+
+
+def test_runs_of_numbers_stop_where_the_page_says() -> None:
+    assert _parquet._hybrid(b"\xfe\xff\xff\xff\x0f\x07", 3, 5) == [7] * 5
+    assert _parquet._hybrid(b"\x03\x88\xc6\xfa", 3, 8) == [0, 1, 2, 3, 4, 5, 6, 7]
