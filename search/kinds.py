@@ -10,7 +10,8 @@ from functools import lru_cache
 _KINDS: dict[str, str] = {
     "folder": "inode/directory",
     "text": "text/ application/json application/xml application/x-ndjson application/xslt+xml application/rdf+xml "
-    "application/rss+xml application/xmp+xml application/atom+xml application/javascript application/x-yenc application/x-base64",
+    "application/rss+xml application/xmp+xml application/atom+xml application/javascript application/x-yenc "
+    "application/x-base64",
     "web": "text/html application/xhtml application/x-mswinurl application/warc",
     "document": "application/pdf application/msword application/rtf text/rtf application/epub application/oxps "
     "application/vnd.ms-powerpoint application/vnd.ms-word application/vnd.ms-works application/vnd.ms-xpsdocument "
@@ -70,7 +71,8 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-cab application/x-cab application/x-stuffit application/x-sit application/x-ace "
     "application/java-archive application/x-java-archive application/x-xar application/vnd.apple.installer "
     "application/x-snappy application/x-brotli application/x-ms-wim application/x-ms-compress application/x-lzop "
-    "application/x-split-file application/x-zip application/x-zlib application/x-gzip application/x-lharc application/mac-binhex "
+    "application/x-split-file application/x-zip application/x-zlib application/x-gzip application/x-lharc "
+    "application/mac-binhex "
     "application/binhex application/x-macbinary application/macbinary application/applefile "
     "application/x-applesingle multipart/appledouble application/x-msi application/x-ms-installer "
     "application/x-ole-installer application/x-nsis application/x-inno application/x-installshield "
