@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
+from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _picture
 from indexer.model import Fact, Field, Problem
@@ -63,6 +64,8 @@ class Raster(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         head = stream.at(0, 128)
+        if len(head) < 32 or (head[0] == 10 and len(head) < 128):
+            raise EvidenceError("truncated", "the header is cut off")
         if head.startswith(_SUN):
             width, height, depth, length = struct.unpack_from(">4I", head, 4)
             mode = {1: "1", 8: "P", 24: "RGB", 32: "RGBA"}.get(depth, "")
@@ -78,6 +81,8 @@ class Raster(Handler):
             yield from _picture.shape(width, height if head[5] > 1 else 1, _MODES.get(parts, ""), 8 * head[3])
             name = head[24:104].split(b"\0")[0]
             yield from _picture.said("raster.name", _picture.read_text(name), "name")
+        elif head[0] != 10:
+            raise EvidenceError("corrupt", "no header of a raster picture")
         else:
             left, top, right, bottom, across = struct.unpack_from("<5H", head, 4)
             planes, bits = head[65], head[3]

@@ -91,9 +91,10 @@ class Subtitles(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         kind = _kind(text_head(stream))
         reader, pieces = read_text(stream)
-        yield Field("subtitles.format", kind)
+        if kind:
+            yield Field("subtitles.format", kind)
         tags = _media.Tags()
-        found = _sami(pieces, tags) if kind == "sami" else _READERS[kind](lines_of(pieces), tags)
+        found = _sami(pieces, tags) if kind == "sami" else _READERS.get(kind, _blocks)(lines_of(pieces), tags)
         yield from _told(found)
         yield from tags.facts()
         yield from encoding_facts(reader)
