@@ -55,15 +55,13 @@ def _gather(case_path: Path | None, jobs: int) -> None:
     from search.featuring import due, update
 
     with open_case(case_path) as case:
-        if not any(due(case)):
+        if next(due(case), None) is None:
             return
         if not os.access(case.path, os.W_OK):
             note("This case cannot be written: texts that were not gone through before are left out.")
             return
     with open_case(case_path, write=True) as case:
-        made = update(
-            case, jobs=jobs, tell=lambda done, of: note(f"{100 * done // max(of, 1)} % of the new texts read")
-        )
+        made = update(case, jobs=jobs, tell=lambda done: note(f"{done:,} readings gone through."))
         rate = made.bytes / 1e6 / max(made.seconds, 1e-6)
         case.record("features", readings=made.readings, bytes=made.bytes, featured=made.featured)
     note(f"Gathered from {made.readings:,} readings: {made.bytes / 1e6:,.1f} MB of text, {rate:,.0f} MB/s.")

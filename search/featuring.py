@@ -20,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -53,7 +53,6 @@ _HELD = 20_000
 _INDEXED = 50_000
 """Features of one reading that the index is given; the table of features has all."""
 
-Size = tuple[str, int, int]
 Part = tuple[str, int, list[list[Any]]]
 
 
@@ -111,71 +110,76 @@ class Features:
             ((bytes.fromhex(key), *row) for row in rows),
         )
 
-    def end(self, size: Size) -> None:
+    def end(self, done: Due) -> None:
         """Marks a reading as gone through."""
-        key, chunks, chars = size
         self._database.write(
-            "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)", (bytes.fromhex(key), VERSION, chunks, chars)
+            "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)",
+            (bytes.fromhex(done.key), VERSION, done.chunks, done.chars),
         )
 
 
-def due(case: Case) -> tuple[list[Size], list[str]]:
-    """The readings to go through, and those held that are gone or are not any more what they were."""
-    if not (case.path / FILE).exists():
-        return list(case.catalog.reading_sizes()), []
-    waiting: list[Size] = []
-    dropped: list[str] = []
-    store = Features(case.path)
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A reading to go through, or one that is gone; `held`: something was gathered from it before."""
+
+    key: str
+    chunks: int = 0
+    chars: int = 0
+    held: bool = False
+    gone: bool = False
+
+
+def due(case: Case) -> Iterator[Due]:
+    """The readings to go through, and those that are gone, sorted by key, as they are found."""
+    store = Features(case.path) if (case.path / FILE).exists() else None
     try:
-        held, there = store.done(), case.catalog.reading_sizes()
+        held = store.done() if store else iter(())
+        there = case.catalog.reading_sizes()
         old, new = next(held, None), next(there, None)
         while old or new:
             if new is None or (old and old[0] < new[0]):
                 assert old is not None
-                dropped.append(old[0])
+                yield Due(old[0], held=True, gone=True)
                 old = next(held, None)
             elif old is None or new[0] < old[0]:
-                waiting.append(new)
+                yield Due(*new)
                 new = next(there, None)
             else:
                 if old[1:] != (VERSION, *new[1:]):
-                    dropped.append(old[0])
-                    waiting.append(new)
+                    yield Due(*new, held=True)
                 old, new = next(held, None), next(there, None)
     finally:
-        store.close()
-    return waiting, dropped
+        if store:
+            store.close()
 
 
-def update(case: Case, *, jobs: int = 0, tell: Callable[[int, int], None] = lambda done, of: None) -> Gathered:
+def update(case: Case, *, jobs: int = 0, tell: Callable[[int], None] = lambda done: None) -> Gathered:
     """Goes through what is new, brings the index up to it, and returns how much that was.
 
     Args:
         case: open for writing.
         jobs: processes at the most; one a core where 0.
-        tell: called with the characters gone through so far and those of all that is due.
+        tell: called with the number of readings gone through so far.
 
     Raises:
         StoreError: a text is damaged, the disk is full, or a process died.
     """
-    waiting, dropped = due(case)
-    if not waiting and not dropped:
-        return Gathered()
     begun = time.monotonic()
-    total, done, size, featured = sum(each[2] for each in waiting), 0, 0, 0
-    store = Features(case.path, write=True)
-    try:
-        for key in dropped:
-            store.forget(key)
-            case.catalog.make_stale_sharing(key)
-        for batch in _rounds(waiting):
+    readings = size = featured = 0
+    with closing(Features(case.path, write=True)) as store:
+        for batch in _rounds(due(case)):
+            for each in batch:
+                if each.held:
+                    store.forget(each.key)
+                    case.catalog.make_stale_sharing(each.key)
             found: set[str] = set()
-            for key, count, rows in _gather(case.path, batch, jobs or len(os.sched_getaffinity(0))):
+            fresh = [each for each in batch if not each.gone]
+            for key, count, rows in _gather(case.path, fresh, jobs or len(os.sched_getaffinity(0))):
                 size += count
                 if rows:
                     found.add(key)
                     store.keep(key, rows)
-            for each in batch:
+            for each in fresh:
                 store.end(each)
             for key in sorted(found):
                 case.catalog.make_stale_sharing(key)
@@ -183,23 +187,19 @@ def update(case: Case, *, jobs: int = 0, tell: Callable[[int, int], None] = lamb
             case.catalog.commit()
             store.commit()
             featured += len(found)
-            done += sum(each[2] for each in batch)
-            tell(done, total)
-        case.catalog.commit()
-        store.commit()
-    finally:
-        store.close()
+            readings += len(fresh)
+            tell(readings)
     seconds = time.monotonic() - begun
     case.update_index()
-    return Gathered(len(waiting), size, seconds, featured)
+    return Gathered(readings, size, seconds, featured)
 
 
-def _rounds(waiting: list[Size]) -> Iterator[list[Size]]:
-    batch: list[Size] = []
+def _rounds(waiting: Iterable[Due]) -> Iterator[list[Due]]:
+    batch: list[Due] = []
     chars = 0
     for each in waiting:
         batch.append(each)
-        chars += each[2]
+        chars += each.chars
         if chars >= _ROUND or len(batch) >= _KEYS:
             yield batch
             batch, chars = [], 0
@@ -207,17 +207,17 @@ def _rounds(waiting: list[Size]) -> Iterator[list[Size]]:
         yield batch
 
 
-def _gather(path: Path, batch: list[Size], jobs: int) -> Iterator[Part]:
+def _gather(path: Path, batch: list[Due], jobs: int) -> Iterator[Part]:
     """The features of these readings, found here where they are few, else by processes of their own."""
-    if jobs < 2 or sum(each[2] for each in batch) < _WORTH:
-        yield from parts_of(path, [key for key, _, _ in batch])
+    if jobs < 2 or sum(each.chars for each in batch) < _WORTH:
+        yield from parts_of(path, [each.key for each in batch])
         return
     shares: list[list[str]] = [[] for _ in range(jobs)]
     loads = [0] * jobs
-    for key, _, chars in sorted(batch, key=lambda each: (-each[2], each[0])):
+    for each in sorted(batch, key=lambda each: (-each.chars, each.key)):
         least = loads.index(min(loads))
-        shares[least].append(key)
-        loads[least] += chars + 100
+        shares[least].append(each.key)
+        loads[least] += each.chars + 100
     with ExitStack() as stack:
         running: list[tuple[subprocess.Popen[str], IO[str]]] = []
         try:
