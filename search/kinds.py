@@ -22,7 +22,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.apple.iwork application/x-iwork application/encrypted application/x-tika-ooxml-protected "
     "image/vnd.djvu image/x.djvu application/x-tex application/x-latex text/x-tex text/x-latex "
     "application/vnd.ms-htmlhelp application/x-chm application/x-ole-storage application/CDFV2 "
-    "application/vnd.ms-project application/vnd.ms-publisher",
+    "application/x-indesign application/x-adobe-indesign application/vnd.ms-project application/vnd.ms-publisher",
     "table": "text/csv text/tab-separated-values application/csv application/vnd.ms-excel application/x-dbf "
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "
     "application/vnd.sun.xml.calc application/vnd.apple.numbers application/vnd.apache.parquet application/x-parquet "
@@ -31,11 +31,12 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-tnef application/pkcs7-mime application/pgp-encrypted application/x-mmdf application/x-foxmail "
     "application/x-mork text/vcard text/x-vcard text/calendar",
     "picture": "image/ application/x-krita application/x-clip-studio application/x-photoshop application/x-msmetafile "
+    "application/x-procreate "
     "application/postscript application/eps application/illustrator",
     "animation": "application/vnd.adobe.aftereffects application/x-after-effects application/x-blender "
-    "application/x-maya application/x-toonboom application/x-premiere application/x-xfl application/x-xmeml "
-    "application/x-fcpxml application/x-mlt application/x-opentoonz application/x-storyboard application/x-synfig "
-    "application/x-moho application/x-animation-rig application/x-xdts application/x-tdts model/ "
+    "application/x-tvpaint application/x-maya application/x-toonboom application/x-premiere application/x-xfl "
+    "application/x-xmeml application/x-fcpxml application/x-mlt application/x-opentoonz application/x-storyboard "
+    "application/x-synfig application/x-moho application/x-animation-rig application/x-xdts application/x-tdts model/ "
     "application/vnd.adobe.flash application/x-shockwave-flash",
     "video": "video/ application/mp4 application/vnd.rn-realmedia application/vnd.ms-asf application/x-matroska",
     "audio": "audio/ application/ogg",
