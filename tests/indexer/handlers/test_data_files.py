@@ -39,6 +39,8 @@ KINDS = {
     "avro": "rows/input.avro",
     "parquet": "rows/input.parquet",
     "pcap": "new/input.pcapng",
+    "redis": "both/input.aof",
+    "orc": "packed/input.orc",
     "leveldb": "plain/input.ldb",
 }
 
