@@ -29,7 +29,7 @@ class MpegProgram(Handler):
     name = "mpeg-program"
     media_types = ("video/mpeg", "video/mpv", "video/dvd", "video/mp2p")
     signatures = (Signature(_PACK), Signature(_mpeg.SEQUENCE))
-    suffixes = (".mpg", ".mpeg", ".vob", ".m2p", ".m1v", ".m2v", ".mpe", ".evo", ".mod", ".vro", ".dat")
+    suffixes = (".mpg", ".mpeg", ".vob", ".m2p", ".m1v", ".m2v", ".mpe", ".evo", ".mod", ".vro", ".sub")
     fields: ClassVar[dict[str, str]] = {**_media.FIELDS}
     reads = "streams and their codings, shape, length, what encoders left as text"
     rank = 55

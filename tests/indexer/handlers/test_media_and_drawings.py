@@ -29,13 +29,14 @@ from indexer.handlers.sai import Sai
 from indexer.handlers.strings import Strings
 from indexer.handlers.subtitles import Subtitles
 from indexer.handlers.svg import Svg
+from indexer.handlers.tracker import Tracker
 from indexer.handlers.tvpaint import TvPaint
 from indexer.model import Field, Item
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 READERS: tuple[Handler, ...] = (
     Icns(), InDesign(), Jpeg2000(), JpegXl(), Midi(), MpegProgram(), MpegTransport(), Netpbm(), PostScript(),
-    Procreate(), Raster(), RawAudio(), Sai(), Subtitles(), Svg(), TvPaint(),
+    Procreate(), Raster(), RawAudio(), Sai(), Subtitles(), Svg(), Tracker(), TvPaint(),
 )  # fmt: skip
 SAMPLES = sorted(path for reader in READERS for path in FIXTURES.glob(f"{reader.name}/*/input.*"))
 
