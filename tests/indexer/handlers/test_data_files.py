@@ -18,7 +18,7 @@ from indexer.handlers import _column_codecs, _parquet
 from indexer.handlers._git import apply_delta
 from indexer.handlers.dbf_table import DbfTable
 from indexer.handlers.git_pack import GitPack
-from indexer.model import Field, Text
+from indexer.model import Child, Field, Problem, Text
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 KINDS = {
@@ -76,23 +76,25 @@ def test_a_chain_of_deltas_is_followed_without_recursion() -> None:
         texts.append(texts[-1][:8] + b"%d of a note" % number)
         objects.append(git.packed(6, step, git.distance(len(objects[-1]))))
     stream = Stream(io.BytesIO(git.pack(*objects)))
-    names = [fact for fact in GitPack().read(stream) if hasattr(fact, "raw_name")]
+    names = [fact for fact in GitPack().read(stream) if isinstance(fact, Child)]
     assert len(names) == 3000
     assert git.ident("blob", texts[-1]).hex() in names[-1].name
 
 
 def test_memos_come_from_the_file_beside_the_table() -> None:
-    head = bytes([0x83, 124, 3, 1, 1, 0, 0, 0]) + (65).to_bytes(2, "little") + (11).to_bytes(2, "little") + bytes(20)
+    head = bytes([0x83, 124, 3, 1, 1, 0, 0, 0, 65, 0, 11, 0]) + bytes(17) + b"\x4e\0\0"
     column = b"NOTE".ljust(11, b"\0") + b"M" + bytes(4) + b"\x0a\0" + bytes(14)
     table = head + column + b"\r" + b" " + b"%10d" % 2 + b"\x1a"
     memos = bytes(1024) + "긴 메모".encode("cp949") + b"\x1a\x1a"
-    beside = {"notes.dbt": memos}
-    open_beside = lambda name: io.BytesIO(beside[name]) if name in beside else None  # noqa: E731
-    stream = Stream(io.BytesIO(table.replace(b"\0\0\0\r", b"\0\0\0\r")), name="notes.dbf", siblings=open_beside)
+    stream = Stream(
+        io.BytesIO(table),
+        name="notes.dbf",
+        siblings=lambda name: io.BytesIO(memos) if name == "notes.dbt" else None,
+    )
     facts = list(DbfTable().read(stream))
     assert Field("dbf.memo", "notes.dbt") in facts
-    assert any(isinstance(fact, Text) and "rows 1" in fact.locator for fact in facts)
-    assert not [fact for fact in facts if getattr(fact, "cause", "") == "truncated"]
+    assert Text("NOTE\n긴 메모", "rows 1") in facts
+    assert not [fact for fact in facts if isinstance(fact, Problem)]
 
 
 def test_a_page_is_bounded_by_what_it_may_unpack_to() -> None:
