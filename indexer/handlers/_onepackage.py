@@ -6,6 +6,7 @@ Source: [MS-ONESTORE] 2.7 and 2.8 (packaging); [MS-FSSHTTPB] 2.2.1 (basic types)
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from indexer.handlers._onestore import Key, Object, Space, Store, read_propertie
 from indexer.limits import MIB
 
 _MOST = 512 * MIB
+_IN_FORCE: Key = (uuid.UUID("84defab9-aaa3-4a0d-a3a8-520c77ac7073").bytes_le, 1)
+"""The context that holds what a page is now."""
 _ELEMENT, _CELL_MAP, _REVISION_MAP, _REVISION, _ROOT, _GROUP = 0x01, 0x0E, 0x0D, 0x1A, 0x0A, 0x19
 _DECLARED, _DECLARED_BLOB, _DATA, _BLOB_DATA, _BLOB, _CELL = 0x18, 0x05, 0x16, 0x1C, 0x02, 0x0B
 _PROPERTIES, _METADATA = 1, 4
@@ -102,14 +105,21 @@ class Package:
             raise EvidenceError("limit", f"a package of more than {_MOST} bytes")
         self.store = Store()
         self._data = stream.at(0, stream.size)
-        self._cells: dict[Key, Key] = {}
+        self._cells: dict[tuple[Key | None, Key], Key] = {}
         self._current: dict[Key, Key] = {}
         self._mapped: dict[Key, Key] = {}
         self._revisions: dict[Key, _Revision] = {}
         self._groups: dict[Key, dict[Key, _Held]] = {}
         self._read()
-        for cell, manifest in self._cells.items():
-            self._build(cell, self._current.get(manifest))
+        for (context, cell), manifest in self._cells.items():
+            built = self._build(cell, self._current.get(manifest))
+            if context == _IN_FORCE or cell not in self.store.spaces:
+                if before := self.store.spaces.get(cell):
+                    built.replaced += (*before.replaced, *before.objects.values())
+                self.store.spaces[cell] = built
+            else:
+                # Another context holds an earlier version of the page, or one in conflict with it.
+                self.store.spaces[cell].replaced += (*built.replaced, *built.objects.values())
 
     def _objects(self) -> Iterator[tuple[int, _Bytes, int]]:
         """Type, content and place of every stream object, in their order."""
@@ -145,10 +155,9 @@ class Package:
             elif element is None:
                 continue
             elif name == _CELL_MAP:
-                held.key()
-                cell, manifest = held.key(), held.key()
+                context, cell, manifest = held.key(), held.key(), held.key()
                 if cell and manifest:
-                    self._cells[cell] = manifest
+                    self._cells[context, cell] = manifest
             elif name == _CELL:
                 if current := held.key():
                     self._current[element] = current
@@ -189,7 +198,7 @@ class Package:
         else:
             entry.parts[partition] = (objects, spaces, held.take(held.count()))
 
-    def _build(self, cell: Key, revision: Key | None) -> None:
+    def _build(self, cell: Key, revision: Key | None) -> Space:
         """The state of one object space: the revision in force on top of those that it stands on."""
         chain: list[_Revision] = []
         seen: set[Key] = set()
@@ -200,12 +209,13 @@ class Package:
                 break
             chain.append(held)
             revision = held.base
-        space = self.store.spaces.setdefault(cell, Space(cell))
+        space = Space(cell)
         for held in reversed(chain):
             space.roots.update(held.roots)
             for group in held.groups:
                 for key, entry in self._groups.get(group, {}).items():
                     space.put(key, _made(entry))
+        return space
 
 
 def _made(held: _Held) -> Object:

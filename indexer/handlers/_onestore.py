@@ -220,8 +220,16 @@ class Revisions:
 
     def _revisions(self, space: Space, reference: _Node) -> None:
         table: dict[int, bytes] = {}
+        main = space
         for node in self._nodes(reference.place, reference.size):
-            if node.number == 0xB0:
+            if node.number in (0x1B, 0x1E, 0x1F):
+                # A context of its own holds an earlier version of the page, or one in conflict with it.
+                aside = node.number == 0x1F and any(node.data[46:66])
+                space = Space(main.key) if aside else main
+            elif node.number == 0x1C and space is not main:
+                main.replaced += space.objects.values()
+                space = main
+            elif node.number == 0xB0:
                 inner: dict[int, bytes] = {}
                 for entry in self._nodes(node.place, node.size):
                     self._declare(space, entry, inner)

@@ -129,7 +129,7 @@ class Reader:
             if kind & _MASK == _MIX:
                 at += headers * self._pointer
                 at += at % 8
-                count = min(self._mixed, left)
+                count = min(self._mixed, blocks - headers)
             for _ in range(min(count, left)):
                 row = page[at : at + self._row_size]
                 if at + self._row_size > floor:

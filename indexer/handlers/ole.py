@@ -17,7 +17,6 @@ from indexer.handlers._vba import read_macros
 from indexer.model import Fact
 
 _TYPES = {
-    "visiodocument": "application/vnd.visio",
     "quill": "application/x-mspublisher",
     "catalog": "application/vnd.ms-thumbnails",
     "mm": "application/vnd.ms-works",
@@ -30,13 +29,12 @@ class Ole(Handler):
     media_types = (
         "application/x-ole-storage",
         "application/CDFV2",
-        "application/vnd.visio",
         "application/x-mspublisher",
         "application/vnd.ms-works",
         "application/vnd.ms-thumbnails",
     )
     signatures = (Signature(MAGIC),)
-    suffixes = (".ole", ".vsd", ".pub", ".wps", ".msi", ".mpp", ".db")
+    suffixes = (".ole", ".wps", ".msi", ".mpp", ".db")
     fields: ClassVar[Mapping[str, str]] = FIELDS
     reads = "summary; source of macros; every stream as a member, packaged files and objects as files of their own"
     rank = 45
