@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from indexer.errors import EvidenceError
 
@@ -81,7 +82,7 @@ class WinzipAes:
 
     def __init__(self, password: bytes, salt: bytes, strength: int) -> None:
         length = 8 * (strength + 1)
-        keys = hashlib.pbkdf2_hmac("sha1", password, salt, self.ITERATIONS, 2 * length + 2)
+        keys = _derive(password, salt, self.ITERATIONS, 2 * length + 2)
         self._key = keys[:length]
         self._authentication = keys[length : 2 * length]
         self.verifier = keys[2 * length :]
@@ -117,3 +118,9 @@ class WinzipAes:
         for piece in pieces:
             seal.update(piece)
         return hmac.compare_digest(seal.digest()[: self.CODE], code)
+
+
+@lru_cache(maxsize=2)
+def _derive(password: bytes, salt: bytes, iterations: int, length: int) -> bytes:
+    """The keys of a member: first to see whether the password fits, soon after to open it."""
+    return hashlib.pbkdf2_hmac("sha1", password, salt, iterations, length)

@@ -104,7 +104,7 @@ class Members:
             if self._tap and (error := self._tap.last_word()):
                 yield error.problem("", "kept what came out")
         finally:
-            self._end()
+            self.close()
 
     def _child(self, entry: Entry) -> Child:
         fields = [Field("file.kind", entry.kind)] if entry.kind != FILE else []
@@ -115,7 +115,7 @@ class Members:
         if link:
             fields.append(Field("file.link_target", link))
         elif entry.kind == FILE or entry.size:
-            opening = partial(self._open, entry)
+            opening = partial(self.open, entry)
         return Child(
             entry.name,
             entry.raw,
@@ -125,7 +125,7 @@ class Members:
             problems=entry.problems,
         )
 
-    def _open(self, entry: Entry) -> BinaryIO:
+    def open(self, entry: Entry) -> BinaryIO:
         """A member as a stream; what gives no byte at all fails here, so that no empty item stands for it."""
         chunks = self.chunks(entry)
         return open_chunks(chunks, next(chunks, b""))
@@ -150,7 +150,7 @@ class Members:
             yield chunk
         if entry.crc is not None and crc != entry.crc:
             self._barred.add(entry.path)
-            self._end()
+            self.close()
             raise EvidenceError("corrupt", "the CRC-32 does not fit the content")
 
     def _take(self, entry: Entry) -> Iterator[bytes]:
@@ -173,14 +173,14 @@ class Members:
         except EvidenceError:
             # Nothing behind this can be cut rightly: less came out than the sizes say.
             self._barred.add(entry.path)
-            self._end()
+            self.close()
             raise
 
     def _tap_for(self, entry: Entry) -> Tap:
         offset = self._offsets.get(id(entry))
         if self._tap and offset is not None and offset >= self._tap.position:
             return self._tap
-        self._end()
+        self.close()
         if self._runs >= MOST_RUNS:
             raise EvidenceError("unsupported", f"7-Zip was started {MOST_RUNS} times on this archive, and not again")
         names = self._plan(entry)
@@ -234,7 +234,7 @@ class Members:
         """Whether 7-Zip must not be asked for it."""
         return bool(entry.refused) or (entry.needs_password and self._password is None)
 
-    def _end(self) -> None:
+    def close(self) -> None:
         """Ends whatever runs."""
         if self._tap:
             self._tap.close()

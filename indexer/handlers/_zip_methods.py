@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -139,12 +140,12 @@ class Lzma1:
 
 
 def _zstd(limits: Limits) -> tuple[Callable[[], Decoder], type[Exception]]:
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
+    if sys.version_info >= (3, 14):  # asked first: a module that is not there is looked for anew at every import
+        from compression import zstd
+    else:
         from backports import zstd
     most = max(10, min(31, limits.dictionary.bit_length() - 1))
-    options = {zstd.DecompressionParameter.window_log_max: most}
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: most}
     return lambda: zstd.ZstdDecompressor(options=options), zstd.ZstdError
 
 

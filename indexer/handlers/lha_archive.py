@@ -17,6 +17,7 @@ from typing import ClassVar
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._archive import FILE, SYMLINK, Gap, Names, tell_gap
+from indexer.handlers._crc16 import crc16
 from indexer.handlers._lha_headers import SYSTEMS, Member, read_header, walk
 from indexer.handlers._lha_old import METHODS as OLD_METHODS
 from indexer.handlers._lha_old import decode as decode_old
@@ -136,18 +137,7 @@ def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
         raise EvidenceError("unsupported", f"the method {member.method.decode('ascii')}")
     crc = 0
     for chunk in chunks:
-        for byte in chunk:
-            crc = crc >> 8 ^ CRC_16[(crc ^ byte) & 0xFF]
+        crc = crc16(chunk, crc)
         yield chunk
     if member.crc is not None and crc != member.crc:
         raise EvidenceError("corrupt", "the CRC-16 does not fit the content")
-
-
-def _crc_table() -> list[int]:
-    table = list(range(256))
-    for _ in range(8):
-        table = [value >> 1 ^ (0xA001 if value & 1 else 0) for value in table]
-    return table
-
-
-CRC_16 = _crc_table()

@@ -16,6 +16,7 @@ from typing import BinaryIO, ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._crc16 import crc16
 from indexer.handlers._mac import FIELDS, RESOURCES, decode_name, finder_fields, local_time
 from indexer.handlers._streams import Slice, open_chunks
 from indexer.model import Cause, Child, Fact, Field, Problem, Timestamp
@@ -91,7 +92,7 @@ def _classic(stream: Stream) -> Iterator[Fact]:
         entry = stream.at(at, ENTRY)
         if at >= end:
             break
-        if len(entry) < ENTRY or _crc(entry[:110]) != int.from_bytes(entry[110:], "big"):
+        if len(entry) < ENTRY or crc16(entry[:110]) != int.from_bytes(entry[110:], "big"):
             cause: Cause = "truncated" if len(entry) < ENTRY else "corrupt"
             yield Problem(cause, f"no valid header at {at}", resolution="kept so far")
             return
@@ -200,7 +201,7 @@ def _unpack(stream: Stream, fork: Fork) -> Iterator[bytes]:
             chunk, held, last = _expand(held + data, last)
         chunk = chunk[: fork.size - made]
         made += len(chunk)
-        crc = _crc(chunk, crc)
+        crc = crc16(chunk, crc)
         yield chunk
     if made < fork.size:
         raise EvidenceError("truncated", f"{made} of {fork.size} bytes are here")
@@ -220,19 +221,3 @@ def _expand(data: bytes, last: bytes) -> tuple[bytes, bytes, bytes]:
     end = mark if mark >= 0 else len(data)
     out += data[at:end]
     return bytes(out), data[end:], bytes(out[-1:]) or last
-
-
-def _crc(data: bytes, crc: int = 0) -> int:
-    for byte in data:
-        crc = crc >> 8 ^ CRC_16[(crc ^ byte) & 0xFF]
-    return crc
-
-
-def _table() -> list[int]:
-    table = list(range(256))
-    for _ in range(8):
-        table = [value >> 1 ^ (0xA001 if value & 1 else 0) for value in table]
-    return table
-
-
-CRC_16 = _table()
