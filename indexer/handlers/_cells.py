@@ -21,6 +21,7 @@ _DATES = {*range(14, 18), 22, *range(27, 32), 36, *range(50, 55), 57, 58}
 _TIMES = {*range(18, 22), *range(32, 36), 45, 46, 47, 55, 56}
 
 
+@lru_cache(maxsize=4096)
 def column_name(index: int) -> str:
     """The letters of a column counted from 0: 0 is A, 26 is AA."""
     letters = ""
@@ -35,6 +36,15 @@ def position(reference: str) -> tuple[int, int] | None:
     """Column from 0 and row from 1 of a reference such as B7, or None."""
     match = _REFERENCE.fullmatch(reference)
     return (_column(match[1]), int(match[2])) if match else None
+
+
+def column_of(reference: str) -> int | None:
+    """Column from 0 of a reference such as B7, or None."""
+    letters = reference.rstrip("0123456789")
+    if 0 < len(letters) < len(reference) <= len(letters) + 7 and letters.isascii() and letters.isalpha():
+        return _column(letters) if len(letters) <= 3 else None
+    place = position(reference)
+    return place[0] if place else None
 
 
 @lru_cache(maxsize=4096)

@@ -27,7 +27,8 @@ class Styles:
     def append(self, number: int) -> None:
         """The next cell style uses this number format."""
         code = self._codes.get(number, "")
-        self._styles.append((format_kind(number, code), code or BUILT_IN.get(number, "")))
+        shown_by = code or BUILT_IN.get(number, "")
+        self._styles.append((format_kind(number, code), "" if shown_by == "General" else shown_by))
 
     def value(self, text: str, style: int) -> str:
         """The stored number: an ISO date or time where the style makes it one."""

@@ -34,10 +34,13 @@ SKIPPED = {
 
 
 class Alternates:
-    """Tells what to leave out of alternate content: the fallback, where a choice gave text."""
+    """Tells what to leave out of alternate content: the fallback, where a choice gave text.
+
+    Outside of it (`inside` is empty) only a tag that begins with `mc:` needs to be shown to `hides`.
+    """
 
     def __init__(self) -> None:
-        self._wrote: list[bool] = []
+        self.inside: list[bool] = []
         self._skipping = 0
 
     def hides(self, event: Event) -> bool:
@@ -48,14 +51,14 @@ class Alternates:
                 self._skipping += 1 if kind == START else -1
             return True
         if kind == DATA:
-            if self._wrote and tag.strip():
-                self._wrote[-1] = True
+            if self.inside and tag.strip():
+                self.inside[-1] = True
         elif tag == "mc:AlternateContent":
             if kind == START:
-                self._wrote.append(False)
-            elif self._wrote and self._wrote.pop() and self._wrote:
-                self._wrote[-1] = True
-        elif tag == "mc:Fallback" and kind == START and self._wrote and self._wrote[-1]:
+                self.inside.append(False)
+            elif self.inside and self.inside.pop() and self.inside:
+                self.inside[-1] = True
+        elif tag == "mc:Fallback" and kind == START and self.inside and self.inside[-1]:
             self._skipping = 1
             return True
         return False

@@ -26,6 +26,7 @@ from indexer.timestamps import from_dos
 START, END, DATA = 0, 1, 2
 Event = tuple[int, str, dict[str, str]]
 """START with a tag and its attributes, END with a tag, DATA with text; names as `prefix:name`."""
+_NONE: dict[str, str] = {}
 
 XML_BYTES = 2 * GIB
 """Unpacked bytes of one XML part; the largest sheet that Excel writes has about half of that."""
@@ -122,7 +123,8 @@ class Parts:
             return
         reader = XmlReader(prefixes)
         try:
-            yield from reader.events(self.pieces(name))
+            for ready in reader.batches(self.pieces(name)):
+                yield from ready
         except EvidenceError as error:
             self._note(error.cause, name, error.message)
         if reader.fault:
@@ -162,11 +164,17 @@ class XmlReader:
     def __init__(self, prefixes: dict[str, str]) -> None:
         self.fault = ""
         self._names: dict[str, str] = {}
+        self._plain: set[str] = set()
         self._prefixes = prefixes
         self._events: list[Event] = []
         self._chars = 0
 
     def events(self, pieces: Iterable[bytes]) -> Iterator[Event]:
+        """The same, one by one."""
+        for ready in self.batches(pieces):
+            yield from ready
+
+    def batches(self, pieces: Iterable[bytes]) -> Iterator[list[Event]]:
         """Events in document order; `fault` says afterwards where the XML was broken.
 
         Raises:
@@ -183,12 +191,12 @@ class XmlReader:
                 if total > XML_BYTES:
                     raise EvidenceError("limit", f"more than {XML_BYTES} bytes of XML")
                 parser.feed(piece)
-                yield from self._drain()
+                yield self._drain()
             if total:
                 parser.close()
         except (etree.XMLSyntaxError, UnicodeDecodeError) as error:
             self.fault = str(error).strip()
-        yield from self._drain()
+        yield self._drain()
         fatal = [entry for entry in parser.feed_error_log if entry.level_name == "FATAL"]
         if fatal:
             self.fault = f"line {fatal[0].line}: {fatal[0].message.strip()}"
@@ -203,19 +211,19 @@ class XmlReader:
         """An element begins."""
         names = self._names
         named = attributes
-        if attributes and "}" in "".join(attributes):
+        if attributes and not self._plain.issuperset(attributes):
             named = {names.get(key) or self._name(key): value for key, value in attributes.items()}
         self._events.append((START, names.get(tag) or self._name(tag), named))
 
     def end(self, tag: str) -> None:
         """An element ends."""
-        self._events.append((END, self._names.get(tag) or self._name(tag), {}))
+        self._events.append((END, self._names.get(tag) or self._name(tag), _NONE))
 
     def data(self, text: str) -> None:
         """Text between two tags, perhaps not all of it."""
         self._chars += len(text)
         if self._chars <= PENDING_CHARS:
-            self._events.append((DATA, text, {}))
+            self._events.append((DATA, text, _NONE))
 
     def close(self) -> None:
         """The document ends."""
@@ -226,6 +234,8 @@ class XmlReader:
         name = f"{prefix}:{local}" if prefix else local
         if len(self._names) < 10_000:
             self._names[tag] = name
+            if not namespace:
+                self._plain.add(tag)
         return name
 
 

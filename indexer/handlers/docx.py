@@ -141,7 +141,7 @@ def _read_story(events: Iterator[Event], locator: str, changes: _Changes) -> Ite
     tag_of_text = ""
     for event in events:
         kind, tag, attributes = event
-        if alternates.hides(event):
+        if (alternates.inside or tag[:3] == "mc:") and alternates.hides(event):
             continue
         if kind == DATA:
             if tag_of_text:

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._cells import one_line, position
+from indexer.handlers._cells import column_of, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import Flow, label
@@ -72,18 +71,6 @@ class Xlsx(Handler):
         skip_kinds(package, _STYLING | SKIPPED)
         yield from package.parts.members()
         yield from package.parts.problems
-
-
-@dataclass(slots=True)
-class _Cell:
-    """The cell that is being read."""
-
-    column: int = -1
-    reference: str = ""
-    style: int = -1
-    type: str = "n"
-    value: list[str] = field(default_factory=list)
-    formula: list[str] = field(default_factory=list)
 
 
 class _Book:
@@ -186,7 +173,9 @@ class _Book:
         sheet = label(sheet)
         relations = {relation.id: relation for relation in self.package.relations(part)}
         row = Row()
-        cell = _Cell()
+        column, reference, style, form = -1, "", -1, "n"
+        value: list[str] = []
+        formula: list[str] = []
         text: list[str] | None = None
         for kind, tag, attributes in self.package.events(part):
             if kind == DATA:
@@ -195,18 +184,20 @@ class _Book:
             elif kind == START:
                 if tag == "x:row":
                     row.number = max(_integer(attributes.get("r", "")), 0) or row.number + 1
-                    cell = _Cell()
+                    column, reference, style, form = -1, "", -1, "n"
+                    value, formula = [], []
                 elif tag == "x:c":
-                    place = position(attributes.get("r", ""))
-                    column = place[0] if place else cell.column + 1
+                    reference, form = attributes.get("r", ""), attributes.get("t", "n")
+                    place = column_of(reference)
+                    column = column + 1 if place is None else place
                     style = _integer(attributes.get("s", "0"))
-                    cell = _Cell(column, attributes.get("r", ""), style, attributes.get("t", "n"))
+                    value, formula = [], []
                 elif tag in ("x:v", "x:t"):
-                    text = cell.value
+                    text = value
                 elif tag == "x:f":
-                    text = cell.formula
+                    text = formula
                 elif tag == "x:rPh":
-                    cell.value.append(" ")
+                    value.append(" ")
                 elif tag in _HEADERS or tag in ("x:formula1", "x:formula2"):
                     text = []
                 elif tag == "x:dataValidation":
@@ -218,10 +209,11 @@ class _Book:
                     hint = attributes.get("tooltip", "")
                     yield Text(f"{target} {hint}".strip(), f"{sheet}!{label(attributes.get('ref', ''))} link")
             elif tag == "x:c":
-                shown = self.styles.shown("".join(cell.value), cell.style) if cell.type == "n" else ""
-                row.add(cell.column, self._value(cell), shown)
-                if cell.formula:
-                    yield Text("=" + "".join(cell.formula), f"{sheet}!{label(cell.reference)} formula")
+                stored = "".join(value)
+                shown = self.styles.shown(stored, style) if form == "n" else ""
+                row.add(column, self._value(stored, form, style), shown)
+                if formula:
+                    yield Text("=" + "".join(formula), f"{sheet}!{label(reference)} formula")
             elif tag == "x:row":
                 yield from row.end(sheet)
             elif tag in ("x:v", "x:t", "x:f"):
@@ -236,16 +228,15 @@ class _Book:
         for relation in relations.values():
             yield from self._read_attached(sheet, relation.kind, relation.target)
 
-    def _value(self, cell: _Cell) -> str:
-        value = "".join(cell.value)
-        if cell.type == "s":
+    def _value(self, value: str, form: str, style: int) -> str:
+        if form == "s":
             index = _integer(value)
             return self.strings[index] if 0 <= index < len(self.strings) else ""
-        if cell.type == "b":
+        if form == "b":
             return {"1": "TRUE", "0": "FALSE"}.get(value, value)
-        if cell.type != "n":
+        if form != "n":
             return one_line(value)
-        return self.styles.value(value, cell.style)
+        return self.styles.value(value, style)
 
     def _read_attached(self, sheet: str, kind: str, part: str) -> Iterator[Fact]:
         events = self.package.events(part)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 Read = Callable[[str], int]
@@ -21,6 +22,7 @@ Read = Callable[[str], int]
 
 def archivore() -> Read:
     """The handler that identification chooses; members are not opened."""
+    from indexer.errors import EvidenceError
     from indexer.handler import Stream
     from indexer.identify import Identifier
     from indexer.model import Text
@@ -33,8 +35,11 @@ def archivore() -> Read:
             stream = Stream(file, name=Path(path).name)
             handler = identifier.identify(stream).handler
             stream.seek(0)
-            facts = handler.read(stream) if handler else iter(())
-            return sum(len(fact.body) for fact in facts if isinstance(fact, Text))
+            characters = 0
+            with suppress(EvidenceError):  # what came before it counts
+                for fact in handler.read(stream) if handler else ():
+                    characters += len(fact.body) if isinstance(fact, Text) else 0
+            return characters
 
     return read
 

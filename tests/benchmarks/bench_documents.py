@@ -6,9 +6,10 @@
 Each reader is one warm process; all read the same files in turns. Without `--folder`: three large
 documents of seeded words of each kind that is easily written. "archivore" is the handler that
 identification chooses; the characters beside it tell whether both read as much. With `--folder`:
-every file below it, in groups by suffix, and then all of them, the whole walk with members beside extractous (Tika compiled to native code). Ratios are ours by theirs, medians; below 1
-is ahead. Peers come from the running Python, or from `--peers`, an environment that is made if it is
-not there (it needs the network). A peer that is not installed is named in its row. Nothing is asserted.
+every file below it, in groups by suffix, and then `all` of them: the whole walk, members too, beside
+extractous (Tika compiled to native code). Ratios are ours by theirs, medians; below 1 is ahead. Peers
+come from the running Python, or from `--peers`, an environment that is made if it is not there (it
+needs the network). A peer that is not installed is named in its row. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--only", nargs="+", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--only", nargs="+", default=[*PEERS, "all"], choices=[*PEERS, "all"])
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
@@ -141,7 +142,7 @@ def main() -> None:
     print("| kind | reader | seconds | cpu | files with text | characters | ours : it | in cpu | trouble |")
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as made:
-        for kind in chosen.only:
+        for kind in (each for each in PEERS if each in chosen.only):
             if chosen.folder:
                 paths = sorted(chosen.folder.rglob(f"*.{kind}"))
             else:
@@ -150,7 +151,7 @@ def main() -> None:
                 continue
             for row in compare("archivore", PEERS[kind], paths, python, chosen.rounds):
                 print(f"| {kind} | {row}", flush=True)
-    if chosen.folder:
+    if chosen.folder and "all" in chosen.only:
         paths = sorted(path for path in chosen.folder.rglob("*") if path.is_file())
         for row in compare("archivore crawl", ("extractous",), paths, python, chosen.rounds):
             print(f"| all | {row}", flush=True)
