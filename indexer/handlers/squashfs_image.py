@@ -1,7 +1,8 @@
 """SquashFS, the file system of live media and of packed programs, by 7-Zip.
 
 Source: "The Squashfs 4.0 Filesystem", Linux, Documentation/filesystems/squashfs.rst; 7-Zip 26.
-Limits: extended attributes are not told; lz4 and lzo are not unpacked.
+Limits: extended attributes are not told; lz4 and lzo are not unpacked. The format keeps no
+checksums, so that all of it is unpacked once before the first member is given: twice the time of unsquashfs.
 """
 
 from __future__ import annotations
