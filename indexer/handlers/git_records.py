@@ -21,7 +21,7 @@ _LOG: Final = re.compile(
 )
 _REF: Final = re.compile(r"ref: (refs/[^\s]{1,300})\n?\Z")
 _PACKED: Final = re.compile(r"# pack-refs with:")
-_CONFIG: Final = re.compile(r"\[core\]\s*\n(?:[ \t]+[^\n]*\n)*?[ \t]+(?:repositoryformatversion|bare|filemode) ?=")
+_CONFIG: Final = re.compile(r"\[core\]\s*\n(?:[ \t]++[^\n]*+\n)*?[ \t]++(?:repositoryformatversion|bare|filemode) ?=")
 _SECTION: Final = re.compile(r'\[(\w+)(?: "([^"]{0,200})")?\]')
 _VALUE: Final = re.compile(r"\s+(\w{1,40}) ?= ?(.*)")
 _TOLD: Final = {

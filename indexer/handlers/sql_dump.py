@@ -38,12 +38,14 @@ _ENDS: Final = {"mysqldump": "-- Dump completed", "pg_dump": "dump complete", "s
 _FACTS: Final = (
     (
         "sql.host",
-        re.compile(r"(?:-- (?:Host|호스트|主机|主機|ホスト)| Source Host +): ?(\S[^\n]*?)(?:\s+Database:|\n)"),
+        re.compile(
+            r"(?:-- (?:Host|호스트|主机|主機|ホスト)| Source Host +): ?(\S[^\n]{0,200}?)(?:[ \t]{1,20}Database:|\n)"
+        ),
     ),
     ("sql.database", re.compile(r"(?:-- Host: .*\s|-- |-- Current )[Dd]atabase: ([^\n]{1,200})\n")),
-    ("sql.database", re.compile(r" Source Schema +: (\S[^\n]*)\n")),
+    ("sql.database", re.compile(r" Source Schema +: (\S[^\n]{0,200})\n")),
     ("sql.server_version", re.compile(r"(?:-- Server version:?|-- Dumped from database version)\s+([^\n]{1,200})\n")),
-    ("sql.server_version", re.compile(r" Source Server Version *: (\S[^\n]*)\n")),
+    ("sql.server_version", re.compile(r" Source Server Version *: (\S[^\n]{0,200})\n")),
     ("sql.client_version", re.compile(r"-- (?:MySQL|MariaDB) dump ([^\n]{1,200})\n")),
     (
         "sql.client_version",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zlib
 from pathlib import Path
 
@@ -106,3 +107,18 @@ def test_a_page_is_bounded_by_what_it_may_unpack_to() -> None:
 def test_runs_of_numbers_stop_where_the_page_says() -> None:
     assert _parquet._hybrid(b"\xfe\xff\xff\xff\x0f\x07", 3, 5) == [7] * 5
     assert _parquet._hybrid(b"\x03\x88\xc6\xfa", 3, 8) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"[core]\n" + b" " * 16000, "config"),
+        (b"-- MySQL dump 10\n-- Host: x" + b" " * 100_000 + b"y\n", "a.sql"),
+        (b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(" + b" " * 100_000, "b.sql"),
+        (b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nINSERT INTO t VALUES(" + b"'a" * 50_000, "c.sql"),
+    ],
+)
+def test_long_runs_cost_no_more_than_their_length(head: bytes, name: str) -> None:
+    started = time.process_time()
+    crawl_bytes(head, name)
+    assert time.process_time() - started < 2
