@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="kinds that begin so: zip, tar.gz, '7z solid'")
     parser.add_argument("--shape", choices=SHAPES, default="")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--members", type=int, default=2500)
+    parser.add_argument("--members", type=int, default=1000)
     chosen = parser.parse_args()
     kinds = [kind for kind in KINDS if not chosen.only or kind.name.startswith(tuple(chosen.only))]
     print("| kind | shape | program | seconds | cpu | members/s | MB/s | ours : it | in cpu | trouble |")
