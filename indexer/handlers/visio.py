@@ -71,7 +71,12 @@ class Visio(Handler):
             yield Field("visio.version", _VERSIONS[version])
             yield from _Drawing(data, version).read()
         else:
-            yield Problem("unsupported", f"a drawing of version {version}", resolution="its stream is a member")
+            which = (
+                f"a drawing of version {version}"
+                if data.startswith(_MARK)
+                else "the stream does not begin as a drawing"
+            )
+            yield Problem("unsupported", which, resolution="it is a member")
         yield from members(held, lambda key: key in taken or (known and key == _STREAM))
         yield from held.problems
 

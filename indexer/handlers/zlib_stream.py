@@ -47,8 +47,11 @@ class ZlibStream(Handler):
     media_types = ("application/zlib", "application/x-zlib")
     signatures = tuple(Signature(head) for head in _HEADS)
     suffixes = (".zlib", ".zz")
-    fields: ClassVar[Mapping[str, str]] = FIELDS
-    reads = "the content; what stands behind the stream"
+    fields: ClassVar[Mapping[str, str]] = {
+        "zlib.streams": "how many streams follow one another, where there are several",
+        **FIELDS,
+    }
+    reads = "the content, of several streams one after another; what stands behind them"
     rank = 62
     uses_name = True
     container = True
@@ -63,11 +66,11 @@ class ZlibStream(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         unpacking = Unpacking(stream, _begin, (zlib.error,), _translate)
-        yield from read_frames(stream, unpacking, "", content_name(stream, self.suffixes, "content"))
+        yield from read_frames(stream, unpacking, "zlib.streams", content_name(stream, self.suffixes, "content"))
 
 
 def _begin(stream: Stream, offset: int) -> Beginning:
-    return Inflater if not offset else None
+    return Inflater if stream.at(offset, 2) in _HEADS else None
 
 
 def _translate(error: Exception) -> EvidenceError:
