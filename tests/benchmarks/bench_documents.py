@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only", nargs="+", default=[*PEERS, "all"], choices=[*PEERS, "all"])
-    parser.add_argument("--scale", type=float, default=1)
+    parser.add_argument("--scale", type=float, default=0.4)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     python = choose_python(chosen.peers)
