@@ -180,7 +180,7 @@ class Jet:
                 target = int.from_bytes(held[1 + 4 * number : 5 + 4 * number], "little")
                 bitmap = self._page(target) if 0 < target < self.pages else b""
                 if bitmap[:1] == b"\5":
-                    found += _bits(bitmap[4:], number * width)
+                    found += (each for each in _bits(bitmap[4:], number * width) if each < self.pages)
         mark = struct.pack("<I", page)
         return [number for number in found if number < self.pages and self._at(number, 0, 8)[4:8] == mark]
 

@@ -45,6 +45,8 @@ _PASSWORDS = (".iwph", ".iwpv2", ".iwpv")
 _LOCKED_METHOD = 0x636C
 """A method of the archive that says: encrypted by the program."""
 _PART = 64 * MIB
+_ALL = 512 * MIB
+"""Bytes that all archives of a document may unpack to: its pictures are not among them."""
 _SKIPPED = frozenset(("sl:section-prototypes", "sl:stylesheet", "sf:stylesheet", "sf:style-ref", "key:stylesheet"))
 _PLACES = ("key:slide", "key:master-slide", "key:notes", "ls:workspace", "sf:header", "sf:footer", "sf:annotation")
 _META = ("authors", "title", "keywords", "comment", "copyright", "projects", "subject")
@@ -116,13 +118,20 @@ def _read_archives(parts: Parts, names: list[str]) -> Iterator[Fact]:
     held: dict[int, Held] = {}
     in_tables: set[str] = set()
     places: dict[int, str] = {}
+    room = _ALL
     for name in names:
         data = bytearray()
         try:
             for block in unpacked(parts.read(name, _PART)):
                 data += block
+                room -= len(block)
+                if room < 0:
+                    break
         except Wrong as error:
             yield Problem("corrupt", f"{name}: {error}", resolution="read up to there")
+        if room < 0:
+            yield Problem("limit", f"archives that unpack to more than {_ALL} bytes", resolution="read up to there")
+            break
         place = name.rpartition("/")[2].removesuffix(".iwa")
         for each in objects(bytes(data)):
             held[each.number] = each
