@@ -353,10 +353,14 @@ def measure_documents(corpus: Path, trees: Trees, report: Report, match: str) ->
         text, facts = fold(tree.text()), fold(tree.facts())
         plain = fold(strip_markup(tree.text()))
         hoped = [fold(row["expect"]) for what, row in questions[name] if what == "text"]
+        barred = {fold(row["forbid"]) for what, row in questions[name] if what == "forbid"}
         for what, row in questions[name]:
+            # Wanted and forbidden: an option of the other program decides, or which part was looked at.
             if what == "forbid" and any(fold(row["forbid"]) in each for each in hoped):
                 score.counts["forbidden by an option"] += 1
-                continue  # wanted as well: an option of the other program decides, or which part was looked at
+                continue
+            if what == "text" and fold(row["expect"]) in barred:
+                continue
             judge_document(score, what, row, text, plain, facts, path, tree)
 
 
