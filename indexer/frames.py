@@ -64,11 +64,15 @@ class Job(msgspec.Struct, tag=True, frozen=True):
 
 
 class Fetch(msgspec.Struct, tag=True, frozen=True):
-    """Sends the bytes of one item, found again by its provenance; with `edge`, a small JPEG of it instead."""
+    """Sends the bytes of one item, found again by its provenance.
+
+    With `edge` it is a small JPEG of it instead, with `look` what it looks like.
+    """
 
     provenance: Provenance
     source: Source
     edge: int = 0
+    look: bool = False
 
 
 class Answer(msgspec.Struct, tag=True, frozen=True):

@@ -25,6 +25,7 @@ from indexer.crawl import Crawler
 from indexer.facts import without_bytes
 from indexer.hashsets import HashSets
 from indexer.identify import UNKNOWN
+from indexer.likeness import likeness
 from indexer.limits import Limits
 from indexer.model import Found, Known, Problem, Provenance, Text
 from indexer.packing import pack_texts
@@ -122,6 +123,8 @@ def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> Non
         with reopen(fetch.source, fetch.provenance, crawler) as (_, file, _):
             if fetch.edge:
                 file = io.BytesIO(thumbnail(file, fetch.edge))
+            elif fetch.look:
+                file = io.BytesIO(likeness(file))
             file.seek(0)
             while data := file.read(1 << 20):
                 frames.send(channel, frames.Piece(data))

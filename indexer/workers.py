@@ -211,11 +211,12 @@ class Fetcher:
         self._hello = frames.Hello(self._limits, passwords, (), self._scratch.name)
         self._worker: Worker | None = None
 
-    def fetch(self, source: Source, provenance: Provenance, *, edge: int = 0) -> Iterator[bytes]:
+    def fetch(self, source: Source, provenance: Provenance, *, edge: int = 0, look: bool = False) -> Iterator[bytes]:
         """The bytes of one item, in pieces.
 
         Args:
             edge: gives a small JPEG of a picture instead, neither side longer than so many pixels.
+            look: gives what `indexer.likeness` makes of a picture instead.
 
         Raises:
             EvidenceError: they are not to be had any more, or the worker died of them.
@@ -223,7 +224,7 @@ class Fetcher:
         worker = self._worker = self._worker or Worker(self._hello, self._sieve)
         whole = False
         try:
-            worker.tell(frames.Fetch(provenance, source, edge))
+            worker.tell(frames.Fetch(provenance, source, edge, look))
             while True:
                 if not select.select([worker.channel], [], [], self._limits.allowance(0))[0]:
                     raise EvidenceError("timeout", f"gave nothing for {self._limits.allowance(0):.0f} s")

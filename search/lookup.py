@@ -147,6 +147,25 @@ class Lookup:
         rows = self._database.rows("SELECT id FROM items WHERE sha256 = ? ORDER BY path, id", (bytes.fromhex(sha256),))
         return [identity.hex() for (identity,) in rows]
 
+    def same_reading(self, key: str) -> list[str]:
+        """Ids of all items with this reading, sorted by path."""
+        rows = self._database.rows("SELECT id FROM items WHERE reading = ? ORDER BY path, id", (bytes.fromhex(key),))
+        return [identity.hex() for (identity,) in rows]
+
+    def texts_read(self) -> Iterator[tuple[str, int]]:
+        """The keys of all readings with text, and their chunks."""
+        rows = self._database.rows("SELECT key, chunks FROM readings WHERE chunks > 0 ORDER BY key")
+        return ((key.hex(), chunks) for key, chunks in rows)
+
+    def pictures(self) -> Iterator[Item]:
+        """One item for each picture of other bytes, sorted by path."""
+        rows = self._database.rows(
+            f"SELECT {ITEM} FROM items WHERE number IN (SELECT min(number) FROM items "  # noqa: S608
+            "WHERE media_type LIKE 'image/%' AND sha256 NOT NULL AND size > 0 GROUP BY sha256) ORDER BY path, id"
+        )
+        for row in rows:
+            yield found_in(row)[0].join(None)
+
     def ids_beginning(self, prefix: str, most: int = 10) -> list[str]:
         """Ids that begin with these hex digits."""
         low = bytes.fromhex(prefix.ljust(32, "0"))

@@ -1,0 +1,65 @@
+"""`archivore similar`: what is nearly the same as an item, or as a picture from elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.answers import FormatOption, OutputOption, give
+from cli.console import note
+from cli.options import CaseOption, JobsOption, JsonOption, PasswordsOption, open_case, read_passwords
+
+
+def similar(
+    item_word: Annotated[str, typer.Argument(metavar="[ITEM]", help="An id, its first digits, or a path.")] = "",
+    picture: Annotated[Path | None, typer.Option("--picture", help="What is like this picture instead.")] = None,
+    clusters: Annotated[bool, typer.Option("--clusters", help="Everything that is like something else.")] = False,
+    query: Annotated[str, typer.Option("--query", help="Clusters of these hits only.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="text, picture, or both with a comma between.")] = "text,picture",
+    least: Annotated[
+        float | None, typer.Option("--least", min=0.1, max=1.0, help="How alike; 0.5 of texts, 0.75 of pictures.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Rows shown; 0: all.")] = 50,
+    jobs: JobsOption = 0,
+    passwords: PasswordsOption = None,
+    output: OutputOption = None,
+    form: FormatOption = "",
+    as_json: JsonOption = False,
+    case_path: CaseOption = None,
+) -> None:
+    """Find near-duplicates: texts with a few words changed, pictures scaled, cut or recompressed.
+
+    Examples: archivore similar 3f2a91   archivore similar --picture poster.jpg   archivore similar --clusters
+    """
+    from cli.looks import look_at, look_at_file
+    from cli.runs import limits_of
+    from indexer.errors import UsageError
+    from search.alike import KINDS, Alike, similar_to_picture
+    from search.alike import clusters as join
+    from search.alike import similar as like
+
+    kinds = [each.strip() for each in kind.split(",") if each.strip()]
+    if not kinds or set(kinds) - set(KINDS):
+        raise UsageError(f"--kind {kind}: there are {' and '.join(KINDS)}")
+    if sum((bool(item_word), picture is not None, clusters)) != 1:
+        raise UsageError("one of three: ITEM, --picture FILE, or --clusters")
+    kinds = ["picture"] if picture else kinds
+    with open_case(case_path) as case, closing(Alike(case)) as alike:
+        limits = limits_of(case)
+        body = look_at_file(picture, limits) if picture else b""
+        item = case.find(item_word) if item_word else None
+        if "text" in kinds:
+            alike.take_texts(lambda count: note(f"{count:,} texts signed"))
+        if "picture" in kinds:
+            look = look_at(case, read_passwords(passwords), limits, jobs)
+            alike.take_pictures(look, lambda count: note(f"{count:,} pictures looked at"))
+        if picture:
+            report = similar_to_picture(alike, picture, body, least)
+        elif item:
+            report = like(alike, item, kinds, least)
+        else:
+            report = join(alike, query, kinds, least)
+        give(report, as_json=as_json, output=output, kind=form, limit=limit)
