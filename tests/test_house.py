@@ -62,6 +62,7 @@ START_UP |= {"duckdb", "magic", "maxminddb", "phonenumbers", "pillow_heif", "pur
 """What must not be loaded before a command needs it."""
 SEARCH_MAY_KNOW = {
     "errors",
+    "likeness",
     "limits",
     "model",
     "hashsets",
