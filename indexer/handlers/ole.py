@@ -1,7 +1,7 @@
 """Compound files that no other handler knows: summary, macros, and every stream as a member.
 
 Source: [MS-CFB]; [MS-OLEPS].
-Limits: what the streams mean is not known; those of installers, thumbnails and drawings are members as they are.
+Limits: what the streams mean is not known: those of StarOffice 3 to 5, Works and Project are members as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ _TYPES = {
     "catalog": "application/vnd.ms-thumbnails",
     "mm": "application/vnd.ms-works",
     "matost": "application/vnd.ms-works",
+    "starwriterdocument": "application/vnd.stardivision.writer",
+    "starcalcdocument": "application/vnd.stardivision.calc",
+    "stardrawdocument": "application/vnd.stardivision.draw",
+    "stardrawdocument3": "application/vnd.stardivision.draw",
+    "starmathdocument": "application/vnd.stardivision.math",
+    "starchartdocument": "application/vnd.stardivision.chart",
 }
 
 
@@ -32,9 +38,14 @@ class Ole(Handler):
         "application/x-mspublisher",
         "application/vnd.ms-works",
         "application/vnd.ms-thumbnails",
+        "application/vnd.stardivision.writer",
+        "application/vnd.stardivision.calc",
+        "application/vnd.stardivision.draw",
+        "application/vnd.stardivision.math",
+        "application/vnd.stardivision.chart",
     )
     signatures = (Signature(MAGIC),)
-    suffixes = (".ole", ".wps", ".msi", ".mpp", ".db")
+    suffixes = (".ole", ".wps", ".msi", ".mpp", ".db", ".sdw", ".sdc", ".sda", ".sdd", ".smf")
     fields: ClassVar[Mapping[str, str]] = FIELDS
     reads = "summary; source of macros; every stream as a member, packaged files and objects as files of their own"
     rank = 45
