@@ -23,12 +23,13 @@ from indexer.handlers._ooxml import MAIN_TYPES, claimed
 from indexer.handlers.docx import Docx
 from indexer.handlers.pptx import Pptx
 from indexer.handlers.strings import Strings
+from indexer.handlers.vsdx import Vsdx
 from indexer.handlers.xlsb import Xlsb
 from indexer.handlers.xlsx import Xlsx
 from indexer.model import Item
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-HANDLERS = (Docx(), Pptx(), Xlsb(), Xlsx(), Strings())
+HANDLERS = (Docx(), Pptx(), Xlsb(), Xlsx(), Vsdx(), Strings())
 SAMPLES = {
     "docx": (FIXTURES / "docx/everything/input.docx").read_bytes(),
     "xlsx": (FIXTURES / "xlsx/everything/input.xlsx").read_bytes(),
@@ -92,7 +93,7 @@ def test_the_media_type_is_that_of_the_main_part(main: str) -> None:
 )
 def test_an_ordinary_or_broken_zip_is_not_claimed(data: bytes) -> None:
     stream = Stream(io.BytesIO(data))
-    assert [handler.claims(stream) for handler in HANDLERS[:4]] == [None] * 4
+    assert [handler.claims(stream) for handler in HANDLERS[:5]] == [None] * 5
 
 
 def test_a_package_whose_types_are_unreadable_is_known_by_its_parts() -> None:
@@ -137,7 +138,7 @@ def test_an_ordinary_zip_costs_little_to_refuse() -> None:
     for _ in range(20):
         stream = Stream(io.BytesIO(data))
         started = time.perf_counter()
-        for handler in HANDLERS[:4]:
+        for handler in HANDLERS[:5]:
             handler.claims(stream)
         best = min(best, time.perf_counter() - started)
     assert best < 0.001
