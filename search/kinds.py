@@ -17,7 +17,8 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-powerpoint application/vnd.ms-word application/vnd.ms-works application/vnd.ms-xpsdocument "
     "application/vnd.openxmlformats-officedocument application/vnd.oasis.opendocument application/vnd.sun.xml "
     "application/x-hwp application/haansoft application/hwp application/vnd.hancom application/vnd.wordperfect "
-    "application/vnd.visio application/vnd.ms-visio application/x-mspublisher application/x-fictionbook "
+    "application/vnd.visio application/x-visio application/vnd.ms-visio application/x-mspublisher "
+    "application/x-fictionbook "
     "application/onenote application/msonenote application/vnd.apple.pages application/vnd.apple.keynote "
     "application/vnd.apple.iwork application/x-iwork application/encrypted application/x-tika-ooxml-protected "
     "image/vnd.djvu image/x.djvu application/x-tex application/x-latex text/x-tex text/x-latex "
@@ -26,7 +27,8 @@ _KINDS: dict[str, str] = {
     "table": "text/csv text/tab-separated-values application/csv application/vnd.ms-excel application/x-dbf "
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "
     "application/vnd.sun.xml.calc application/vnd.apple.numbers application/vnd.apache.parquet application/x-parquet "
-    "application/x-avro application/avro application/x-orc application/vnd.apache.orc application/vnd.apache.avro",
+    "application/x-avro application/avro application/x-orc application/vnd.apache.orc application/vnd.apache.avro "
+    "application/x-sas",
     "mail": "message/ application/mbox application/vnd.ms-outlook application/x-outlook application/ms-tnef "
     "application/vnd.ms-tnef application/pkcs7-mime application/pgp-encrypted application/x-mmdf application/x-foxmail "
     "application/x-mork text/vcard text/x-vcard text/calendar",
@@ -43,9 +45,9 @@ _KINDS: dict[str, str] = {
     "font": "font/ application/x-font application/font-sfnt application/vnd.ms-opentype",
     "database": "application/x-sqlite application/vnd.sqlite3 application/x-msaccess application/x-ms-ese "
     "application/vnd.ms-access application/msaccess application/mdb application/sql application/x-sql "
-    "application/x-pg-dump",
+    "application/x-pg-dump application/x-redis application/x-leveldb application/vnd.maxmind",
     "log": "application/x-ms-evt application/x-systemd-journal application/x-journal application/x-utmp "
-    "application/x-wtmp application/x-lastlog",
+    "application/x-wtmp application/x-lastlog application/vnd.tcpdump application/x-pcap",
     "program": "application/x-executable application/x-pie-executable application/x-sharedlib application/x-object "
     "application/x-dosexec application/x-msdownload application/vnd.microsoft.portable-executable "
     "application/x-ms-ne-executable application/x-mach application/x-elf application/java-vm application/x-java "
