@@ -16,6 +16,7 @@ _KINDS: dict[str, str] = {
     "document": "application/pdf application/msword application/rtf text/rtf application/epub application/oxps "
     "application/vnd.ms-powerpoint application/vnd.ms-word application/vnd.ms-works application/vnd.ms-xpsdocument "
     "application/vnd.openxmlformats-officedocument application/vnd.oasis.opendocument application/vnd.sun.xml "
+    "application/vnd.stardivision "
     "application/x-hwp application/haansoft application/hwp application/vnd.hancom application/vnd.wordperfect "
     "application/vnd.visio application/x-visio application/vnd.ms-visio application/x-mspublisher "
     "application/x-fictionbook "
