@@ -20,7 +20,7 @@ def similar(
     query: Annotated[str, typer.Option("--query", help="Clusters of these hits only.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="text, picture, or both with a comma between.")] = "text,picture",
     least: Annotated[
-        float | None, typer.Option("--least", min=0.1, max=1.0, help="How alike; 0.5 of texts, 0.75 of pictures.")
+        float | None, typer.Option("--least", min=0.1, max=1.0, help="How alike; 0.5 of texts, 0.8 of pictures.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Rows shown; 0: all.")] = 50,
     jobs: JobsOption = 0,

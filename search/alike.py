@@ -29,7 +29,7 @@ FILE = "alike.sqlite"
 VERSION = 1
 """Of the signatures of texts; rises when the same text gives another."""
 KINDS = ("text", "picture")
-LEAST = {"text": 0.5, "picture": 0.75}
+LEAST = {"text": 0.5, "picture": 0.8}
 """How alike two must be: the share of pairs of terms, and the cosine of what pictures look like."""
 _AT_ONCE = 2_000
 _SCHEMA = """

@@ -39,6 +39,8 @@ _ROWS = 4
 _TABLES = 64
 _NEAR = 8
 """Neighbours in an order that each is compared with; a family larger than that is joined link by link."""
+_FAR = 0.35
+"""Whole pictures less alike than this are not alike without their edges either."""
 _SIGNS = 64
 _MOST_UNLIKE = 20
 """Signs that differ in pictures that may be alike: at a cosine of 0.75 about 15 do, of others half."""
@@ -130,28 +132,38 @@ class Pictures:
 
     def __init__(self, bodies: Iterable[bytes]) -> None:
         self.rows = np.frombuffer(b"".join(bodies), np.int8).reshape(-1, len(CROPS), SIZE)
+        self._lengths = np.empty((len(self.rows), 1), np.float32)
+        for at in range(0, len(self.rows), 1 << 15):
+            some = self.rows[at : at + (1 << 15), 0].astype(np.float32)
+            self._lengths[at : at + (1 << 15), 0] = np.maximum(np.linalg.norm(some, axis=1), 1.0)
 
     def like(self, body: bytes) -> Array:
         """How alike each is to one, from -1 to 1."""
         one = _unit(np.frombuffer(body, np.int8).reshape(len(CROPS), SIZE))
-        found = np.full(len(self.rows), -1.0)
+        found = np.empty(len(self.rows), np.float32)
         for at in range(0, len(self.rows), 1 << 15):
-            some = _unit(self.rows[at : at + (1 << 15)])
-            whole = (some[:, 0] @ one.T).max(axis=1)
-            found[at : at + (1 << 15)] = np.maximum(whole, (some @ one[0]).max(axis=1))
+            some = slice(at, at + (1 << 15))
+            found[some] = self.rows[some, 0].astype(np.float32) @ one[0] / self._lengths[some, 0]
+        near = np.flatnonzero(found >= _FAR)
+        for at in range(0, len(near), 1 << 15):
+            chosen = near[at : at + (1 << 15)]
+            crops = _unit(self.rows[chosen])
+            found[chosen] = np.maximum((crops[:, 0] @ one.T).max(axis=1), (crops @ one[0]).max(axis=1))
         return found
 
     def between(self, first: Array, second: Array) -> Array:
         """How alike the rows of each pair are."""
         found = [np.zeros(0)]
         for a, b in _in_parts(first, second):
-            one, other = _unit(self.rows[a]), _unit(self.rows[b])
-            found.append(
-                np.maximum(
-                    np.einsum("ns,ncs->nc", one[:, 0], other).max(axis=1),
-                    np.einsum("ns,ncs->nc", other[:, 0], one).max(axis=1),
-                )
+            lengths = self._lengths[a, 0] * self._lengths[b, 0]
+            alike = np.einsum("ns,ns->n", *(self.rows[each, 0].astype(np.float32) for each in (a, b))) / lengths
+            near = np.flatnonzero(alike >= _FAR)
+            one, other = _unit(self.rows[a[near]]), _unit(self.rows[b[near]])
+            alike[near] = np.maximum(
+                np.einsum("ns,ncs->nc", one[:, 0], other).max(axis=1, initial=-1.0),
+                np.einsum("ns,ncs->nc", other[:, 0], one).max(axis=1, initial=-1.0),
             )
+            found.append(alike)
         return np.concatenate(found)
 
     def orders(self) -> Iterator[Array]:
@@ -170,16 +182,7 @@ class Pictures:
 
 def clusters(kept: Texts | Pictures, least: float) -> list[list[int]]:
     """Rows that are alike, or joined by others that are, as ascending numbers; those that are alone are left out."""
-    count = len(kept.rows)
-    parent = list(range(count))
-
-    def root(at: int) -> int:
-        while parent[at] != at:
-            parent[at] = parent[parent[at]]
-            at = parent[at]
-        return at
-
-    joined = np.arange(count)
+    joined = np.arange(len(kept.rows))  # the least row of the cluster that each is in
     for keys in kept.orders():
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
@@ -188,14 +191,23 @@ def clusters(kept: Texts | Pictures, least: float) -> list[list[int]]:
             near = kept.may_be_alike(ordered[step:], ordered[:-step]) & (joined[first] != joined[second])
             first, second = first[near], second[near]
             alike = kept.between(first, second) >= least
-            for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
-                one, other = root(a), root(b)
-                parent[max(one, other)] = min(one, other)
-        joined = np.fromiter(map(root, range(count)), np.int64, count)
-    found: dict[int, list[int]] = {}
-    for at in range(count):
-        found.setdefault(root(at), []).append(at)
-    return [rows for rows in found.values() if len(rows) > 1]
+            _join(joined, first[alike], second[alike])
+    order = np.argsort(joined, kind="stable")
+    starts = np.flatnonzero(np.diff(joined[order], prepend=-1))
+    return [rows.tolist() for rows in np.split(order, starts[1:]) if len(rows) > 1]
+
+
+def _join(joined: Array, first: Array, second: Array) -> None:
+    """Puts the clusters of each pair together; `joined` names them by their least rows before and after."""
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
+        one, other = a, b
+        while joined[one] != one:
+            one = int(joined[one])
+        while joined[other] != other:
+            other = int(joined[other])
+        joined[max(one, other)] = min(one, other)
+    while len(first) and (joined != joined[joined]).any():
+        joined[:] = joined[joined]
 
 
 def _unit(rows: Array) -> Array:
