@@ -48,7 +48,6 @@ _SESSIONS = (
 )  # fmt: skip
 _ZONE = f"CASE WHEN bool_and(zone = '{KNOWN}') THEN '{KNOWN}' ELSE min(zone) FILTER (zone <> '{KNOWN}') END"
 _REFUSED = "count(*) FILTER (status IN ('401', '403', '530', 'failed') OR action = 'login failed')"
-_USERS = "array_to_string(list_sort(list_distinct(list(account) FILTER (account <> '')))[1:8], ', ')"
 _WHAT = (
     "CASE WHEN action IN ('login', 'login failed') THEN action "
     "WHEN status IN ('401', '403', '530', 'failed') THEN 'refused as user' ELSE 'acted as user' END"
@@ -129,7 +128,8 @@ def addresses(case: Case, choice: Choice, *, tell: Tell = lambda path, count: No
     def rows(opened: Opened) -> Iterator[tuple[Cell, ...]]:
         where, values = condition(choice, opened.store, opened.book)
         statement = (
-            f"SELECT address, count(*), {_USERS}, {_REFUSED}, sum(size)::BIGINT, min(moment), max(moment), {_ZONE} "
+            f"SELECT address, count(*), {_users('account')}, {_REFUSED}, sum(size)::BIGINT, min(moment), max(moment), "
+            f"{_ZONE} "
             f"FROM events WHERE {where} AND address <> '' GROUP BY address ORDER BY 2 DESC, 1"
         )
         for address, count, users, refused, size, first, last, zone in opened.store.rows(statement, values):
@@ -175,15 +175,20 @@ def sessions(case: Case, choice: Choice, *, gap: str = "30m", tell: Tell = lambd
 
     def rows(opened: Opened) -> Iterator[tuple[Cell, ...]]:
         where, values = condition(choice, opened.store, opened.book)
+        # Only what a session tells is carried, and a value only where it changes: sessions may be many.
         statement = f"""
             WITH marked AS (
-                SELECT *, coalesce(moment - lag(moment) OVER mine > to_seconds({seconds:d}), true) AS starts
+                SELECT address, moment, path, size, zone, status, action,
+                    coalesce(moment - lag(moment) OVER mine > to_seconds({seconds:d}), true) AS starts,
+                    CASE WHEN starts OR account <> lag(account) OVER mine THEN account END AS name,
+                    CASE WHEN agent <> '' AND (starts OR agent <> lag(agent) OVER mine) THEN hash(agent) END AS means
                 FROM events WHERE {where} AND address <> '' WINDOW mine AS (PARTITION BY address ORDER BY moment)
             ), counted AS (
                 SELECT *, sum(starts::INTEGER) OVER (PARTITION BY address ORDER BY moment) AS session FROM marked
             )
-            SELECT address, {_USERS}, min(moment), max(moment), count(*), count(DISTINCT path) FILTER (path <> ''),
-                sum(size)::BIGINT, {_REFUSED}, count(DISTINCT agent) FILTER (agent <> ''), {_ZONE}
+            SELECT address, {_users("name")}, min(moment), max(moment), count(*),
+                count(DISTINCT path) FILTER (path <> ''), sum(size)::BIGINT, {_REFUSED},
+                coalesce(len(list_distinct(list(means) FILTER (means IS NOT NULL))), 0), {_ZONE}
             FROM counted GROUP BY address, session ORDER BY 3, address
         """
         for address, users, start, end, count, paths, size, refused, agents, zone in opened.store.rows(
@@ -194,6 +199,11 @@ def sessions(case: Case, choice: Choice, *, gap: str = "30m", tell: Tell = lambd
             yield (address, *opened.places(address), users, *times, count, paths, size, refused, agents, zone)
 
     return make_report(case, "sessions", choice, (("sessions", _SESSIONS, rows),), tell, gap=gap)
+
+
+def _users(column: str) -> str:
+    """The first eight users by name, as one text."""
+    return f"array_to_string(list_sort(list(DISTINCT {column}) FILTER ({column} <> ''))[1:8], ', ')"
 
 
 def clock(moment: datetime, zone: str) -> datetime:

@@ -411,17 +411,22 @@ def test_sessions_are_those_of_plain_python(case: Case, tmp_path: Path, gap: str
     ingest(case, keep(tmp_path / "day1", "www", "\n".join(lines)))
     seconds = read_gap(gap)
     times: dict[str, list[datetime]] = {}
+    said: dict[str, list[tuple[str, str, str]]] = {}
     for line in lines:
         stamp = datetime.strptime(line.split("[")[1][:20], "%d/%b/%Y:%H:%M:%S").replace(tzinfo=UTC)
         times.setdefault(line.split()[0], []).append(stamp)
+        said.setdefault(line.split()[0], []).append((line.split()[2], line.split('"')[5], line.split()[6]))
     want = set()
     for address, stamps in times.items():
         begin = 0
         for place in range(1, len(stamps) + 1):
             if place == len(stamps) or (stamps[place] - stamps[place - 1]).total_seconds() > seconds:
-                want.add((address, f"{stamps[begin]:%Y-%m-%dT%H:%M:%SZ}", place - begin))
+                users, agents, paths = map(set, zip(*said[address][begin:place], strict=True))
+                told = (", ".join(sorted(users - {"-"})), len(agents), len(paths))
+                want.add((address, f"{stamps[begin]:%Y-%m-%dT%H:%M:%SZ}", place - begin, *told))
                 begin = place
-    found = {(row["address"], row["start"], row["events"]) for row in rows(sessions(case, Choice(), gap=gap))}
+    names = ("address", "start", "events", "users", "agents", "paths")
+    found = {tuple(row[name] or "" for name in names) for row in rows(sessions(case, Choice(), gap=gap))}
     assert found == want
 
 
