@@ -3,7 +3,7 @@
 A frame is a length (4 bytes, little-endian) and a msgpack of one of the tagged values below. Nothing
 is ever pickled: a worker that reads hostile bytes can say no more than these values can hold.
 
-    parent -> worker   Hello once, then Jobs and Fetches, and an Answer to each Ask
+    parent -> worker   Hello once, then Jobs, Fetches and Looks, and an Answer to each Ask
     worker -> parent   Texts, Item, Ask, Spilled while a job runs, Done after it; Pieces, or Failed
 """
 
@@ -16,7 +16,7 @@ import msgspec
 
 from indexer.errors import StoreError
 from indexer.limits import Limits
-from indexer.model import Found, Known, Problem, Provenance, Source, Spent
+from indexer.model import Found, Hop, Known, Problem, Provenance, Source, Spent
 from indexer.passwords import Password
 from indexer.places import Avoided, Place
 
@@ -75,6 +75,14 @@ class Fetch(msgspec.Struct, tag=True, frozen=True):
     look: bool = False
 
 
+class Look(msgspec.Struct, tag=True, frozen=True):
+    """Tells what pictures in one container look like: a Looked for each that is found, and a Piece without bytes."""
+
+    container: Provenance
+    source: Source
+    wanted: tuple[Hop, ...]
+
+
 class Answer(msgspec.Struct, tag=True, frozen=True):
     """Whether the content asked for is known."""
 
@@ -128,8 +136,16 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     problem: Problem
 
 
-ToWorker = Hello | Job | Fetch | Answer
-FromWorker = Texts | Item | Ask | Spilled | Done | Piece | Failed
+class Looked(msgspec.Struct, tag=True, frozen=True):
+    """What one picture looks like, or why that cannot be told."""
+
+    hop: Hop
+    body: bytes = b""
+    problem: Problem | None = None
+
+
+ToWorker = Hello | Job | Fetch | Look | Answer
+FromWorker = Texts | Item | Ask | Spilled | Done | Piece | Failed | Looked
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

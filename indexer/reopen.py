@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -35,6 +35,46 @@ def reopen(source: Source, provenance: Provenance, crawler: Crawler) -> Iterator
         for hop in provenance.hops[1:]:
             place, file, siblings = _step(place, file, siblings, hop, crawler, stack)
         yield place, file, siblings
+
+
+def members(
+    source: Source, container: Provenance, wanted: Collection[Hop], crawler: Crawler
+) -> Iterator[tuple[Hop, BinaryIO | Problem]]:
+    """The bytes of many members of one container, in its own order, each until the next is asked for.
+
+    What is not there any more is left out.
+
+    Args:
+        crawler: as for `reopen`.
+
+    Raises:
+        EvidenceError: the container is not there any more, or no longer opens.
+    """
+    by_name = {(hop.raw, hop.ordinal): hop for hop in wanted}
+    seen: Counter[bytes] = Counter()
+    with reopen(source, container, crawler) as (place, file, siblings):
+        file.seek(0)
+        stream = crawler.stream(file, place, siblings)
+        handler = crawler.identifier.identify(stream).handler
+        with closing(_Facts(handler.read(stream) if handler else iter(()))) as facts:
+            for fact in facts:
+                if not by_name:
+                    break
+                if not isinstance(fact, Child):
+                    continue
+                seen[fact.raw_name] += 1
+                hop = by_name.pop((fact.raw_name, seen[fact.raw_name]), None)
+                if hop is None or not fact.open:
+                    continue
+                opened = crawler.fence(fact.open)
+                if isinstance(opened, Problem):
+                    yield hop, opened
+                    continue
+                held, _, _ = crawler.take(opened)
+                try:
+                    yield hop, held
+                finally:
+                    held.close()
 
 
 def _step(

@@ -32,7 +32,7 @@ from indexer.packing import pack_texts
 from indexer.places import Place, Task
 from indexer.registry import all_handlers, handlers_in, in_order
 from indexer.rendering import thumbnail
-from indexer.reopen import reopen
+from indexer.reopen import members, reopen
 from indexer.sieve import Sieve
 from indexer.sources import Beside, open_evidence, watch
 from indexer.volumes import Siblings, no_siblings
@@ -71,6 +71,8 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
             outlet.rest(frame.number)
         elif isinstance(frame, frames.Fetch):
             _fetch(crawler, channel, frame)
+        elif isinstance(frame, frames.Look):
+            _look(crawler, channel, frame)
 
 
 def _bound(limits: Limits) -> None:
@@ -130,6 +132,17 @@ def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> Non
                 frames.send(channel, frames.Piece(data))
 
     problem = crawler.fence(pieces)
+    frames.send(channel, frames.Failed(problem) if isinstance(problem, Problem) else frames.Piece(b""))
+
+
+def _look(crawler: Crawler, channel: socket.socket, order: frames.Look) -> None:
+    def each() -> None:
+        for hop, held in members(order.source, order.container, order.wanted, crawler):
+            body = held if isinstance(held, Problem) else crawler.fence(likeness, held)
+            told = frames.Looked(hop, problem=body) if isinstance(body, Problem) else frames.Looked(hop, body)
+            frames.send(channel, told)
+
+    problem = crawler.fence(each)
     frames.send(channel, frames.Failed(problem) if isinstance(problem, Problem) else frames.Piece(b""))
 
 

@@ -25,7 +25,7 @@ from indexer import frames
 from indexer.board import Board
 from indexer.errors import EvidenceError, StoreError
 from indexer.limits import Limits
-from indexer.model import Cause, Problem, Provenance, Source
+from indexer.model import Cause, Hop, Problem, Provenance, Source
 from indexer.passwords import Password
 from indexer.sieve import Sieve
 
@@ -221,10 +221,26 @@ class Fetcher:
         Raises:
             EvidenceError: they are not to be had any more, or the worker died of them.
         """
+        for frame in self._ask(frames.Fetch(provenance, source, edge, look)):
+            if isinstance(frame, frames.Piece):
+                yield frame.data
+
+    def look(self, source: Source, container: Provenance, wanted: tuple[Hop, ...]) -> Iterator[frames.Looked]:
+        """What pictures in one container look like, as far as they are found in it.
+
+        Raises:
+            EvidenceError: the rest are not to be had, or the worker died of one of them.
+        """
+        for frame in self._ask(frames.Look(container, source, wanted)):
+            if isinstance(frame, frames.Looked):
+                yield frame
+
+    def _ask(self, order: frames.ToWorker) -> Iterator[frames.FromWorker]:
+        """What the worker says to an order, up to the end."""
         worker = self._worker = self._worker or Worker(self._hello, self._sieve)
         whole = False
         try:
-            worker.tell(frames.Fetch(provenance, source, edge, look))
+            worker.tell(order)
             while True:
                 if not select.select([worker.channel], [], [], self._limits.allowance(0))[0]:
                     raise EvidenceError("timeout", f"gave nothing for {self._limits.allowance(0):.0f} s")
@@ -232,10 +248,9 @@ class Fetcher:
                     whole = isinstance(frame, frames.Failed) or (isinstance(frame, frames.Piece) and not frame.data)
                     if isinstance(frame, frames.Failed):
                         raise EvidenceError(frame.problem.cause, frame.problem.message)
-                    if isinstance(frame, frames.Piece):
-                        if not frame.data:
-                            return
-                        yield frame.data
+                    if whole:
+                        return
+                    yield frame
         except EOFError as error:
             problem = worker.death().problem
             raise EvidenceError(problem.cause, problem.message) from error

@@ -64,6 +64,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     with zipfile.ZipFile(day / "daily.zip", "w") as archive:
         archive.writestr("cut.jpg", file_of(scene(1).crop((8, 5, 320, 200)), "JPEG"))
         archive.writestr("note.txt", essay(5, 0.08))
+    with zipfile.ZipFile(day / "more.zip", "w") as archive:
+        for seed in (8, 9):
+            archive.writestr(f"{seed}.png", file_of(scene(seed)))
+        archive.writestr("broken inside.png", file_of(scene(7))[:500])
     (day / "a.txt").write_text(essay(5))
     (day / "b.txt").write_text(essay(6))
     (day / "short.txt").write_text("retake")
@@ -104,6 +108,16 @@ def test_a_picture_from_elsewhere_finds_its_copies(case: Case, alike: Alike, tmp
     for name in ("no.png", "absent.png"):
         with pytest.raises(UsageError, match=name):
             look_at_file(tmp_path / name, limits_of(case))
+
+
+def test_members_of_one_container_are_looked_at_together(case: Case, alike: Alike) -> None:
+    looked = {each.item.name: each for each in look_at(case, (), limits_of(case), 1)(case.catalog.pictures())}
+    assert len(looked) == 9
+    for seed in (8, 9):
+        assert looked[f"{seed}.png"].body == likeness(io.BytesIO(file_of(scene(seed))))
+    assert looked["broken inside.png"].body == b""
+    assert looked["broken inside.png"].problem
+    assert alike.problems() == 2
 
 
 def test_changed_texts_are_found(case: Case, alike: Alike) -> None:
