@@ -26,4 +26,5 @@ def extract(
     with open_case(case_path) as case:
         item = case.find(item_word)
         digest = extract_item(case, item, output, read_passwords(passwords), limits_of(case))
+        case.record("extract", item=item.id, output=str(output), sha256=digest)
     say(f"Wrote {output}: {item.size:,} bytes, SHA-256 {digest} as recorded.")

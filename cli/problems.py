@@ -33,6 +33,7 @@ def problems(
     if cause and cause not in CAUSES:
         raise UsageError(f"{cause}: no such cause; there are {', '.join(CAUSES)}")
     with open_case(case_path) as case:
+        case.record("answer", command="problems", options={"cause": cause, "handler": handler})
         if cause == "encrypted":
             _protected(case, handler, limit, as_json=as_json)
             return

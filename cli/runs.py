@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer import VERSION
 from indexer.digests import Hasher
 from indexer.errors import EvidenceError, UsageError
 from indexer.events import Event
@@ -262,7 +262,7 @@ def _recorded(
 ) -> Iterator[dict[str, int]]:
     counts: dict[str, int] = {}
     runs = case.catalog.runs()
-    versions = {"archivore": version("archivore"), "libmagic": magic_version()}
+    versions = {"archivore": VERSION, "libmagic": magic_version()}
     versions |= {handler.name: str(handler.version) for handler in all_handlers()}
     run = Run(
         id=runs[-1].id + 1 if runs else 1,

@@ -24,6 +24,7 @@ def show(
 
     with open_case(case_path) as case:
         item = case.find(item_word)
+        case.record("answer", command="show", item=item.id)
         if as_json:
             say_json(exact_of(case, item))
             return

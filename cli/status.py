@@ -23,6 +23,7 @@ def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
         sources = case.catalog.sources()
         stale = case.catalog.is_stale(1)
         name = case.name
+        case.record("answer", command="status", rows=items)
     if as_json:
         say_json(
             {

@@ -24,6 +24,7 @@ def text(
     with open_case(case_path) as case:
         item = case.find(item_word)
         texts = case.texts_of(item.id)
+        case.record("answer", command="text", item=item.id, rows=len(texts))
     if not texts:
         note("This item has no text.")
         sys.exit(1)

@@ -29,6 +29,7 @@ def tree(
         start = case.find(item_word) if item_word else None
         if start:
             _line(start, 0, as_json=as_json)
+        case.record("answer", command="tree", item=start.id if start else "")
         _below(case, start.id if start else None, 1 if start else 0, depth, as_json=as_json)
 
 

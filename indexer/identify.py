@@ -11,7 +11,6 @@ import mimetypes
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import version
 from typing import NamedTuple
 
 from indexer.handler import Handler, Signature, Stream
@@ -130,6 +129,8 @@ def magic_version() -> str:
         number: int = magic.version()  # type: ignore[no-untyped-call]
         return f"libmagic {number / 100:.2f}"
     except (ImportError, OSError, NotImplementedError):
+        from importlib.metadata import version  # costs every command its start
+
         return f"pure-magic-rs {version('pure-magic-rs')}"
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from indexer.model import Hit, Item
 from search.case import Case
 from search.hits import make_hit
 from search.query import parse
-from search.tree import And
+from search.tree import And, Query
 
+_PAGE = 100_000
+"""Hits asked of the index at a time where all are wanted."""
 _CHUNK = 200
 """Hits asked for at a time; folding may need more than are shown."""
 
@@ -87,8 +91,11 @@ def matching(case: Case, query: str) -> Iterator[Item]:
 
     Raises as `ask` does.
     """
-    chosen = set(case.index.ids(parse(query, case.index.fields(), case.index))) if query else None
-    return (item for item, _ in case.catalog.items() if chosen is None or item.id in chosen)
+    if not query:
+        yield from (item for item, _ in case.catalog.items())
+        return
+    with closing(_Scores(case, parse(query, case.index.fields(), case.index))) as scores:
+        yield from (item for item, _ in case.catalog.items() if scores.of(item.id) is not None)
 
 
 def every_hit(case: Case, query: str) -> Iterator[Hit]:
@@ -97,15 +104,39 @@ def every_hit(case: Case, query: str) -> Iterator[Hit]:
     Raises as `ask` does.
     """
     tree = parse(query, case.index.fields(), case.index)
-    scores = dict(case.index.search(tree, limit=len(case.index) + 1)[1])
-    for item, reading in case.catalog.items():
-        score = scores.get(item.id)
-        if score is None:
-            continue
-        texts = tuple(case.texts.of(reading.key, reading.chunks)) if reading else ()
-        twins: tuple[str, ...] = ()
-        if item.digests and item.size:
-            twins = tuple(
-                each for each in case.catalog.same_bytes(item.digests.sha256) if each in scores and each != item.id
-            )
-        yield replace(make_hit(replace(item, texts=texts), score, tree), duplicates=twins)
+    with closing(_Scores(case, tree)) as scores:
+        for item, reading in case.catalog.items():
+            score = scores.of(item.id)
+            if score is None:
+                continue
+            texts = tuple(case.texts.of(reading.key, reading.chunks)) if reading else ()
+            twins: tuple[str, ...] = ()
+            if item.digests and item.size:
+                same = case.catalog.same_bytes(item.digests.sha256)
+                twins = tuple(each for each in same if each != item.id and scores.of(each) is not None)
+            yield replace(make_hit(replace(item, texts=texts), score, tree), duplicates=twins)
+
+
+class _Scores:
+    """The hits of a query and their scores, on disk where they are many: a million need no memory."""
+
+    def __init__(self, case: Case, tree: Query) -> None:
+        self._database = sqlite3.connect("")
+        self._database.execute("PRAGMA journal_mode=OFF")
+        self._database.execute("CREATE TABLE scores (id BLOB PRIMARY KEY, score REAL) WITHOUT ROWID")
+        after = ""
+        while True:
+            _, hits, after = case.index.page(tree, limit=_PAGE, after=after)
+            rows = ((bytes.fromhex(identity), score) for identity, score in hits)
+            self._database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
+            if not after or len(hits) < _PAGE:
+                break
+
+    def of(self, identity: str) -> float | None:
+        """The score of an item; None where it is no hit."""
+        row = self._database.execute("SELECT score FROM scores WHERE id = ?", (bytes.fromhex(identity),)).fetchone()
+        return float(row[0]) if row else None
+
+    def close(self) -> None:
+        """Drops them."""
+        self._database.close()

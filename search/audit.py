@@ -14,17 +14,17 @@ and tells so in its own record.
 from __future__ import annotations
 
 import fcntl
-import getpass
 import hashlib
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
+from indexer import VERSION
 from indexer.errors import StoreError
 from indexer.model import print_time
 
@@ -62,7 +62,7 @@ class Audit:
                     "number": last["number"] + 1 if last else 1,
                     "at": print_time(datetime.now(UTC)),
                     "who": reviewer(),
-                    "version": version("archivore"),
+                    "version": VERSION,
                     "event": event,
                     **values,
                     **({"torn_bytes_dropped": torn} if torn else {}),
@@ -118,8 +118,8 @@ def reviewer() -> str:
     if named:
         return named
     try:
-        account = getpass.getuser()
-    except (KeyError, OSError):
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         account = str(os.getuid())
     return f"{account}@{os.uname().nodename}"
 

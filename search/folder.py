@@ -8,10 +8,10 @@ import os
 import re
 import tomllib
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+from indexer import VERSION
 from indexer.errors import LockedError, StoreError, UsageError
 from indexer.model import print_time
 
@@ -38,7 +38,7 @@ def new_settings(path: Path, name: str) -> None:
         f"format = {FORMAT}\n"
         f"name = {json.dumps(name or path.resolve().name, ensure_ascii=False)}\n"
         f'created = "{print_time(datetime.now(UTC).replace(microsecond=0))}"\n'
-        f'version = "{version("archivore")}"\n\n'
+        f'version = "{VERSION}"\n\n'
         "[limits]\n# depth = 24\n"
     )
     (path / SETTINGS).write_text(settings, "utf-8")

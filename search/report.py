@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
+from indexer import VERSION
 from indexer.model import Hit, Item, Scalar, print_time
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
         command=command,
         query=query,
         options=options,
-        version=version("archivore"),
+        version=VERSION,
         versions=dict(sorted(runs[-1].versions.items())) if runs else {},
         runs=[{"id": run.id, "limits": dict(run.limits), "options": _asked(run.options)} for run in runs],
         sources=[

@@ -61,6 +61,7 @@ START_UP = {"chardet", "exifread", "google", "kps9566", "lxml", "numpy", "opencc
 START_UP |= {"duckdb", "magic", "maxminddb", "phonenumbers", "pillow_heif", "pure_magic_rs", "re2", "whoosh"}
 """What must not be loaded before a command needs it."""
 SEARCH_MAY_KNOW = {
+    "VERSION",
     "errors",
     "likeness",
     "limits",

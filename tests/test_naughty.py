@@ -44,6 +44,7 @@ NAMES = (
     "</script><script>alert(1)</script>.txt",
     "../../../etc/passwd",
     LONG_NAME,
+    "x" * 65_000,
 )
 WORD = "naughtyword"
 _RAW = ("\x1b", "\x07", "\u202e", "\x9b")
