@@ -91,7 +91,9 @@ class Database:
         """All rows, as they are read."""
         try:
             self._flush()
-            yield from self._connection.execute(statement, values)
+            # Not `yield from`: that would close the cursor of a database which may be closed by then.
+            for row in self._connection.execute(statement, values):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
 

@@ -59,3 +59,13 @@ def test_a_row_that_does_not_fit_is_told_with_the_file(database: Database) -> No
     database.write_soon("INSERT INTO rows VALUES (?, ?)", (1, "b"))
     with pytest.raises(StoreError, match=r"rows\.sqlite"):
         database.commit()
+
+
+def test_rows_that_are_not_read_to_their_end_may_outlive_the_database(tmp_path: Path) -> None:
+    database = Database(tmp_path / "d", "CREATE TABLE IF NOT EXISTS t (a)", write=True)
+    database.write_all("INSERT INTO t VALUES (?)", [(1,), (2,)])
+    rows = database.rows("SELECT a FROM t")
+    assert next(rows) == (1,)
+    database.commit()
+    database.close()
+    rows.close()  # type: ignore[attr-defined] # it is a generator
