@@ -77,7 +77,6 @@ def save(
     Example: archivore save retakes '修改 OR 수정 OR retake'
     """
     from indexer.errors import UsageError
-    from search.query import parse
 
     if not query and not remove:
         raise UsageError("nothing to save: give a name and a query")
@@ -85,7 +84,7 @@ def save(
         if remove:
             case.review.drop(name)
         else:
-            parse(query, case.index.fields(), case.index)
+            case.parse(query)
             case.review.save(name, query)
         case.commit()
         case.record("save", name=name, query=query, removed=remove)
@@ -140,11 +139,9 @@ def _list_tags(case_path: CaseOption, *, as_json: bool) -> None:
 
 def _chosen(case: Case, words: list[str], query: str) -> list[str]:
     """The ids of the items that are meant, each once, in the order given."""
-    from search.query import parse
-
     if words == ["-"]:
         words = [line.strip() for line in sys.stdin if line.strip()]
     ids = [case.find(word).id for word in words]
     if query:
-        ids += case.index.ids(parse(query, case.index.fields(), case.index))
+        ids += case.index.ids(case.parse(query))
     return list(dict.fromkeys(ids))

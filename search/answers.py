@@ -51,7 +51,7 @@ def ask(
         QueryError: the query cannot be understood.
         StoreError: the index is damaged, or behind another version: reindex.
     """
-    tree = parse(query, case.index.fields(), case.index)
+    tree = case.parse(query)
     index = case.index
     shown: set[str] = set()
     hits: list[Hit] = []
@@ -94,7 +94,7 @@ def matching(case: Case, query: str) -> Iterator[Item]:
     if not query:
         yield from (item for item, _ in case.catalog.items())
         return
-    with closing(_Scores(case, parse(query, case.index.fields(), case.index))) as scores:
+    with closing(_Scores(case, case.parse(query))) as scores:
         yield from (item for item, _ in case.catalog.items() if scores.of(item.id) is not None)
 
 
@@ -103,7 +103,7 @@ def every_hit(case: Case, query: str) -> Iterator[Hit]:
 
     Raises as `ask` does.
     """
-    tree = parse(query, case.index.fields(), case.index)
+    tree = case.parse(query)
     with closing(_Scores(case, tree)) as scores:
         for item, reading in case.catalog.items():
             score = scores.of(item.id)

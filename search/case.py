@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the engine takes long to import, and most commands do witho
     from search.naming import Naming
     from search.review import Review
     from search.schema import Document
+    from search.tree import Query
     from search.upkeep import Upkeep
 
 _FREE_FLOOR = 64 << 20
@@ -228,9 +229,17 @@ class Case:
         Raises:
             QueryError: the query cannot be understood.
         """
+        return self.index.facets(self.parse(query or "*"), by)
+
+    def parse(self, query: str) -> Query:
+        """What a query means in this case: with the fields that it has, and the words that its items hold.
+
+        Raises:
+            QueryError: it means nothing; the error holds the column.
+        """
         from search.query import parse
 
-        return self.index.facets(parse(query or "*", self.index.fields(), self.index), by)
+        return parse(query, self.index.fields(), self.index)
 
     def export(self, path: Path | str, query: str = "", *, kind: str = "", with_text: bool = False) -> Written:
         """Writes every hit, or every item, in the format of the suffix or of `kind`, and its account beside it.

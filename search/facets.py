@@ -7,7 +7,6 @@ from functools import partial
 
 from indexer.errors import UsageError
 from search.case import Case
-from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 from search.schema import TYPES
 
@@ -33,7 +32,7 @@ def facets(case: Case, query: str, by: Sequence[str], *, limit: int = 0) -> Repo
         stem = name.rpartition(".")[0]
         if not {name, stem} & (known.keys() | TYPES.keys()):
             raise UsageError(f"{name}: no item has this field; `archivore fields` lists those there can be")
-    counts = case.index.facets(parse(query or "*", known, case.index), fields)
+    counts = case.index.facets(case.parse(query or "*"), fields)
     rows = partial(_rows, counts, limit)
     colophon = colophon_of(case, "facets", query, by=",".join(by), limit=limit)
     return Report(case, colophon, (sheet_of("facets", _COLUMNS, rows),), notes=case.index.notes)

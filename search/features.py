@@ -23,7 +23,6 @@ from search.answers import matching
 from search.case import Case
 from search.featuring import FILE
 from search.grep import compile_pattern, compile_set
-from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 from search.watchlist import date_of
 
@@ -106,7 +105,7 @@ def features(
         if name not in TYPES:
             raise UsageError(f"{name}: no such type of features; there are {', '.join(TYPES)}")
     if query:
-        parse(query, case.index.fields())
+        case.parse(query)
     chosen = [name for name in TYPES if not types or name in types]
     stopped = stops or Stops()
     rows = partial(_rows, case, query, chosen, stopped, least)
@@ -137,7 +136,7 @@ def _rows(case: Case, query: str, types: list[str], stops: Stops, least: int) ->
 
 
 def _chosen(case: Case, query: str) -> Iterator[tuple[object, ...]]:
-    wanted = set(case.index.ids(parse(query, case.index.fields()))) if query else None
+    wanted = set(case.index.ids(case.parse(query))) if query else None
     for number, (item, reading) in enumerate(case.catalog.items()):
         if reading is None or (wanted is not None and item.id not in wanted):
             continue
