@@ -14,13 +14,11 @@ turned by more than a few degrees or mirrored, a picture is another one.
 from __future__ import annotations
 
 import math
-import warnings
 from functools import cache
 from operator import mul
 from typing import TYPE_CHECKING, BinaryIO
 
-from indexer.errors import EvidenceError
-from indexer.rendering import MOST_PIXELS
+from indexer.rendering import opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,25 +42,9 @@ def likeness(file: BinaryIO) -> bytes:
     Raises:
         EvidenceError: it is no picture that can be decoded.
     """
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise EvidenceError("missing-library", "looking at pictures needs Pillow: pip install pillow") from error
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-    file.seek(0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file) as picture:
-                width, height = picture.size
-                if width * height > MOST_PIXELS:
-                    raise EvidenceError("limit", f"{width} x {height} pixels are not decoded")
-                picture.draft("L", (_WORKING * 2, _WORKING * 2))
-                grey = _in_grey(picture)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
-        raise EvidenceError("unsupported", f"cannot be looked at: {error}") from error
-    except (Image.DecompressionBombError, TypeError, ZeroDivisionError, OverflowError) as error:
-        raise EvidenceError("corrupt", f"cannot be looked at: {error}") from error
+    with opened(file, "L", _WORKING * 2) as picture:
+        width, height = picture.size
+        grey = _in_grey(picture)
     head = min(width, 65_535).to_bytes(2, "little") + min(height, 65_535).to_bytes(2, "little")
     whole = _pixels(grey, CROPS[0])
     mean = sum(whole) / len(whole)

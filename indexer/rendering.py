@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 from indexer.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MOST_PIXELS = 200_000_000
 """Of a picture that is decoded; more would take more memory than a worker has."""
@@ -24,10 +29,33 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
     Raises:
         EvidenceError: it is no picture that can be decoded.
     """
+    with opened(file, "RGB", edge * 2) as picture:
+        from PIL import Image
+
+        clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+        small = picture.convert("RGBA" if clear else "RGB")
+        small.thumbnail((edge, edge))
+        ground = Image.new("RGB", small.size, "white")
+        ground.paste(small, mask=small.getchannel("A") if clear else None)
+        out = io.BytesIO()
+        ground.save(out, "JPEG", quality=_QUALITY)
+        return out.getvalue()
+
+
+@contextmanager
+def opened(file: BinaryIO, mode: str, edge: int) -> Iterator[Image]:
+    """A picture to be looked at; whatever decoding it raises inside the `with` is told as an EvidenceError.
+
+    Args:
+        mode: and `edge`: what it will be made, so that a decoder that can may decode it smaller.
+
+    Raises:
+        EvidenceError: it is no picture that can be decoded, or too large.
+    """
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise EvidenceError("missing-library", "small pictures need Pillow: pip install pillow") from error
+        raise EvidenceError("missing-library", "looking at pictures needs Pillow: pip install pillow") from error
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     file.seek(0)
     try:
@@ -36,16 +64,9 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
             with Image.open(file) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
-                picture.draft("RGB", (edge * 2, edge * 2))
-                clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-                small = picture.convert("RGBA" if clear else "RGB")
-                small.thumbnail((edge, edge))
-                ground = Image.new("RGB", small.size, "white")
-                ground.paste(small, mask=small.getchannel("A") if clear else None)
-                out = io.BytesIO()
-                ground.save(out, "JPEG", quality=_QUALITY)
-                return out.getvalue()
+                picture.draft(mode, (edge, edge))
+                yield picture
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
-        raise EvidenceError("unsupported", f"no small picture: {error}") from error
+        raise EvidenceError("unsupported", f"cannot be looked at: {error}") from error
     except (Image.DecompressionBombError, TypeError, ZeroDivisionError, OverflowError) as error:
-        raise EvidenceError("corrupt", f"no small picture: {error}") from error
+        raise EvidenceError("corrupt", f"cannot be looked at: {error}") from error
