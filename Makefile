@@ -2,6 +2,7 @@
 #
 #   make demo     install, then ingest and search the small server in fixtures/tour
 #   make test     style, types, import order, tests
+#   make fuzz     the property tests once more, on inputs that no run has seen
 #   make golden   write what the fixtures and the README expect anew; read the diff
 #   make bench    measure speed and memory
 #   make format   let ruff mend and format the source
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TESTS ?= tests
 
 .DELETE_ON_ERROR:
-.PHONY: demo test golden bench format clean
+.PHONY: demo test fuzz golden bench format clean
 
 demo: $(VENV)/installed
 	@$(BIN)/archivore demo
@@ -25,6 +26,9 @@ test: $(VENV)/developing
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo >$(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/pytest -n auto $(TESTS)
+
+fuzz: $(VENV)/developing
+	@$(BIN)/pytest -n auto -m hypothesis --hypothesis-profile=wild $(TESTS)
 
 golden: $(VENV)/developing
 	@$(BIN)/python fixtures/build.py
