@@ -34,6 +34,8 @@ class MsLz(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         plain = stream.head.startswith(SZDD)
         head = 14 if plain else 12
+        if stream.size < head:
+            raise EvidenceError("truncated", "the header is cut")
         size = int.from_bytes(stream.at(head - 4, 4), "little")
         yield Field("archive.size", size)
         name = stream.name or "[unpacked]"

@@ -157,7 +157,7 @@ def _packets(data: bytes) -> Iterator[_Packet]:
 
 def _joined(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     """A body in pieces, each with its own length; the last has a plain one."""
-    pieces = [data[at : at + size]]
+    joined = bytearray(data[at : at + size])
     at += size
     while at < len(data):
         first = data[at]
@@ -166,16 +166,17 @@ def _joined(data: bytes, at: int, size: int) -> tuple[bytes, int]:
         else:
             _, start, end = _packet(b"\xc1" + data[at : at + 5], 0)
             start, size = at + start - 1, end - start
-        pieces.append(data[start : start + size])
+        joined += data[start : start + size]
         at = start + size
         if not 224 <= first < 255:
             break
-    return b"".join(pieces), at
+    return bytes(joined), at
 
 
 def _describe(data: bytes) -> Iterator[Fact]:
     told = False
     sealed: list[str] = []
+    room = _UNPACKED
     waiting = [(data, 0)]
     while waiting:
         data, depth = waiting.pop()
@@ -200,13 +201,16 @@ def _describe(data: bytes) -> Iterator[Fact]:
             elif packet.kind == _LITERAL and len(packet.body) > 6:
                 yield from _literal(packet.body)
             elif packet.kind == _PACKED:
-                inner = _unpacked(packet.body)
+                inner = _unpacked(packet.body, room) if room else b""
                 if inner is None:
                     yield Problem("corrupt", "a packed message does not unpack", resolution="left out")
                 elif depth >= _NESTED:
                     yield Problem("limit", f"packed more than {_NESTED} times over", resolution="left out")
                 else:
+                    room -= len(inner)
                     waiting.append((inner, depth + 1))
+                    if not room:
+                        yield Problem("limit", f"unpacks to {_UNPACKED} bytes or more", resolution="read up to there")
 
 
 def _times(packet: _Packet) -> Iterator[Fact]:
@@ -237,7 +241,7 @@ def _details(body: bytes) -> Iterator[tuple[int, bytes]]:
         while place < len(part):
             _, start, end = _packet(b"\xc1" + part[place : place + 5], 0)
             start, end = place + start - 1, place + end - 1
-            if end <= start:
+            if end <= start or start >= len(part):
                 break
             yield part[start] & 127, part[start + 1 : end]
             place = end
@@ -253,11 +257,11 @@ def _literal(body: bytes) -> Iterator[Fact]:
     yield Child(name or "content", body[2 : 2 + size] or b"content", partial(BytesIO, body[6 + size :]), stamps)
 
 
-def _unpacked(body: bytes, most: int = _UNPACKED) -> bytes | None:
+def _unpacked(body: bytes, most: int) -> bytes | None:
     form, data = body[:1], body[1:]
     try:
         if form == b"\0":
-            return data
+            return data[:most]
         if form in (b"\1", b"\2"):
             return zlib.decompressobj(-15 if form == b"\1" else 15).decompress(data, most)
         if form == b"\3":

@@ -6,7 +6,7 @@ import io
 import random
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
@@ -20,6 +20,7 @@ SAMPLES = [path for name in NAMES for path in sorted((FIXTURES / name).glob("*/i
 
 
 @settings(max_examples=200, deadline=None)
+@example(path=FIXTURES / "ms-lz/good/input.tx_", seed=1971)
 @given(path=st.sampled_from(SAMPLES), seed=st.integers(0, 10**9))
 def test_damage_never_leaves_the_crawl(path: Path, seed: int) -> None:
     dice = random.Random(seed)
