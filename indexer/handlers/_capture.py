@@ -69,6 +69,8 @@ def read_records(stream: Stream) -> Iterator[Packet | Note]:
         yield from _read_new(stream, window)
         return
     order, decimals = CLASSIC[stream.head[:4]]
+    if stream.size < 24:
+        raise EvidenceError("truncated", "the head is cut")
     link = struct.unpack_from(f"{order}I", stream.head, 20)[0] & 0xFFFF
     layout, factor, at = struct.Struct(f"{order}4I"), 10 ** (9 - decimals), 24
     while at < stream.size:

@@ -1,0 +1,23 @@
+"""What random damage once broke, each as small as it can be: no crash, and the rest is read as before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crawling import crawl_bytes
+
+FIXTURES = Path(__file__).parents[3] / "fixtures"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("pcap", b"\xd4\xc3\xb2\xa1\2\0\4\0"),
+    ],
+)
+def test_a_cut_head_is_told(name: str, data: bytes) -> None:
+    (item,) = crawl_bytes(data)
+    assert item.handler == name
+    assert [problem.cause for problem in item.problems] == ["truncated"]
