@@ -1,6 +1,7 @@
 """Events of a case in columns: one DuckDB file, made from the texts of the case and never needed to keep it.
 
-    events.duckdb   readings(number, key, format, unit, lines, events, missed, first_missed): what was looked at
+    events.duckdb   readings(number, key, format, unit, lines, events, missed, first_missed, first_at,
+                             last_at): what was looked at
                     events(reading, line, moment, zone, address, account, action, path, status, size, agent, detail,
                            again)
 
@@ -21,67 +22,54 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import numpy as np
 
 from indexer.errors import LockedError, StoreError, UsageError
 from search.events.event import Event
 
 FILE = "events.duckdb"
-VERSION = 1
+VERSION = 2
 """Rises when logs are to be read anew."""
 _MEMORY = "512MB"
-_PIECE = 100_000
-"""Events that are handed over together."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS state (version INTEGER, last_item BIGINT);
-CREATE TABLE IF NOT EXISTS readings (
-    number INTEGER, key BLOB, format VARCHAR, unit VARCHAR, lines BIGINT, events BIGINT, missed BIGINT,
-    first_missed BIGINT
-);
-CREATE TABLE IF NOT EXISTS events (
-    reading INTEGER, line BIGINT, moment TIMESTAMP, zone VARCHAR, address VARCHAR, account VARCHAR, action VARCHAR,
-    path VARCHAR, status VARCHAR, size BIGINT, agent VARCHAR, detail VARCHAR, again BOOLEAN
-);
-"""
-_SAID = "moment, zone, address, account, action, path, status, size, agent, detail"
+_PIECE = 50_000
+"""Events that are handed over together,"""
+_CHARACTERS = 1 << 25
+"""or fewer, where they are as long as this."""
+_TABLES = {
+    "state": "version INTEGER, last_item BIGINT",
+    "readings": "number INTEGER, key BLOB, format VARCHAR, unit VARCHAR, lines BIGINT, events BIGINT, missed BIGINT, "
+    "first_missed BIGINT, first_at BIGINT, last_at BIGINT",
+    "events": "reading INTEGER, line BIGINT, moment TIMESTAMP, zone VARCHAR, address VARCHAR, account VARCHAR, "
+    "action VARCHAR, path VARCHAR, status VARCHAR, size BIGINT, agent VARCHAR, detail VARCHAR, again BOOLEAN",
+}
 _STAGE = (
     "CREATE OR REPLACE TEMP TABLE stage (line BIGINT, moment TIMESTAMP, zone VARCHAR, address VARCHAR, "
     "account VARCHAR, action VARCHAR, path VARCHAR, status VARCHAR, size BIGINT, agent VARCHAR, detail VARCHAR)"
 )
-_TAKE = (
-    "INSERT INTO stage SELECT line, make_timestamp(micros), zone, address, user_, action, path, status, size, agent, "
-    "detail FROM read_json(?, format = 'newline_delimited', columns = {line: 'BIGINT', micros: 'BIGINT', "
-    "zone: 'VARCHAR', "
-    "address: 'VARCHAR', user_: 'VARCHAR', action: 'VARCHAR', path: 'VARCHAR', status: 'VARCHAR', size: 'BIGINT', "
-    "agent: 'VARCHAR', detail: 'VARCHAR'})"
+_COLUMNS = ("line", "micros", "zone", "address", "account", "action", "path", "status", "size", "agent", "detail")
+"""The fields of an event, in their order."""
+_NUMBERS = ("line", "micros", "size")
+_GIVEN = (
+    "SELECT line, make_timestamp(micros), zone, address, account, action, path, status, nullif(size, -1), agent, "
+    "detail FROM piece"
 )
+_SAID = "moment, zone, address, account, action, path, status, size, agent, detail"
 _SETTLE = f"""
 INSERT INTO events
-WITH fresh AS (
-    SELECT *, hash({_SAID}) AS mark, row_number() OVER (PARTITION BY hash({_SAID}) ORDER BY line) AS nth FROM stage
-), counted AS (
+WITH counted AS (
     SELECT hash({_SAID}) AS mark, reading, count(*) AS times FROM events
     WHERE moment BETWEEN (SELECT min(moment) FROM stage) AND (SELECT max(moment) FROM stage)
-        AND reading IN (SELECT number FROM readings WHERE format = ?)
-        AND hash({_SAID}) IN (SELECT mark FROM fresh)
+        AND list_contains(?::INTEGER[], reading)
+        AND hash({_SAID}) IN (SELECT hash({_SAID}) FROM stage)
     GROUP BY 1, 2
-), held AS (SELECT mark, max(times) AS most FROM counted GROUP BY 1)
-SELECT ?, line, {_SAID}, nth <= coalesce(most, 0) FROM fresh LEFT JOIN held USING (mark) ORDER BY line
+), held AS (
+    SELECT mark, max(times) AS most FROM counted GROUP BY 1
+), fresh AS (
+    SELECT line, most, row_number() OVER (PARTITION BY mark ORDER BY line) AS nth
+    FROM (SELECT line, hash({_SAID}) AS mark FROM stage) JOIN held USING (mark)
+)
+SELECT ?, line, {_SAID}, line IN (SELECT line FROM fresh WHERE nth <= most) FROM stage ORDER BY line
 """
-
-
-class _Row(msgspec.Struct):
-    line: int
-    micros: int
-    zone: str
-    address: str
-    user_: str
-    action: str
-    path: str
-    status: str
-    size: int | None
-    agent: str
-    detail: str
 
 
 class EventStore:
@@ -100,7 +88,6 @@ class EventStore:
             raise UsageError("events of logs need DuckDB: pip install 'archivore[logs]'") from error
         self.path = folder / FILE
         self._error = duckdb.Error
-        self._part = folder / "events.part"
         spill = folder / "events.spill"
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": _MEMORY,
@@ -112,13 +99,11 @@ class EventStore:
         try:
             self._connection = duckdb.connect(str(self.path), read_only=not write, config=settings)
             run = self._connection.execute
-
-            quoted = str(self._part).replace("'", "''")
-            run(f"SET allowed_paths = ['{quoted}']")
             run("SET enable_external_access = false")
             run("SET lock_configuration = true")
             if write:
-                run(_SCHEMA)
+                for name, columns in _TABLES.items():
+                    run(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise LockedError(f"{self.path}: another process reads logs into this case; wait for it") from error
@@ -131,7 +116,6 @@ class EventStore:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
-        self._part.unlink(missing_ok=True)
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Runs a statement."""
@@ -167,8 +151,8 @@ class EventStore:
 
     def clear(self) -> None:
         """Drops everything."""
-        for table in ("events", "readings", "state"):
-            self.run(f"DELETE FROM {table}")
+        for name, columns in _TABLES.items():
+            self.run(f"CREATE OR REPLACE TABLE {name} ({columns})")
 
     def keys(self) -> set[bytes]:
         """The keys of all readings that were looked at."""
@@ -183,7 +167,7 @@ class EventStore:
         """Keeps in mind that these readings are no logs."""
         held = list(keys)
         if held:
-            self.run("INSERT INTO readings SELECT -1, unnest(?::BLOB[]), '', '', 0, 0, 0, 0", (held,))
+            self.run("INSERT INTO readings SELECT -1, unnest(?::BLOB[]), '', '', 0, 0, 0, 0, NULL, NULL", (held,))
 
     def take(self, key: bytes, name: str, unit: str, found: Iterator[Event | int]) -> int:
         """Takes in one log, all of it or nothing; returns how many events it has.
@@ -192,12 +176,12 @@ class EventStore:
             found: its events, and the number of each line that was not understood.
         """
         connection = self._connection
+        lines = missed = first_missed = events = characters = 0
+        waiting: list[Event] = []
         try:
             connection.execute("BEGIN")
             connection.execute(_STAGE)
-            lines = missed = first_missed = events = 0
-            encode = msgspec.json.Encoder().encode
-            waiting: list[bytes] = []
+            intake = _Intake(connection, name)
             for each in found:
                 if isinstance(each, int):
                     missed += 1
@@ -205,15 +189,16 @@ class EventStore:
                     lines = each
                     continue
                 lines = each.line
-                waiting.append(encode(_Row(*each)))
-                if len(waiting) >= _PIECE:
-                    events += self._hand_over(waiting)
-            events += self._hand_over(waiting)
-            (number,) = self._one("SELECT coalesce(max(number), 0) + 1 FROM readings")
-            connection.execute(_SETTLE, (name, number))
+                waiting.append(each)
+                characters += len(each.path) + len(each.agent) + len(each.detail)
+                if len(waiting) >= _PIECE or characters >= _CHARACTERS:
+                    events += intake.take(waiting)
+                    waiting, characters = [], 0
+            events += intake.take(waiting)
+            number = intake.settle()
             connection.execute(
-                "INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (number, key, name, unit, lines, events, missed, first_missed),
+                "INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, key, name, unit, lines, events, missed, first_missed, intake.first, intake.last),
             )
             connection.execute("DROP TABLE stage")
             connection.execute("COMMIT")
@@ -221,18 +206,48 @@ class EventStore:
             raise StoreError(f"{self.path}: {error}") from error
         return events
 
-    def _hand_over(self, waiting: list[bytes]) -> int:
+
+class _Intake:
+    """One log on its way into the store.
+
+    What lies at times of which no log of its format tells yet goes in at once; the rest waits aside, until it is
+    known how often each line stands in it.
+    """
+
+    def __init__(self, connection: Any, name: str) -> None:
+        self._connection = connection
+        (highest,) = connection.execute("SELECT coalesce(max(number), 0) FROM readings").fetchone()
+        self.number = max(0, highest) + 1
+        self.first: int | None = None
+        self.last: int | None = None
+        held = "SELECT number, first_at, last_at FROM readings WHERE format = ? AND first_at IS NOT NULL"
+        self._held: list[tuple[int, int, int]] = connection.execute(held, (name,)).fetchall()
+        self._near: set[int] = set()
+
+    def take(self, waiting: list[Event]) -> int:
+        """Takes in some events; returns how many they are."""
         if not waiting:
             return 0
-        with self._part.open("wb") as file:
-            for line in waiting:
-                file.write(line + b"\n")
-        self._connection.execute(_TAKE, (str(self._part),))
-        count = len(waiting)
-        waiting.clear()
-        return count
+        columns: dict[str, Any] = dict(zip(_COLUMNS, zip(*waiting, strict=True), strict=True))
+        first, last = min(columns["micros"]), max(columns["micros"])
+        self.first = first if self.first is None else min(first, self.first)
+        self.last = last if self.last is None else max(last, self.last)
+        near = {number for number, start, end in self._held if start <= last and first <= end}
+        self._near |= near
+        columns["size"] = [-1 if size is None else size for size in columns["size"]]
+        piece = {
+            name: np.array(values, dtype=np.int64 if name in _NUMBERS else object) for name, values in columns.items()
+        }
+        self._connection.register("piece", piece)
+        if near:
+            self._connection.execute(f"INSERT INTO stage {_GIVEN}")
+        else:
+            self._connection.execute(f"INSERT INTO events SELECT {self.number:d}, given.*, false FROM ({_GIVEN}) given")
+        self._connection.unregister("piece")
+        return len(waiting)
 
-    def _one(self, statement: str) -> tuple[Any, ...]:
-        row = self._connection.execute(statement).fetchone()
-        assert row is not None
-        return tuple(row)
+    def settle(self) -> int:
+        """Takes in what waited; returns the number of the log."""
+        if self._near:
+            self._connection.execute(_SETTLE, (sorted(self._near), self.number))
+        return self.number
