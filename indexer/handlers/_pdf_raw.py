@@ -7,6 +7,7 @@ Source: ISO 32000-2: 7.5.5 (trailer), 7.5.6 (incremental updates), 7.6.2 (encryp
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from indexer.handler import Stream
@@ -17,6 +18,7 @@ PACKETS = 16
 PACKET_BYTES = 1 * MIB
 _STEP = 1 * MIB
 _MARK = re.compile(rb"%%EOF|<x:x[am]pmeta|/Standard\b|/JS\s{0,3}[(<]")
+_MARK_STARTS = (b"%%EOF", b"<x:x", b"/Standard", b"/JS")
 SCRIPTS, SCRIPT_BYTES = 200, 64 * KIB
 _END = re.compile(rb"</x:x[am]pmeta>")
 _VERSION = re.compile(rb"/R\s+(\d)")
@@ -49,7 +51,7 @@ def scan(stream: Stream) -> Raw:
     stream.seek(0)
     while chunk := stream.read(_STEP):
         data = carried + chunk
-        for match in _MARK.finditer(data):
+        for match in _marks(data):
             at = offset - len(carried) + match.start()
             if match.end() <= len(carried):
                 continue
@@ -68,6 +70,19 @@ def scan(stream: Stream) -> Raw:
     packets = (_packet(stream, start) for start in starts[:PACKETS])
     texts = () if encryption else tuple(read_string(stream.at(at, SCRIPT_BYTES)) for at in scripts[:SCRIPTS])
     return Raw(ends - linear, tuple(packet for packet in packets if packet), encryption, texts)
+
+
+def _marks(data: bytes) -> Iterator[re.Match[bytes]]:
+    """Every mark in its order; looking for each start by itself is far quicker than one expression."""
+    places: list[int] = []
+    for start in _MARK_STARTS:
+        at = data.find(start)
+        while at >= 0:
+            places.append(at)
+            at = data.find(start, at + 1)
+    for at in sorted(places):
+        if match := _MARK.match(data, at):
+            yield match
 
 
 def rebuilt(stream: Stream) -> bytes:

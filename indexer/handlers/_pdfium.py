@@ -119,12 +119,15 @@ def page_text(pdfium: Any, page: Any) -> str:
         if not text_page:
             return ""
         area = (text_page, -_EVERYWHERE, _EVERYWHERE, _EVERYWHERE, -_EVERYWHERE)
-        count = pdfium.FPDFText_GetBoundedText(*area, None, 0)
-        if count <= 0:
-            return ""
-        buffer = (ctypes.c_ushort * count)()
-        pdfium.FPDFText_GetBoundedText(*area, buffer, count)
-        return bytes(buffer).decode("utf-16-le", "replace")
+        # Asking for the size works the whole text out; room for twice the characters spares that.
+        room = 2 * max(0, pdfium.FPDFText_CountChars(text_page)) + 16
+        buffer = (ctypes.c_ushort * room)()
+        count = pdfium.FPDFText_GetBoundedText(*area, buffer, room)
+        if count >= room:
+            room = pdfium.FPDFText_GetBoundedText(*area, None, 0)
+            buffer = (ctypes.c_ushort * room)()
+            count = pdfium.FPDFText_GetBoundedText(*area, buffer, room)
+        return bytes(memoryview(buffer)[: max(0, count)]).decode("utf-16-le", "replace").removesuffix("\0")
 
 
 def attachment_file(pdfium: Any, attachment: Any) -> io.BytesIO:
