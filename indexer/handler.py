@@ -24,6 +24,8 @@ from indexer.volumes import Siblings, no_siblings
 
 HEAD = 16 * KIB
 """Bytes from the start that identification looks at."""
+CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\f\r\x1b")
+"""Control characters that stand in no text: what a binary format `holds`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Handler(ABC):
         media_types: every media type this handler answers to, the usual one first.
         signatures: bytes that mark the type; one match makes the handler a candidate.
         suffixes: with the dot, lower case; they never outrank bytes.
+        holds: bytes of which every file of the type has at least one somewhere, where it declares no
+            signature: an item that is seen whole and has none of them is not asked about.
         fields: field name -> meaning, for every field it yields (a name ending in `.*` is a family).
         reads: one line for the analyst's table of file types: what comes out.
         needs: what is optional at run time: importable modules, or `program:NAME`.
@@ -146,6 +150,7 @@ class Handler(ABC):
     media_types: ClassVar[tuple[str, ...]]
     signatures: ClassVar[tuple[Signature, ...]] = ()
     suffixes: ClassVar[tuple[str, ...]] = ()
+    holds: ClassVar[bytes] = b""
     fields: ClassVar[Mapping[str, str]] = {}
     reads: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()

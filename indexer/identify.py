@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from indexer.handler import Handler, Signature, Stream
+from indexer.handler import Handler, Stream
 
 UNKNOWN = "application/octet-stream"
 EMPTY = "inode/x-empty"
+_MOST_SETS = 4096
+"""Sets of telling bytes whose handlers are remembered."""
 
 
 class Identity(NamedTuple):
@@ -31,12 +33,7 @@ class _Rule(NamedTuple):
 
     order: int
     handler: Handler
-    prefixes: tuple[bytes, ...]
-
-    @classmethod
-    def of(cls, order: int, handler: Handler) -> _Rule:
-        marks = handler.signatures or (Signature(b""),)  # none declared: asked about everything
-        return cls(order, handler, tuple(mark.magic for mark in marks if not mark.offset))
+    prefixes: tuple[bytes, ...] = (b"",)
 
     def may_begin(self, start: bytes) -> bool:
         """Whether an item of the handler's may begin with these few bytes."""
@@ -59,17 +56,27 @@ class Identifier:
                 self._by_type.setdefault(media_type, handler)
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
-        rules = tuple(_Rule.of(order, handler) for order, handler in enumerate(self._handlers) if _is_asked(handler))
-        self._all_rules = rules
-        self._rules: dict[bytes, tuple[_Rule, ...]] = {}
-        """By the first two bytes of an item, as they come: the few rules that may hold."""
+        self._marked: list[_Rule] = []
+        """Those with a mark at the start, and by the first two bytes of an item the few that may hold."""
+        self._marked_by_start: dict[bytes, tuple[_Rule, ...]] = {}
         self._inside: dict[tuple[int, int], dict[bytes, list[_Rule]]] = {}
         """Where marks further inside begin and end; by the mark: whose it is."""
-        for rule in rules:
-            for mark in rule.handler.signatures:
+        self._unmarked: list[_Rule] = []
+        """Those known by content alone, and by the telling bytes that an item has those to ask."""
+        self._unmarked_by_bytes: dict[frozenset[int], tuple[_Rule, ...]] = {}
+        for order, handler in enumerate(self._handlers):
+            starts = tuple(mark.magic for mark in handler.signatures if not mark.offset)
+            if b"" in starts or (not handler.signatures and type(handler).claims is not Handler.claims):
+                self._unmarked.append(_Rule(order, handler))
+            elif starts:
+                self._marked.append(_Rule(order, handler, starts))
+            for mark in handler.signatures:
                 if mark.offset:
                     marks = self._inside.setdefault((mark.offset, mark.offset + len(mark.magic)), {})
-                    marks.setdefault(mark.magic, []).append(rule._replace(prefixes=(b"",)))
+                    marks.setdefault(mark.magic, []).append(_Rule(order, handler))
+        telling = {byte for rule in self._unmarked for byte in rule.handler.holds}
+        self._telling = frozenset(telling)
+        self._silent = bytes(sorted(set(range(256)) - telling))
 
     def identify(self, stream: Stream) -> Identity:
         """What `stream` holds; leaves the position at the start."""
@@ -85,16 +92,34 @@ class Identifier:
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
         start = head[:2]
-        rules: Sequence[_Rule] | None = self._rules.get(start)
+        rules = self._marked_by_start.get(start)
         if rules is None:
-            rules = self._rules[start] = tuple(rule for rule in self._all_rules if rule.may_begin(start))
-        marked = [rule for (start, end), marks in self._inside.items() for rule in marks.get(head[start:end], ())]
-        if marked:
-            rules = sorted((*rules, *marked), key=lambda rule: rule.order)
-        for _, handler, prefixes in rules:
+            rules = self._marked_by_start[start] = tuple(rule for rule in self._marked if rule.may_begin(start))
+        inside = [
+            rule
+            for (begin, end), marks in self._inside.items()
+            if end <= len(head)
+            for rule in marks.get(head[begin:end], ())
+        ]
+        asked = self._asked(head, whole=stream.size == len(head))
+        if rules or inside:
+            asked = sorted((*asked, *rules, *inside), key=lambda rule: rule.order)
+        for _, handler, prefixes in asked:
             if head.startswith(prefixes) and (media_type := handler.claims(stream)):
                 return Identity(media_type, handler)
         return None
+
+    def _asked(self, head: bytes, *, whole: bool) -> Sequence[_Rule]:
+        """Who is asked although it declares no mark; of an item seen whole, the bytes it has tell who need not be."""
+        held = frozenset(head.translate(None, self._silent)) if whole else self._telling
+        rules = self._unmarked_by_bytes.get(held)
+        if rules is None:
+            if len(self._unmarked_by_bytes) > _MOST_SETS:
+                self._unmarked_by_bytes.clear()
+            rules = self._unmarked_by_bytes[held] = tuple(
+                rule for rule in self._unmarked if not rule.handler.holds or not held.isdisjoint(rule.handler.holds)
+            )
+        return rules
 
     def contradicts(self, name: str, identity: Identity) -> bool:
         """Whether the suffix of `name` promises a type that the bytes are not."""
@@ -111,10 +136,6 @@ class Identifier:
         if handler is not None and suffix in handler.suffixes:
             return False
         return not (_is_textual(identity.media_type) and any(_is_textual(each) for each in promised))
-
-
-def _is_asked(handler: Handler) -> bool:
-    return bool(handler.signatures) or type(handler).claims is not Handler.claims
 
 
 def _is_textual(media_type: str) -> bool:

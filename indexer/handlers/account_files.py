@@ -72,6 +72,7 @@ _MOST: Final = 20_000
 class AccountFiles(Handler):
     name = "accounts"
     media_types = tuple(_TYPES.values())
+    holds = b":="
     fields: ClassVar[dict[str, str]] = {
         "account.kind": "which of the files it is: passwd, shadow, group, sudoers ...",
         "account.user": "name of a user",

@@ -37,6 +37,7 @@ class BinHex(Handler):
     name = "binhex"
     media_types = ("application/mac-binhex40", "application/binhex", "application/mac-binhex")
     suffixes = (".hqx",)
+    holds = b"("
     fields: ClassVar[Mapping[str, str]] = FIELDS
     reads = "data and resource fork, type, creator; the text around"
     rank = 66

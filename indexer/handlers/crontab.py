@@ -50,6 +50,7 @@ _MOST: Final = 5_000
 class Crontab(Handler):
     name = "crontab"
     media_types = ("text/x-crontab",)
+    holds = b"*@"
     fields: ClassVar[dict[str, str]] = {
         "cron.job": "when and what: the schedule and the command",
         "text.*": "how the text was read",

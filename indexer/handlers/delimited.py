@@ -31,6 +31,7 @@ class Delimited(Handler):
     name = "csv"
     media_types = ("text/csv", "text/tab-separated-values", "application/csv")
     suffixes = (".csv", ".tsv", ".tab")
+    holds = b",;\t|"
     fields = {
         **FIELDS,
         "csv.delimiter": "what stands between cells: comma, semicolon, tab, bar",

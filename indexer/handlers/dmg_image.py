@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._p7z_entries import FIELDS
 from indexer.handlers._p7z_members import read_archive
 from indexer.model import Fact, Field
@@ -23,6 +23,7 @@ class DmgImage(Handler):
     name = "dmg"
     media_types = ("application/x-apple-diskimage",)
     suffixes = (".dmg", ".smi")
+    holds = CONTROLS
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
     }

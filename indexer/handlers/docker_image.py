@@ -53,6 +53,7 @@ class DockerImage(Handler):
         "application/vnd.oci.image.index.v1+json",
         "application/x-docker-manifest",
     )
+    holds = b"{"
     fields: ClassVar[dict[str, str]] = {
         "docker.tag": "name of the image with its tag",
         "docker.config": "file or digest of the configuration",

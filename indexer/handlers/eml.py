@@ -95,6 +95,7 @@ class Eml(Handler):
     version = 2
     media_types = ("message/rfc822", "message/x-emlx", "message/news")
     suffixes = (".eml", ".emlx", ".mht", ".mhtml", ".mim", ".nws")
+    holds = b":"
     fields: ClassVar[Mapping[str, str]] = FIELDS
     reads = "headers, every hop, bodies, attachments, inline files, messages inside"
     rank = 60

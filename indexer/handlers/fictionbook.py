@@ -50,6 +50,7 @@ class FictionBook(Handler):
     name = "fictionbook"
     media_types = ("application/x-fictionbook+xml",)
     suffixes = (".fb2",)
+    holds = b"<"
     fields: ClassVar[Mapping[str, str]] = {
         "fb2.author": "author of the book",
         "fb2.translator": "translator",

@@ -38,6 +38,7 @@ _KEPT: Final = 20_000
 class GitRecords(Handler):
     name = "git-records"
     media_types = ("text/x-git-reflog", "text/x-git-refs", "text/x-git-head", "text/x-git-config")
+    holds = b"<#:["
     fields: ClassVar[dict[str, str]] = {
         **FIELDS,
         "git.author": "who moved a branch",

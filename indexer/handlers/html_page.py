@@ -29,6 +29,7 @@ class Html(Handler):
     name = "html"
     media_types = ("text/html", "application/xhtml+xml")
     suffixes = (".html", ".htm", ".xhtml", ".shtml", ".xht")
+    holds = b"<"
     fields: ClassVar[Mapping[str, str]] = {
         "html.title": "the title element",
         "html.language": "the page's own word for its language",

@@ -56,6 +56,7 @@ class Icalendar(Handler):
     name = "icalendar"
     media_types = ("text/calendar", "text/x-vcalendar")
     suffixes = (".ics", ".vcs", ".ifb", ".ical")
+    holds = b":"
     fields: ClassVar[Mapping[str, str]] = {
         **CALENDAR,
         "calendar.entries": "how many entries the calendar holds",

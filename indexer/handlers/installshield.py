@@ -18,7 +18,7 @@ from typing import BinaryIO, ClassVar
 
 from indexer.decoding import decode
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._streams import FIELDS as SLACK_FIELDS
 from indexer.handlers._streams import Slice, open_chunks, open_slice, slack
 from indexer.handlers._zip_methods import unpack
@@ -48,6 +48,7 @@ class InstallShield(Handler):
     media_types = ("application/x-installshield",)
     signatures = ()
     suffixes = ()
+    holds = CONTROLS
     fields: ClassVar[Mapping[str, str]] = {
         **SLACK_FIELDS,
         "installshield.kind": "files, cabinet, archive of version 3, or setup stream",

@@ -15,7 +15,7 @@ from functools import partial
 from typing import BinaryIO, ClassVar
 
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._archive import FILE, FOLDER, SYMLINK, Names, kind_of_mode
 from indexer.handlers._iso import (
     FIRST,
@@ -50,6 +50,7 @@ class IsoImage(Handler):
     name = "iso"
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
+    holds = CONTROLS
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "iso.volume": "name of the volume",

@@ -40,6 +40,7 @@ class Json(Handler):
     version = 2
     media_types = ("application/json", "application/x-ndjson", "application/jsonl")
     suffixes = (".json", ".jsonl", ".ndjson", ".geojson")
+    holds = b"{["
     fields = {
         **FIELDS,
         "json.key": "a key of the outermost object",

@@ -66,6 +66,7 @@ class Latex(Handler):
     name = "latex"
     media_types = ("text/x-tex", "application/x-tex", "application/x-latex")
     suffixes = (".tex", ".latex", ".ltx")
+    holds = b"\\"
     fields: ClassVar[Mapping[str, str]] = {
         "latex.title": "title",
         "latex.author": "authors, as they are written",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Signature, Stream
+from indexer.handler import CONTROLS, Handler, Signature, Stream
 from indexer.handlers._leveldb import FOOTER, MAGIC, Table, is_log, read_log
 from indexer.handlers._leveldb import Entry as Pair
 from indexer.handlers._rows import one_line, passages
@@ -31,6 +31,7 @@ class LevelDb(Handler):
     media_types = ("application/x-leveldb-table", "application/x-leveldb-log")
     signatures = (Signature(b""),)
     suffixes = (".ldb", ".sst", ".log")
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
         "leveldb.entries": "entries that were read",
         "leveldb.deleted": "how many of them say that a key was deleted",

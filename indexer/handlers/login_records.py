@@ -14,7 +14,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, Final, NamedTuple
 
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._moments import Moments, moment, print_moment, tell_lines
 from indexer.model import Fact, Field, Problem, Timestamp
 
@@ -47,6 +47,7 @@ class _Entry(NamedTuple):
 class LoginRecords(Handler):
     name = "logins"
     media_types = ("application/x-utmp", "application/x-lastlog")
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
         "login.log": "what the log tells of: logins, failed logins, last logins",
         "login.records": "number of records that are not empty",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Signature, Stream
+from indexer.handler import CONTROLS, Handler, Signature, Stream
 from indexer.model import Fact, Field
 from indexer.timestamps import from_unix
 
@@ -27,6 +27,7 @@ class MaxMind(Handler):
     media_types = ("application/vnd.maxmind.maxmind-db",)
     signatures = (Signature(b""),)
     suffixes = (".mmdb",)
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {"maxmind.*": "a value of the description at its end, by its own name"}
     reads = "type, description, languages, time of building"
     rank = 60

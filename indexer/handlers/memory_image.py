@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from indexer.handler import Handler, Signature, Stream
+from indexer.handler import CONTROLS, Handler, Signature, Stream
 from indexer.handlers._runs import carve
 from indexer.model import Fact, Field, Problem
 from indexer.timestamps import from_filetime, from_unix
@@ -29,6 +29,7 @@ class MemoryImage(Handler):
     media_types = ("application/x-ms-memory-image", "application/x-dmp")
     signatures = (*(Signature(mark) for mark in (*_DUMPS, _MINI)), Signature(b""))
     suffixes = (".dmp", ".mdmp", ".hdmp", ".sys")
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
         "memory.kind": "hibernation file, crash dump, program dump, page file, swap file",
         "memory.state": "mark at its start: wake after use, hibr while asleep",

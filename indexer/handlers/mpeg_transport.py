@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers import _media, _mpeg
 from indexer.handlers._picture import FIELD_CHARS, read_text
 from indexer.limits import MIB
@@ -48,6 +48,7 @@ class MpegTransport(Handler):
     name = "mpeg-transport"
     media_types = ("video/mp2t", "video/MP2T")
     suffixes = (".ts", ".m2ts", ".mts", ".m2t", ".tp", ".trp")
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
         **_media.FIELDS,
         "mpeg.packet": "bytes of a packet: 188, 192 (Blu-ray, cameras) or 204",

@@ -52,6 +52,7 @@ class Pdf(Handler):
     name = "pdf"
     media_types = ("application/pdf",)
     suffixes = (".pdf", ".ai")
+    holds = b"%"
     fields = {
         **{f"pdf.{name.lower()}": f"{name.lower()} as the document's properties say" for name in _INFO},
         "pdf.version": "version of the format",

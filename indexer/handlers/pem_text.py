@@ -58,6 +58,7 @@ class PemText(Handler):
     name = "pem"
     media_types = (_CERTIFICATE, _KEY)
     suffixes = (".pem", ".crt", ".cer", ".key", ".csr", ".crl", ".ovpn")
+    holds = b"-"
     fields: ClassVar[dict[str, str]] = {
         **_x509.FIELDS,
         "pem.blocks": "number of certificates and keys",

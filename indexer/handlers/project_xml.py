@@ -56,6 +56,7 @@ class ProjectXml(Handler):
         *(".xstage", ".sboard", ".tnz", ".prproj", ".aepx", ".xfl", ".fcpxml", ".mlt", ".kdenlive", ".dae"),
         *(".sif", ".mohoproj"),
     )
+    holds = b"<"
     fields: ClassVar[dict[str, str]] = {
         **_refs.FIELDS,
         "project.kind": "program that the project belongs to",

@@ -31,6 +31,7 @@ _VERSIONS: Final = frozenset(("spine", "version", "Version", "compatibleVersion"
 class Rig(Handler):
     name = "rig"
     media_types = ("application/x-animation-rig+json",)
+    holds = b"{"
     fields: ClassVar[dict[str, str]] = {
         **_refs.FIELDS,
         "rig.kind": "program that the rig belongs to",

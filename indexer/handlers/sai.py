@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from indexer.handler import Handler, Signature, Stream
+from indexer.handler import CONTROLS, Handler, Signature, Stream
 from indexer.handlers import _picture
 from indexer.model import Fact, Field, Problem
 
@@ -24,6 +24,7 @@ class Sai(Handler):
     media_types = ("image/x-sai2", "image/x-sai")
     signatures = (Signature(b""),)
     suffixes = (".sai2", ".sai")
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
         **_picture.FIELDS,
         "sai.format": "mark at its head, with the version of the format",

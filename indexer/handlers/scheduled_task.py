@@ -40,6 +40,7 @@ _LINES: Final = 20_000
 class ScheduledTask(Handler):
     name = "task"
     media_types = ("application/x-ms-task+xml",)
+    holds = b"<"
     fields: ClassVar[dict[str, str]] = {
         "task.author": "who made the task",
         "task.comment": "description of the task",

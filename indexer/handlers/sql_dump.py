@@ -74,6 +74,7 @@ class SqlDump(Handler):
     name = "sql-dump"
     media_types = ("application/sql", "text/x-sql")
     suffixes = (".sql", ".dump", ".dmp", ".bak")
+    holds = b"-;*"
     fields: ClassVar[dict[str, str]] = {
         **FIELDS,
         "sql.program": "program that wrote the dump",

@@ -66,6 +66,7 @@ class Subtitles(Handler):
     name = "subtitles"
     media_types = tuple(_SUFFIX.values())
     suffixes = (".srt", ".vtt", ".ass", ".ssa", ".smi", ".sami", ".sub", ".lrc")
+    holds = b"[>{<,W"
     fields: ClassVar[dict[str, str]] = {
         **_media.FIELDS,
         **_lines.FIELDS,

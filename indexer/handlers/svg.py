@@ -44,6 +44,7 @@ class Svg(Handler):
     name = "svg"
     media_types = ("image/svg+xml",)
     suffixes = (".svg",)
+    holds = b"<"
     fields: ClassVar[dict[str, str]] = {
         **_picture.FIELDS,
         **_layertree.declared("svg"),

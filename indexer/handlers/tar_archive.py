@@ -1,8 +1,9 @@
 """Tar of every kind: v7, ustar, GNU, pax, star, Solaris; damaged, truncated, joined ones too.
 
 A sparse member is given as the file it was, holes and all, as long as the holes written out for one
-archive stay below 16 MiB or a hundred times the archive; then its digest is the file's. Beyond that
+archive stay below 128 MiB or a hundred times the archive; then its digest is the file's. Beyond that
 (a kilobyte can claim terabytes) its extents are given one after another, and a problem says so.
+An extended header whose member is missing is a member itself: it may hold the missing one's name.
 
 Source: POSIX.1-2001 pax; GNU tar manual, "Basic Tar Format"; star(5).
 Limits: the parts of a multi-volume archive are not joined; star's own sparse members and Solaris ACLs
@@ -16,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import BinaryIO, ClassVar
 
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._streams import Slice, open_chunks, open_slice, slack
 from indexer.handlers._tar import (
     BLOCK,
@@ -37,7 +38,8 @@ from indexer.model import Child, Fact, Field, Problem, Timestamp
 from indexer.names import Decision, decode_names
 from indexer.timestamps import from_unix
 
-MOST_HOLES = 16 * MIB
+MOST_HOLES = 128 * MIB
+"""Half a second of hashing; databases and logs with holes are smaller as a rule."""
 HOLES_PER_BYTE = 100
 SAMPLE = 10_000
 """Names that vote on the encoding; a walk over all of them must not keep all of them."""
@@ -49,10 +51,13 @@ SPOKEN_FOR = frozenset({b"path", b"linkpath", b"size", b"uid", b"gid", b"uname",
 
 class TarArchive(Handler):
     name = "tar"
+    version = 2
     media_types = ("application/x-tar", "application/x-gtar", "application/x-ustar")
     suffixes = (".tar", ".gtar", ".ova", ".gem", ".pax", ".ustar")
+    holds = CONTROLS
     fields: ClassVar[Mapping[str, str]] = {
-        "file.kind": "what a member is where it is not a plain file; slack: bytes of no member",
+        "file.kind": "what a member is where it is not a plain file; slack: bytes of no member; extended-header: "
+        "what was told of a member that is missing",
         "file.link_target": "where a link points",
         "file.mode": "permission bits, octal",
         "file.offset": "where slack stands in the archive",
@@ -96,7 +101,7 @@ class TarArchive(Handler):
             if isinstance(part, Gap):
                 whole = part.size == stream.size
                 yield Problem(part.cause, part.message, resolution="" if whole else "kept as a member")
-                if not whole:
+                if part.size and not whole:
                     yield slack(stream, part.at, part.size, part.name)
                 continue
             if part.kind == "volume-label":

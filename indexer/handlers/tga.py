@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers import _picture
 from indexer.model import Fact, Field, Problem, Timestamp
 
@@ -25,6 +25,7 @@ class Tga(Handler):
     name = "tga"
     media_types = ("image/x-tga", "image/tga", "image/x-targa")
     suffixes = (".tga", ".icb", ".vda", ".vst")
+    holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
         **_picture.FIELDS,
         "tga.id": "identification of the picture",

@@ -42,6 +42,7 @@ class Vcard(Handler):
     name = "vcard"
     media_types = ("text/vcard", "text/x-vcard")
     suffixes = (".vcf", ".vcard")
+    holds = b":"
     fields: ClassVar[Mapping[str, str]] = {
         **CONTACT,
         "vcard.cards": "how many cards the file holds",

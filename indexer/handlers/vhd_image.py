@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._image_parents import parents_of
 from indexer.handlers._vhd import DIFFERENCING, KINDS, MAGIC, SINCE, is_image, open_image, read_footer, read_parent
 from indexer.handlers._volumes import FIELDS, NEEDS, walk
@@ -21,6 +21,7 @@ class VhdImage(Handler):
     name = "vhd"
     media_types = ("application/x-virtualbox-vhd", "application/x-vhd")
     suffixes = (".vhd", ".avhd", ".vpc")
+    holds = CONTROLS
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "image.system": "system on which the image was written",

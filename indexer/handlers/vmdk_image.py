@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._image_parents import parents_of
 from indexer.handlers._vmdk import is_image, is_whole, open_image, owner_of, read_descriptor
 from indexer.handlers._volumes import FIELDS, NEEDS, walk
@@ -32,6 +32,7 @@ class VmdkImage(Handler):
     name = "vmdk"
     media_types = ("application/x-vmdk", "application/x-vmware-vmdk")
     suffixes = (".vmdk",)
+    holds = CONTROLS + b"#"
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "image.uuid": "identifier of the disk in the virtual machine",

@@ -70,6 +70,7 @@ class WindowsIni(Handler):
     name = "windows-ini"
     media_types = (_URL, _ZONE, _RDP, _WER, _FOLDER)
     suffixes = (".url", ".website", ".rdp", ".wer")
+    holds = b"[=:"
     fields: ClassVar[dict[str, str]] = {
         "url.address": "address that a web shortcut opens",
         "url.icon": "file or address of its icon",

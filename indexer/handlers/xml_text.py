@@ -45,6 +45,7 @@ class Xml(Handler):
         "application/xslt+xml",
     )
     suffixes = (".xml", ".rss", ".atom", ".xsd", ".xsl", ".xslt", ".rdf", ".dtd")
+    holds = b"<"
     fields: ClassVar[Mapping[str, str]] = {
         "xml.root": "name of the outermost element",
         "xml.namespace": "namespace of the outermost element",

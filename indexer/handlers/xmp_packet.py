@@ -25,6 +25,7 @@ class XmpPacket(Handler):
     name = "xmp"
     media_types = ("application/rdf+xml", "application/xmp+xml")
     suffixes = (".xmp",)
+    holds = b"<"
     fields: ClassVar[Mapping[str, str]] = _xmp.FIELDS
     reads = "every property by its name, times, the editing history, thumbnails"
     needs = ("lxml",)

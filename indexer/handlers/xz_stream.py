@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from indexer.errors import EvidenceError
-from indexer.handler import Handler, Stream
+from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
 from indexer.limits import MIB
 from indexer.model import Fact, Field
@@ -27,6 +27,7 @@ class XzStream(Handler):
     name = "xz"
     media_types = ("application/x-xz", "application/x-lzma")
     suffixes = (".xz", ".txz", ".lzma", ".tlz")
+    holds = CONTROLS
     fields: ClassVar[Mapping[str, str]] = {
         "xz.streams": "how many streams follow one another, where there are several",
         "xz.dictionary": "window in bytes that the .lzma header asks for",

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from indexer.handler import Handler, Signature, Stream
+from indexer.handler import CONTROLS, Handler, Signature, Stream
 from indexer.handlers._zip_records import END, LOCAL, find_archive
 from indexer.handlers._zip_set import NAMES, find_set, is_later_volume, is_volume
 from indexer.handlers._zip_walk import walk
@@ -39,6 +39,7 @@ class ZipArchive(Handler):
         Signature(b""),
     )
     suffixes = (".zip", ".zipx", ".jar", ".war", ".ear", ".apk", ".xpi", ".cbz", ".kmz", ".ipa", ".z01")
+    holds = CONTROLS
     fields = {
         "zip.comment": "comment of the archive, or of one member",
         "zip.sfx": "true where the archive stands behind a program or a script",

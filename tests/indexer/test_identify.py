@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,8 @@ from indexer.identify import Identifier
 from indexer.registry import all_handlers
 
 IDENTIFIER = Identifier(all_handlers())
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+SMALL = [path for path in sorted(FIXTURES.glob("*/*/input*")) if path.is_file()]
 MARKS = sorted({mark.magic for handler in all_handlers() for mark in handler.signatures})
 
 
@@ -41,6 +45,27 @@ def test_no_bytes_make_it_raise(mark: bytes, rest: bytes, name: str) -> None:
     stream = Stream(io.BytesIO(mark + rest), name=name)
     assert "/" in IDENTIFIER.identify(stream).media_type
     assert stream.tell() == 0
+
+
+def asking_all() -> Identifier:
+    """One that asks everybody, whatever bytes an item has."""
+    handlers = list(map(copy.copy, all_handlers()))
+    for handler in handlers:
+        vars(handler)["holds"] = b""
+    return Identifier(handlers)
+
+
+def test_who_is_not_asked_would_not_have_claimed() -> None:
+    ask_all = asking_all()
+    for path in SMALL:
+        data = path.read_bytes()
+        for part in (data, data[: len(data) // 2], data[:200], data[-300:]):
+            stream = Stream(io.BytesIO(part), name=path.name)
+            found, wanted = IDENTIFIER.identify(stream), ask_all.identify(stream)
+            assert (found.media_type, found.handler and found.handler.name) == (
+                wanted.media_type,
+                wanted.handler and wanted.handler.name,
+            ), path
 
 
 def test_a_lying_suffix_is_a_field() -> None:
