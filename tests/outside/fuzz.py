@@ -1,12 +1,13 @@
 """Damages the files of some folders in many ways and crawls each mutant in a child that may die of it.
 
     python tests/outside/fuzz.py FOLDER... --seconds 600 --seed 1     reports what no reader may do
+    python tests/outside/fuzz.py FOLDER... --grow                     the same with one part of each file repeated
     python tests/outside/fuzz.py FOLDER... --only 1234 --save FILE    makes one mutant again, and crawls it here
 
 A mutant follows from the folders and its number alone. Reported are, each with the numbers that show it:
 `crash` (a reader let an exception out), `memory`, `recursion`, `left` (an exception left the crawl), `death`
-(of the child, by a signal), `hang` (past the clock), `slow` (processor time past a quarter of it) and `large`
-(resident memory past 700 MB).
+(of the child, by a signal), `hang` (processor time past the clock), `slow` (past a quarter of it), `large`
+(resident memory past 700 MB) and, with `--grow`, `grows` (four times the size takes more than seven times as long).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,12 @@ NUMBERS = (
 )
 BITS = tuple(str(number).encode() for number in (1, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**63, 2**64))
 ODD = (b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r", b"<", b">", b"&", b'"', b"(", b"[", b"{", b"\\", b"%")
+POISON = (
+    *rb"""< <a <a> <!-- <![CDATA[ </ & &# ( [ { [[ {" \\ " ' /* */ ${ =?utf-8?q? =?u?b?=?= %PDF /A<<""".split(),
+    *rb"""\{ {\* \u1? begin{ ]> <?x <!DOCTYPE <!ENTITY From: boundary= -----BEGIN ( ) ../ a/ .( 1. a=b; a=b& ?a= ://""".split(),
+    *b"obj @ . : , = - ~ a 0 -- # \0 \xff".split(),
+    *(b" ", b"\n", b"\r\n", b"\t", b"\n ", b"\n> ", b"begin 644 x\n", b"\nFrom a@b Mon Jan  1 00:00:00 2020\n"),
+)
 RUN = re.compile(rb"\d{1,18}")
 TOKEN = re.compile(rb"<[^<>]{1,200}>|\"[^\"\n]{0,200}\"|\w{2,40}|\n[^\n]{0,200}")
 
@@ -149,24 +157,44 @@ def _put_odd(dice: random.Random, data: bytearray, other: bytes) -> None:
     data[at:at] = dice.choice(ODD) * dice.choice((1, 1, 1, 3000))
 
 
+def _grow(dice: random.Random, data: bytearray, most: int) -> None:
+    """Repeats one part until all is as large as asked for."""
+    found = list(TOKEN.finditer(data, 0, 1 << 16))
+    at = dice.choice((0, len(data), _place(dice, data), _place(dice, data)))
+    chunk = bytes(data[at : at + dice.choice((1, 2, 4, 8, 16, 32, 64, 128, 512, 4096))])
+    if found and dice.randrange(3):
+        match = dice.choice(found)
+        at, chunk = match.start(), match[0]
+    if not chunk or not dice.randrange(4):
+        chunk = dice.choice(POISON)
+    data[at:at] = chunk * (max(0, most - len(data)) // len(chunk))
+
+
 PLAIN: tuple[Callable[[random.Random, bytearray, bytes], None], ...]
 PLAIN = (_flip, _set_bytes, _cut, _set_length, _set_length, _repeat, _drop, _move, _splice, _insert)
 WRITTEN = (_flip, _cut, _repeat, _drop, _splice, _set_number, _set_number, _swap_tokens, _swap_tokens, _put_odd)
 
 
-def mutate(dice: random.Random, data: bytes, other: bytes, depth: int = 0) -> bytes:
-    """A damaged copy; what is packed is, more often than not, damaged inside and packed again."""
+def mutate(dice: random.Random, data: bytes, other: bytes, depth: int = 0, most: int = 0) -> bytes:
+    """A damaged copy; what is packed is, more often than not, damaged inside and packed again.
+
+    Args:
+        most: where given, nothing is damaged, but one part is repeated until there are so many bytes.
+    """
     if depth < 3 and dice.randrange(4):
         if data.startswith(b"PK\3\4"):
-            return _mutate_zip(dice, data, other, depth)
+            return _mutate_zip(dice, data, other, depth, most)
         if data.startswith(b"\x1f\x8b"):
             with _Quiet():
                 return gzip.compress(
-                    mutate(dice, zlib.decompressobj(31).decompress(data, MOST), other, depth + 1), 1, mtime=0
+                    mutate(dice, zlib.decompressobj(31).decompress(data, MOST), other, depth + 1, most), 1, mtime=0
                 )
     if not data:
         return other[: dice.randrange(64)]
     out = bytearray(data)
+    if most:
+        _grow(dice, out, most)
+        return bytes(out)
     binary = b"\0" in data[:4096]
     for _ in range(dice.choice((1, 1, 2, 3, 6))):
         dice.choice(PLAIN if binary or not dice.randrange(4) else WRITTEN)(dice, out, other)
@@ -175,7 +203,7 @@ def mutate(dice: random.Random, data: bytes, other: bytes, depth: int = 0) -> by
     return bytes(out[: 2 * MOST])
 
 
-def _mutate_zip(dice: random.Random, data: bytes, other: bytes, depth: int) -> bytes:
+def _mutate_zip(dice: random.Random, data: bytes, other: bytes, depth: int, most: int) -> bytes:
     """One to three members damaged, all packed again with right sizes and checksums."""
     packed = io.BytesIO()
     with _Quiet():
@@ -184,11 +212,11 @@ def _mutate_zip(dice: random.Random, data: bytes, other: bytes, depth: int) -> b
             chosen = {dice.randrange(len(members)) for _ in range(dice.choice((1, 1, 2, 3)))}
             for number, (member, body) in enumerate(members):
                 if number in chosen:
-                    body = mutate(dice, body, dice.choice(members)[1], depth + 1)
+                    body = mutate(dice, body, dice.choice(members)[1], depth + 1, most)
                 method = member.compress_type if member.compress_type in (0, 8) else 8
                 new.writestr(zipfile.ZipInfo(member.filename), body, compress_type=method)
         return packed.getvalue()
-    return mutate(dice, data, other, 3)
+    return mutate(dice, data, other, 3, most)
 
 
 class _Quiet:
@@ -214,12 +242,13 @@ class Seeds:
         for path in self.files:
             self.alike.setdefault(path.suffix.lower(), []).append(path)
 
-    def mutant(self, number: int) -> tuple[Path, bytes]:
+    def mutant(self, number: int, most: int = 0) -> tuple[Path, bytes]:
+        """The file it comes from, and its bytes."""
         dice = random.Random(number)
         path = dice.choice(self.files)
         other = dice.choice(self.alike[path.suffix.lower()] if dice.randrange(4) else self.files)
         data, beside = path.read_bytes(), other.read_bytes()
-        return path, mutate(dice, data, beside) or mutate(dice, data, beside, 3)
+        return path, mutate(dice, data, beside, 0, most) or mutate(dice, data, beside, 3, most)
 
 
 class Watched(Crawler):
@@ -259,23 +288,30 @@ def crawl(path: Path, data: bytes) -> list[str]:
     return crawler.traces
 
 
-def work(seeds: Seeds, clock: float) -> None:
+def work(seeds: Seeds, clock: float, size: int) -> None:
     """The child: a number a line comes in, what it did goes out as JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     for line in sys.stdin:
-        path, data = seeds.mutant(int(line))
+        path, data = seeds.mutant(int(line), size)
         faulthandler.dump_traceback_later(clock * 0.9)
         started = time.process_time()
         traces = crawl(path, data)
         seconds = time.process_time() - started
+        told = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
+        if size and seconds > 1:
+            started = time.process_time()
+            crawl(*seeds.mutant(int(line), 4 * size))
+            fourfold = time.process_time() - started
+            if fourfold > 7 * seconds:
+                traces.append(f"grows - {told} {seconds:.1f} s, four times as much {fourfold:.1f} s")
         faulthandler.cancel_dump_traceback_later()
         large = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if seconds > clock / 4:
-            traces.append(f"slow - {path.parent.parent.name}/{path.parent.name}/{path.name} {seconds:.0f} s")
+            traces.append(f"slow - {told} {seconds:.0f} s")
         if large > RESIDENT:
-            traces.append(f"large - {path.parent.parent.name}/{path.parent.name}/{path.name} {large >> 10} MB")
+            traces.append(f"large - {told} {large >> 10} MB")
         print(json.dumps({"traces": traces, "over": large > RESIDENT}), flush=True)
 
 
@@ -302,11 +338,18 @@ class Report:
             print(f"{count:6} {key}  {self.shown[key]}")
 
 
+def _spent(process: int) -> float:
+    """Seconds of processor time that a process has used."""
+    parts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Child:
     """The process that crawls; started anew where it died or has done its share."""
 
-    def __init__(self, folders: Sequence[Path], clock: float) -> None:
+    def __init__(self, folders: Sequence[Path], clock: float, grow: bool) -> None:
         self._command = [sys.executable, __file__, *map(str, folders), "--work", "--clock", str(clock)]
+        self._command += ["--grow"] * grow
         self._clock = clock
         self._process: subprocess.Popen[str] | None = None
         self._done = 0
@@ -317,8 +360,10 @@ class Child:
         assert process.stdin and process.stdout
         process.stdin.write(f"{number}\n")
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], self._clock)[0]:
-            return [f"hang - {self.stop()} more than {self._clock:.0f} s"]
+        spent, ends = _spent(process.pid), time.monotonic() + 5 * self._clock  # it may wait for other programs
+        while not select.select([process.stdout], [], [], 0.5)[0]:
+            if _spent(process.pid) - spent > self._clock or time.monotonic() > ends:
+                return [f"hang - {self.stop()} more than {self._clock:.0f} s"]
         line = process.stdout.readline()
         if not line:
             code = process.wait()
@@ -342,7 +387,8 @@ class Child:
         """Ends the process; where it was last seen in our code, as far as it told."""
         if not self._process:
             return "?"
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._process = None
         self._log.seek(0)
@@ -357,29 +403,31 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0, help="the first mutant's number")
-    parser.add_argument("--clock", type=float, default=20, help="seconds a mutant may take")
+    parser.add_argument("--clock", type=float, default=20, help="seconds of processor time a mutant may take")
+    parser.add_argument("--grow", action="store_true", help="repeat a part of each file instead of damaging it")
     parser.add_argument("--only", type=int, help="one mutant, crawled in this process")
     parser.add_argument("--save", type=Path, help="where that mutant's bytes go")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     folders = [folder.resolve() for folder in given.folders]
     seeds = Seeds(folders)
+    size = MIB * given.grow
     if given.work:
-        work(seeds, given.clock)
+        work(seeds, given.clock, size)
         return
     if given.only is not None:
-        path, data = seeds.mutant(given.only)
+        path, data = seeds.mutant(given.only, size)
         if given.save:
             given.save.write_bytes(data)
         print(path, len(data), *crawl(path, data), sep="\n")
         return
-    report, child = Report(), Child(folders, given.clock)
+    report, child = Report(), Child(folders, given.clock, given.grow)
     ends = time.monotonic() + given.seconds
     while time.monotonic() < ends:
         number = given.seed + report.mutants
         report.mutants += 1
         for finding in child.ask(number):
-            report.add(number, seeds.mutant(number)[0], finding)
+            report.add(number, seeds.mutant(number, size)[0], finding)
     child.stop()
     report.print()
 

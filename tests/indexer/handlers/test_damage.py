@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crawling import crawl_bytes
+from indexer.model import Hop
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 
@@ -21,3 +22,7 @@ def test_a_cut_head_is_told(name: str, data: bytes) -> None:
     (item,) = crawl_bytes(data)
     assert item.handler == name
     assert [problem.cause for problem in item.problems] == ["truncated"]
+
+
+def test_a_million_members_of_one_name_are_told_apart_by_their_hash() -> None:
+    assert len({hash(Hop(b"a", "a", ordinal)) for ordinal in range(1, 1001)}) == 1000
