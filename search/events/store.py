@@ -48,6 +48,7 @@ _STAGE = (
 )
 _COLUMNS = ("line", "micros", "zone", "address", "account", "action", "path", "status", "size", "agent", "detail")
 """The fields of an event, in their order."""
+_WIDTH = len(_COLUMNS)
 _NUMBERS = ("line", "micros", "size")
 _GIVEN = (
     "SELECT line, make_timestamp(micros), zone, address, account, action, path, status, nullif(size, -1), agent, "
@@ -177,7 +178,8 @@ class EventStore:
         """
         connection = self._connection
         lines = missed = first_missed = events = characters = 0
-        waiting: list[Event] = []
+        # Values without the tuples around them: what holds nothing is not gone through again by the collector.
+        waiting: list[Any] = []
         try:
             connection.execute("BEGIN")
             connection.execute(_STAGE)
@@ -189,9 +191,9 @@ class EventStore:
                     lines = each
                     continue
                 lines = each.line
-                waiting.append(each)
+                waiting += each
                 characters += len(each.path) + len(each.agent) + len(each.detail)
-                if len(waiting) >= _PIECE or characters >= _CHARACTERS:
+                if len(waiting) >= _PIECE * _WIDTH or characters >= _CHARACTERS:
                     events += intake.take(waiting)
                     waiting, characters = [], 0
             events += intake.take(waiting)
@@ -217,18 +219,18 @@ class _Intake:
     def __init__(self, connection: Any, name: str) -> None:
         self._connection = connection
         (highest,) = connection.execute("SELECT coalesce(max(number), 0) FROM readings").fetchone()
-        self.number = max(0, highest) + 1
+        self.number = int(max(0, highest)) + 1
         self.first: int | None = None
         self.last: int | None = None
         held = "SELECT number, first_at, last_at FROM readings WHERE format = ? AND first_at IS NOT NULL"
         self._held: list[tuple[int, int, int]] = connection.execute(held, (name,)).fetchall()
         self._near: set[int] = set()
 
-    def take(self, waiting: list[Event]) -> int:
-        """Takes in some events; returns how many they are."""
+    def take(self, waiting: list[Any]) -> int:
+        """Takes in some events, value after value; returns how many they are."""
         if not waiting:
             return 0
-        columns: dict[str, Any] = dict(zip(_COLUMNS, zip(*waiting, strict=True), strict=True))
+        columns = {name: waiting[at::_WIDTH] for at, name in enumerate(_COLUMNS)}
         first, last = min(columns["micros"]), max(columns["micros"])
         self.first = first if self.first is None else min(first, self.first)
         self.last = last if self.last is None else max(last, self.last)
@@ -244,7 +246,7 @@ class _Intake:
         else:
             self._connection.execute(f"INSERT INTO events SELECT {self.number:d}, given.*, false FROM ({_GIVEN}) given")
         self._connection.unregister("piece")
-        return len(waiting)
+        return len(columns["line"])
 
     def settle(self) -> int:
         """Takes in what waited; returns the number of the log."""
