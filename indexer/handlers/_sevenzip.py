@@ -1,4 +1,4 @@
-"""The directory of a 7z archive as values, by py7zr or, where that cannot read it, by 7-Zip.
+"""The directory of a 7z archive as values, by py7zr.
 
 Source: 7zFormat.txt of the LZMA SDK.
 """
@@ -12,12 +12,10 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._p7z import Record, list_members
 from indexer.handlers._sevenzip_chain import CHAINED
 from indexer.limits import MIB
 from indexer.model import Timestamp
@@ -31,6 +29,7 @@ MOST_CYCLES = 22
 UNIX, DIRECTORY, REPARSE = 0x8000, 0x10, 0x400
 UNIX_KINDS = {0o010: "fifo", 0o020: "character-device", 0o040: "directory", 0o060: "block-device"}
 UNIX_KINDS |= {0o100: "file", 0o120: "symlink", 0o140: "socket"}
+AES = b"\x06\xf1\x07\x01"
 METHODS = {
     b"\x00": "Copy",
     b"\x03": "Delta",
@@ -58,7 +57,7 @@ METHODS = {
     b"\x04\xf7\x11\x01": "ZSTD",
     b"\x04\xf7\x11\x02": "Brotli",
     b"\x04\xf7\x11\x04": "LZ4",
-    b"\x06\xf1\x07\x01": "7zAES",
+    AES: "7zAES",
 }
 READ_HERE = frozenset(
     {"Copy", "Delta", "BCJ", "LZMA", "LZMA2", "Deflate", "Deflate64", "BZip2", "Brotli", "ZSTD", "7zAES"}
@@ -153,6 +152,12 @@ class Folder:
     simple: bool
     order: tuple[int, ...] = ()
     """The coders in the order in which they are undone."""
+    crc: int | None = None
+
+    @property
+    def sealed(self) -> bool:
+        """Whether AES is all that has to be undone before py7zr may go on."""
+        return self.simple and self.methods[0] == "7zAES" and self.order[0] == 0 and "7zAES" not in self.methods[1:]
 
     @property
     def encrypted(self) -> bool:
@@ -226,27 +231,27 @@ def check_start(stream: Stream) -> bytes:
     return data
 
 
-def check_packed_directory(data: bytes, limit: int) -> bool:
-    """Refuses a packed directory that asks for too much before it is unpacked; whether it is encrypted.
+def read_packed_directory(data: bytes, limit: int) -> list[Folder]:
+    """The blocks of a packed directory, none of a plain one; one that asks for too much is refused.
 
     Raises:
         EvidenceError: limit; corrupt.
     """
     if data[:1] != b"\x17":
-        return False
+        return []
     from py7zr.archiveinfo import HeaderStreamsInfo
 
     try:
-        folders = HeaderStreamsInfo.retrieve(io.BytesIO(data[1:])).unpackinfo.folders
-        asked = [(coder, size) for folder in folders for coder in folder.coders for size in folder.unpacksizes]
+        folders = _folders(HeaderStreamsInfo.retrieve(io.BytesIO(data[1:])))
     except parse_errors() as error:
         raise EvidenceError("corrupt", f"7z directory: {str(error)[:200]}") from error
-    for coder, size in asked:
-        memory = _memory(coder)
-        if max(memory, size) > limit:
-            raise EvidenceError("limit", f"dictionary: {max(memory, size)} bytes asked for, {limit} allowed")
-        check_cycles(coder)
-    return any(coder["method"] == b"\x06\xf1\x07\x01" for coder, _ in asked)
+    for folder in folders:
+        asked = max((folder.memory, *folder.unpacksizes))
+        if asked > limit:
+            raise EvidenceError("limit", f"dictionary: {asked} bytes asked for, {limit} allowed")
+        for coder in folder.coders:
+            check_cycles(coder)
+    return folders
 
 
 def check_cycles(coder: dict[str, Any]) -> None:
@@ -257,11 +262,11 @@ def check_cycles(coder: dict[str, Any]) -> None:
     """
     properties = coder.get("properties") or b"\0"
     power = properties[0] & 0x3F
-    if coder["method"] == b"\x06\xf1\x07\x01" and MOST_CYCLES < power < 0x3F:
+    if coder["method"] == AES and MOST_CYCLES < power < 0x3F:
         raise EvidenceError("limit", f"key: 2^{power} rounds asked for, 2^{MOST_CYCLES} allowed")
 
 
-def read_directory(stream: Stream, password: str | None) -> Directory:
+def read_directory(file: io.BufferedIOBase, password: str | None = None) -> Directory:
     """The directory by py7zr.
 
     Raises:
@@ -271,7 +276,7 @@ def read_directory(stream: Stream, password: str | None) -> Directory:
     from py7zr.exceptions import PasswordRequired
 
     try:
-        archive = SevenZipFile(Window(stream, 0), "r", password=password)  # type: ignore[arg-type]
+        archive = SevenZipFile(file, "r", password=password)  # type: ignore[arg-type]
     except PasswordRequired as error:
         raise EvidenceError("encrypted", "the directory is encrypted: no password fits") from error
     except parse_errors() as error:
@@ -284,28 +289,7 @@ def read_directory(stream: Stream, password: str | None) -> Directory:
 
 def _directory_of(archive: Any) -> Directory:
     streams = archive.header.main_streams
-    folders: list[Folder] = []
-    if streams is not None and streams.unpackinfo is not None:
-        pack = streams.packinfo
-        at, offset = 0, START + pack.packpos
-        for folder in streams.unpackinfo.folders:
-            used = len(folder.packed_indices)
-            sizes = pack.packsizes[at : at + used]
-            names = tuple(METHODS.get(coder["method"], coder["method"].hex()) for coder in folder.coders)
-            folders.append(
-                Folder(
-                    methods=names,
-                    coders=folder.coders,
-                    unpacksizes=folder.unpacksizes,
-                    offset=offset,
-                    packed=sum(sizes),
-                    memory=max(_memory(coder) for coder in folder.coders),
-                    simple=used == 1 and all(c["numinstreams"] == c["numoutstreams"] == 1 for c in folder.coders),
-                    order=_order(folder),
-                )
-            )
-            offset += sum(sizes)
-            at += used
+    folders = _folders(streams) if streams is not None and streams.unpackinfo is not None else []
     entries: list[Entry] = []
     info = archive.header.files_info
     empties = iter(info.emptyfiles if info else ())
@@ -341,6 +325,32 @@ def _directory_of(archive: Any) -> Directory:
         )
     methods = list(dict.fromkeys(name for folder in folders for name in reversed(folder.methods)))
     return Directory(entries, folders, methods, bool(archive._is_solid()))
+
+
+def _folders(streams: Any) -> list[Folder]:
+    """The blocks that py7zr found, each with its place in the archive."""
+    folders: list[Folder] = []
+    pack = streams.packinfo
+    at, offset = 0, START + pack.packpos
+    for folder in streams.unpackinfo.folders:
+        used = len(folder.packed_indices)
+        sizes = pack.packsizes[at : at + used]
+        folders.append(
+            Folder(
+                methods=tuple(METHODS.get(coder["method"], coder["method"].hex()) for coder in folder.coders),
+                coders=folder.coders,
+                unpacksizes=folder.unpacksizes,
+                offset=offset,
+                packed=sum(sizes),
+                memory=max(_memory(coder) for coder in folder.coders),
+                simple=used == 1 and all(c["numinstreams"] == c["numoutstreams"] == 1 for c in folder.coders),
+                order=_order(folder),
+                crc=folder.crc if folder.digestdefined else None,
+            )
+        )
+        offset += sum(sizes)
+        at += used
+    return folders
 
 
 def _order(folder: Any) -> tuple[int, ...]:
@@ -384,65 +394,3 @@ def _memory(coder: dict[str, Any]) -> int:
         power = properties[0] & 0x3F
         return (2 | power & 1) << (power // 2 + 11)
     return 0
-
-
-def list_directory(path: str, password: str) -> Directory:
-    """The directory by 7-Zip.
-
-    Raises:
-        EvidenceError: where 7-Zip cannot open it; `trouble` holds what it met later.
-    """
-    records = list_members(path, kind="7z", password=password)
-    archive = next(records, {})
-    entries: list[Entry] = []
-    position = 0
-    trouble = None
-    try:
-        for record in records:
-            entry = _entry_of(record, position)
-            position += entry.size
-            entries.append(entry)
-    except EvidenceError as error:
-        trouble = error
-    methods = [name.partition(":")[0] for name in archive.get("Method", "").split()]
-    return Directory(entries, [], list(dict.fromkeys(methods)), archive.get("Solid") == "+", trouble)
-
-
-def _entry_of(record: Record, start: int) -> Entry:
-    size = int(record["Size"]) if record.get("Size", "").isdigit() else 0
-    flags, _, mode = record.get("Attributes", "").partition(" ")
-    kind = {"d": "directory", "l": "symlink", "p": "fifo", "c": "character-device", "b": "block-device"}.get(
-        mode[:1], "directory" if "D" in flags else "file"
-    )
-    if record.get("Anti") == "+":
-        kind = "anti-item"
-    crc = record.get("CRC", "")
-    return Entry(
-        name=record["Path"],
-        kind=kind,
-        size=size,
-        crc=int(crc, 16) if crc else None,
-        folder=-1 if not size else 0,
-        start=start,
-        attributes=None,
-        times=tuple(_printed_times(record)),
-        method=" ".join(name.partition(":")[0] for name in record.get("Method", "").split()),
-        encrypted=record.get("Encrypted") == "+",
-    )
-
-
-def _printed_times(record: Record) -> Iterator[Timestamp]:
-    for kind, key, origin in (
-        ("M", "Modified", "7z.mtime"),
-        ("A", "Accessed", "7z.atime"),
-        ("B", "Created", "7z.ctime"),
-    ):
-        text, _, fraction = record.get(key, "").partition(".")
-        try:
-            at = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-            part = int(fraction.ljust(7, "0")[:7] or 0)
-        except ValueError:
-            continue
-        ticks = int((at - datetime(1601, 1, 1, tzinfo=UTC)).total_seconds()) * 10_000_000 + part
-        if stamp := from_filetime(kind, ticks, origin):
-            yield stamp

@@ -2,15 +2,14 @@
 
 py7zr reads the directory and decodes block by block, fed in small pieces so that neither input nor
 output piles up; so read, 50,000 small members need no longer than 7-Zip needs for them (2026-11).
-7-Zip takes over where py7zr cannot read a method or a directory, and where it would derive a key for
-each of many blocks: one process gives all members in the order of the archive, and the sizes cut them
+7-Zip takes over where py7zr cannot read a method or a directory, and where each of many blocks has
+a key of its own: one process gives all members in the order of the archive, and the sizes cut them
 apart. Every member's CRC is checked on the way, whoever decoded it.
 
 Source: 7zFormat.txt of the LZMA SDK; Methods.txt for the numbers of the methods.
 Limits: without its directory, which stands at the end, nothing of an archive is read (pieces called
 .7z.001, .7z.002 are joined before they come here); in a damaged archive of a method that only 7-Zip has, two
-hundred members behind the damage are tried one by one, the rest is not read; the key of an encrypted
-archive takes py7zr 0.1 s, four times 7-Zip's time where the archive is small.
+hundred members behind the damage are tried one by one, the rest is not read.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import BinaryIO, ClassVar
@@ -34,29 +33,22 @@ from indexer.handlers._sevenzip import (
     Folder,
     Window,
     check_cycles,
-    check_packed_directory,
     check_start,
-    list_directory,
-    parse_errors,
     read_directory,
+    read_packed_directory,
 )
-from indexer.handlers._sevenzip_chain import decode_chain
+from indexer.handlers._sevenzip_blocks import MOST_KEYS, decode, salt_of, unlock_directory
+from indexer.handlers._sevenzip_listed import list_directory
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._tap import Tap
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field
 from indexer.passwords import Password
 
-MOST_KEYS = 8
-"""Encrypted blocks that py7zr decodes: it needs 0.2 s for the key of each, 7-Zip derives it once."""
 MOST_RUNS = 200
 """Members behind a damaged one for which 7-Zip is started anew."""
 ONLY_HERE = frozenset({"ZSTD", "Brotli", "LZ4"})
 MOST_TARGET = 4096
-PIECE, SMALL_PIECE = 16 * 1024, 1024
-"""Packed bytes given to py7zr at a time: its ZSTD decoder ignores how much output it is asked for."""
-CIPHER_BLOCK = 16
-OUTPUT = 4 * MIB
 
 
 class SevenZip(Handler):
@@ -119,11 +111,12 @@ def _read(stream: Stream, path: str, passwords: Iterator[Password]) -> Iterator[
     data = check_start(stream)
     if not data:
         return
-    encrypted = check_packed_directory(data, stream.limits.dictionary)
+    packed = read_packed_directory(data, stream.limits.dictionary)
+    encrypted = any(folder.encrypted for folder in packed)
     if encrypted:
         yield Field("encryption.method", "AES-256")
         yield Field("encryption.names", True)
-    directory, password = _directory(stream, path, encrypted, passwords)
+    directory, password = _directory(stream, path, packed if encrypted else [], passwords)
     yield from _labels(directory, encrypted)
     if directory.trouble:
         yield directory.trouble.problem("", "members listed as far as 7-Zip got")
@@ -141,16 +134,22 @@ def _read(stream: Stream, path: str, passwords: Iterator[Password]) -> Iterator[
 
 
 def _directory(
-    stream: Stream, path: str, encrypted: bool, passwords: Iterator[Password]
+    stream: Stream, path: str, locked: list[Folder], passwords: Iterator[Password]
 ) -> tuple[Directory, Password | None]:
-    """The directory, and the password that opened it where it is encrypted."""
-    if encrypted:
+    """The directory, and the password that opened it where it is encrypted.
+
+    Args:
+        locked: the blocks of a directory that is encrypted.
+    """
+    if locked:
         for password in passwords:
             with suppress(EvidenceError):
-                return read_directory(stream, password.text), password
+                if len(locked) == 1 and locked[0].sealed:
+                    return read_directory(unlock_directory(stream, locked[0], password.text)), password
+                return read_directory(Window(stream, 0), password.text), password
         raise EvidenceError("encrypted", "the directory is encrypted: no password fits")
     try:
-        return read_directory(stream, None), None
+        return read_directory(Window(stream, 0)), None
     except EvidenceError:
         directory = list_directory(path, "")
         if not directory.entries:
@@ -199,13 +198,17 @@ class _Members:
         self._folders = directory.folders
         self._password = password.text if password else None
         self._offsets = _offsets(directory)
-        keys = sum(folder.encrypted for folder in self._folders)
+        keys = {
+            salt_of(folder.coders[0]) if folder.sealed else folder.offset
+            for folder in self._folders
+            if folder.encrypted
+        }
         locked = password is None and any(entry.encrypted for entry in directory.entries)
         here = bool(self._folders) and all(folder.read_here for folder in self._folders)
         # Of a member that is locked, or packed by what 7-Zip has not, its stream holds nothing: it
         # could no longer be cut by the sizes.
         gaps = locked or any(ONLY_HERE.intersection(folder.methods) for folder in self._folders)
-        self._all_at_once = not self._folders or (not gaps and (not here or keys > MOST_KEYS))
+        self._all_at_once = not self._folders or (not gaps and (not here or len(keys) > MOST_KEYS))
         self._tap: Tap | None = None
         self._folder = -1
         self._names = Counter(entry.name for entry in directory.entries)
@@ -258,7 +261,7 @@ class _Members:
         if self._folder != entry.folder or self._tap is None or self._tap.position > entry.start:
             self.close()
             self._folder = entry.folder
-            self._tap = Tap(_decode(self._stream, self._folders[entry.folder], self._password))
+            self._tap = Tap(decode(self._stream, self._folders[entry.folder], self._password))
         return self._tap.take(entry.start, entry.size)
 
     def close(self) -> None:
@@ -277,77 +280,6 @@ def _offsets(directory: Directory) -> dict[int, int]:
         offsets[id(entry)] = at
         at += entry.size
     return offsets
-
-
-class _Feed:
-    """The packed bytes of a block, a small piece at a time, a tiny one from `tiny_from` on."""
-
-    def __init__(self, stream: Stream, folder: Folder, tiny_from: int | None = None) -> None:
-        self._stream = stream
-        self.at = folder.offset
-        self._end = folder.offset + folder.packed
-        self._piece = SMALL_PIECE if "ZSTD" in folder.methods else PIECE
-        self._tiny_from = self._end if tiny_from is None else tiny_from
-        self.last = self.at
-
-    def read(self, size: int) -> bytes:
-        piece = self._piece if self.at < self._tiny_from else CIPHER_BLOCK
-        data = self._stream.at(self.at, min(size, piece, self._end - self.at))
-        self.last = self.at
-        self.at += len(data)
-        return data
-
-
-def _decode(stream: Stream, folder: Folder, password: str | None) -> Generator[bytes, None, None]:
-    """A whole block by py7zr's decoders, down to the last good byte.
-
-    A decoder that raises keeps what it had decoded in that call to itself, so a second one is fed the
-    same, and the last piece in crumbs. Not where nothing came at all from an encrypted block: that is
-    a wrong password, and its key costs too much to derive twice.
-    """
-    if folder.chained:
-        names = tuple(folder.methods[number] for number in folder.order)
-        coders = [folder.coders[number] for number in folder.order]
-        pieces = iter(partial(_Feed(stream, folder).read, PIECE), b"")
-        yield from decode_chain(pieces, names, coders, stream.limits.dictionary)
-        return
-    feed = _Feed(stream, folder)
-    delivered = 0
-    try:
-        for chunk in _pump(feed, folder, password):
-            delivered += len(chunk)
-            yield chunk
-    except parse_errors() as error:
-        if delivered or not folder.encrypted:
-            rest, known = bytearray(), delivered
-            with suppress(EvidenceError, *parse_errors()):
-                for chunk in _pump(_Feed(stream, folder, feed.last), folder, password):
-                    rest += chunk[known:]
-                    known = max(0, known - len(chunk))
-            yield bytes(rest)
-        raise EvidenceError("corrupt", f"{' '.join(reversed(folder.methods))}: the data do not decode") from error
-
-
-def _pump(feed: _Feed, folder: Folder, password: str | None) -> Iterator[bytes]:
-    from py7zr.compressor import SevenZipDecompressor
-    from py7zr.exceptions import PasswordRequired, UnsupportedCompressionMethodError
-
-    left = folder.unpacksizes[-1] if folder.unpacksizes else 0
-    try:
-        decoder = SevenZipDecompressor(folder.coders, folder.packed, folder.unpacksizes, None, password)
-        while left > 0:
-            before = feed.at
-            chunk = decoder.decompress(feed, min(left, OUTPUT))
-            if not chunk and feed.at == before:
-                raise EvidenceError("truncated", f"the packed data end {left} bytes too early")
-            left -= len(chunk)
-            yield bytes(chunk)
-    except PasswordRequired as error:
-        raise EvidenceError("encrypted", "AES-256: no password fits") from error
-    except UnsupportedCompressionMethodError as error:
-        raise EvidenceError(
-            "unsupported", f"{' '.join(reversed(folder.methods))}: {str(error.message)[:200]}"
-        ) from error
 
 
 def _child(entry: Entry, members: _Members) -> Child:

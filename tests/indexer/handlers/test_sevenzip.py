@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import lzma
@@ -23,6 +24,7 @@ from indexer.handler import Handler, Stream
 from indexer.handlers import _p7z, sevenzip
 from indexer.handlers._p7z import list_members, stream_members
 from indexer.handlers._sevenzip import MAGIC
+from indexer.handlers._sevenzip_blocks import derive
 from indexer.handlers._sevenzip_chain import decode_chain
 from indexer.handlers.sevenzip import SevenZip
 from indexer.handlers.strings import Strings
@@ -83,7 +85,7 @@ def test_both_programs_give_the_same_items(name: str, cels: bytes, monkeypatch: 
     here = read(data)
     calls: list[str] = []
 
-    def refuse(stream: Stream, password: str | None) -> None:
+    def refuse(file: object, password: str | None = None) -> None:
         calls.append("refused")
         raise EvidenceError("corrupt", "not by this one")
 
@@ -262,3 +264,20 @@ def test_newer_methods_are_undone_behind_filters() -> None:
     assert b"".join(decode_chain(pieces, ("LZ4", "BCJ"), [{}, {}], 1 << 20)) == plain
     with pytest.raises(EvidenceError, match="too early"):
         b"".join(decode_chain(iter([frames[:-30]]), ("LZ4", "BCJ"), [{}, {}], 1 << 20))
+
+
+@pytest.mark.parametrize(("password", "salt", "power"), [("lantern", b"", 17), ("q" * 90, b"salt", 10), ("长", b"", 0)])
+def test_the_key_is_that_of_all_rounds(password: str, salt: bytes, power: int) -> None:
+    digest = hashlib.sha256()
+    for number in range(1 << power):
+        digest.update(salt + password.encode("utf-16-le") + number.to_bytes(8, "little"))
+    assert derive(password, salt, power) == digest.digest()
+
+
+@pytest.mark.parametrize("switch", ["-mhe=on", "-mhe=off", "-m0=Copy", "-ms=off", "-mf=BCJ"])
+def test_blocks_under_aes_hold_what_was_packed(switch: str) -> None:
+    packed = {f"cels/{number}.txt": b"cel %d\n" % number * number * 900 for number in range(1, 30)}
+    items = read(pack(packed, "-plantern", switch), passwords=("lamp", "lantern"))
+    assert not [problem for item in items for problem in item.problems if problem.cause != "unsupported"]
+    found = {item.provenance.hops[-1].name: item.digests.sha256 for item in items[1:] if item.digests}
+    assert found == {name: hashlib.sha256(data).hexdigest() for name, data in packed.items()}
