@@ -5,7 +5,6 @@ Source: ECMA-376 part 1, 18.8.30 (number formats), 18.17.4 (date systems); for s
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -35,20 +34,21 @@ def column_name(index: int) -> str:
 def position(reference: str) -> tuple[int, int] | None:
     """Column from 0 and row from 1 of a reference such as B7, or None."""
     match = _REFERENCE.fullmatch(reference)
-    return (_column(match[1]), int(match[2])) if match else None
+    return (column_of_letters(match[1]), int(match[2])) if match else None
 
 
 def column_of(reference: str) -> int | None:
     """Column from 0 of a reference such as B7, or None."""
     letters = reference.rstrip("0123456789")
     if 0 < len(letters) < len(reference) <= len(letters) + 7 and letters.isascii() and letters.isalpha():
-        return _column(letters) if len(letters) <= 3 else None
+        return column_of_letters(letters) if len(letters) <= 3 else None
     place = position(reference)
     return place[0] if place else None
 
 
 @lru_cache(maxsize=4096)
-def _column(letters: str) -> int:
+def column_of_letters(letters: str) -> int:
+    """Column from 0 of its letters."""
     column = 0
     for letter in letters.upper():
         column = column * 26 + ord(letter) - 64
@@ -123,9 +123,9 @@ def show_number(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    if not math.isfinite(value):
-        return text
     shown = format(value, ".15g")
+    if "n" in shown:  # nan, inf
+        return text
     if "e" in shown and 1e-9 < abs(value) < 1e21:
         shown = format(value, ".15f").rstrip("0").rstrip(".")
     return shown

@@ -30,6 +30,10 @@ class Styles:
         shown_by = code or BUILT_IN.get(number, "")
         self._styles.append((format_kind(number, code), "" if shown_by == "General" else shown_by))
 
+    def is_plain(self, style: int) -> bool:
+        """Whether numbers of this style are shown as they are stored."""
+        return not 0 <= style < len(self._styles) or self._styles[style] == ("", "")
+
     def value(self, text: str, style: int) -> str:
         """The stored number: an ISO date or time where the style makes it one."""
         kind, _ = self._styles[style] if 0 <= style < len(self._styles) else ("", "")
@@ -64,6 +68,9 @@ class Row:
             self._cells.append((column, value))
             if shown and shown != value:
                 self._shown.append((column, shown))
+
+    def __bool__(self) -> bool:
+        return bool(self._cells)
 
     def end(self, sheet: str) -> Iterator[Text]:
         """The row's texts; afterwards the row is empty."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from indexer.handler import Stream
 from indexer.handlers._parts import DATA, END, START, Event, Parts, read_directory, unpack_entry
+from indexer.handlers._skim import Skim
 from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso
 
@@ -182,6 +183,22 @@ class Package:
     def events(self, name: str) -> Iterator[Event]:
         """The XML events of a part."""
         return self.parts.events(name, PREFIXES)
+
+    def skimmed(
+        self, name: str, end: str, prefix: str, read: Callable[[str, Skim], Iterable[str]]
+    ) -> Iterator[tuple[list[Fact], list[Event]]]:
+        """The events of a part without its plain records, and before each batch what `read` made of those.
+
+        Args:
+            end: what a record ends with.
+            prefix: that of the records' namespace; where it ends in a colon, their tags are written with it.
+            read: see `Skim`.
+        """
+        bare = prefix.rstrip(":")
+        declared = "xmlns" if bare == prefix else f"xmlns:{bare}"
+        spaces = {space for space, known in PREFIXES.items() if known == bare}
+        skim = Skim(end, declared, spaces, lambda text: read(text, skim))
+        return skim.follow(self.parts.batches(name, PREFIXES, skim.pieces))
 
     def _kind(self, name: str) -> str:
         """The last word of a part's content type, `main` for the main one; its bare name where it has none."""

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any, BinaryIO, cast
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ from indexer.timestamps import from_dos
 START, END, DATA = 0, 1, 2
 Event = tuple[int, str, dict[str, str]]
 """START with a tag and its attributes, END with a tag, DATA with text; names as `prefix:name`."""
+Through = Callable[[Iterable[bytes]], Iterator[bytes]]
 _NONE: dict[str, str] = {}
 
 XML_BYTES = 2 * GIB
@@ -119,12 +121,19 @@ class Parts:
 
     def events(self, name: str, prefixes: dict[str, str]) -> Iterator[Event]:
         """The XML events of a part; what was wrong with it goes to `problems`."""
+        return chain.from_iterable(self.batches(name, prefixes))
+
+    def batches(self, name: str, prefixes: dict[str, str], through: Through = iter) -> Iterator[list[Event]]:
+        """The same in batches.
+
+        Args:
+            through: what the bytes go through on their way to the parser.
+        """
         if name not in self:
             return
         reader = XmlReader(prefixes)
         try:
-            for ready in reader.batches(self.pieces(name)):
-                yield from ready
+            yield from reader.batches(through(_bounded(self.pieces(name))))
         except EvidenceError as error:
             self._note(error.cause, name, error.message)
         if reader.fault:
@@ -163,80 +172,108 @@ class XmlReader:
 
     def __init__(self, prefixes: dict[str, str]) -> None:
         self.fault = ""
-        self._names: dict[str, str] = {}
-        self._plain: set[str] = set()
-        self._prefixes = prefixes
-        self._events: list[Event] = []
-        self._chars = 0
+        self._names = _Names(prefixes)
 
     def events(self, pieces: Iterable[bytes]) -> Iterator[Event]:
         """The same, one by one."""
-        for ready in self.batches(pieces):
-            yield from ready
+        return chain.from_iterable(self.batches(pieces))
 
     def batches(self, pieces: Iterable[bytes]) -> Iterator[list[Event]]:
-        """Events in document order; `fault` says afterwards where the XML was broken.
+        """Events in document order, those of each piece; `fault` says afterwards where the XML was broken.
 
         Raises:
             EvidenceError: what `pieces` raises, after the events before it; or no lxml.
         """
         etree = load_lxml()
+        target = _Target(self._names)
         parser = etree.XMLParser(
-            target=self, recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+            target=target, recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
         )
-        total = 0
+        fed = False
         try:
-            for piece in pieces:
-                total += len(piece)
-                if total > XML_BYTES:
-                    raise EvidenceError("limit", f"more than {XML_BYTES} bytes of XML")
-                parser.feed(piece)
-                yield self._drain()
-            if total:
+            for piece in _bounded(pieces):
+                if piece:
+                    fed = True
+                    parser.feed(piece)
+                yield target.drain()
+            if fed:
                 parser.close()
         except (etree.XMLSyntaxError, UnicodeDecodeError) as error:
             self.fault = str(error).strip()
-        yield self._drain()
+        yield target.drain()
         fatal = [entry for entry in parser.feed_error_log if entry.level_name == "FATAL"]
         if fatal:
             self.fault = f"line {fatal[0].line}: {fatal[0].message.strip()}"
 
-    def _drain(self) -> list[Event]:
+
+class _Names(dict[str, str]):
+    """Names as the parser gives them, with the namespace in braces -> `prefix:name`."""
+
+    def __init__(self, prefixes: dict[str, str]) -> None:
+        super().__init__()
+        self.plain: set[str] = set()
+        """Names that stay as they are."""
+        self._prefixes = prefixes
+
+    def __missing__(self, tag: str) -> str:
+        namespace, _, local = tag.rpartition("}")
+        prefix = self._prefixes.get(namespace[1:], "")
+        name = f"{prefix}:{local}" if prefix else local
+        if len(self) < 10_000:
+            self[tag] = name
+            if not namespace:
+                self.plain.add(tag)
+        return name
+
+
+class _Target:
+    """What the parser calls: plain functions, because a document calls them a million times."""
+
+    def __init__(self, names: _Names) -> None:
+        events: list[Event] = []
+        append, is_plain = events.append, names.plain.issuperset
+        self._events = events
+        self._chars = 0
+
+        def start(tag: str, attributes: Any) -> None:
+            if attributes and not is_plain(attributes):
+                attributes = {names[key]: value for key, value in attributes.items()}
+            append((START, names[tag], attributes))
+
+        def end(tag: str) -> None:
+            append((END, names[tag], _NONE))
+
+        def data(text: str) -> None:
+            self._chars += len(text)
+            if self._chars <= PENDING_CHARS:
+                append((DATA, text, _NONE))
+
+        self.start, self.end, self.data = start, end, data
+
+    def drain(self) -> list[Event]:
+        """The events since the last time.
+
+        Raises:
+            EvidenceError: there is more text than one piece can honestly hold.
+        """
         if self._chars > PENDING_CHARS:
             raise EvidenceError("limit", f"more than {PENDING_CHARS} characters out of {_PIECE} bytes of XML")
-        ready, self._events, self._chars = self._events, [], 0
+        ready = self._events[:]
+        self._events.clear()
+        self._chars = 0
         return ready
-
-    def start(self, tag: str, attributes: Any) -> None:
-        """An element begins."""
-        names = self._names
-        named = attributes
-        if attributes and not self._plain.issuperset(attributes):
-            named = {names.get(key) or self._name(key): value for key, value in attributes.items()}
-        self._events.append((START, names.get(tag) or self._name(tag), named))
-
-    def end(self, tag: str) -> None:
-        """An element ends."""
-        self._events.append((END, self._names.get(tag) or self._name(tag), _NONE))
-
-    def data(self, text: str) -> None:
-        """Text between two tags, perhaps not all of it."""
-        self._chars += len(text)
-        if self._chars <= PENDING_CHARS:
-            self._events.append((DATA, text, _NONE))
 
     def close(self) -> None:
         """The document ends."""
 
-    def _name(self, tag: str) -> str:
-        namespace, _, local = tag.rpartition("}")
-        prefix = self._prefixes.get(namespace[1:], "")
-        name = f"{prefix}:{local}" if prefix else local
-        if len(self._names) < 10_000:
-            self._names[tag] = name
-            if not namespace:
-                self._plain.add(tag)
-        return name
+
+def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > XML_BYTES:
+            raise EvidenceError("limit", f"more than {XML_BYTES} bytes of XML")
+        yield piece
 
 
 def load_lxml() -> Any:

@@ -16,7 +16,9 @@ from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._drawingml import SKIPPED, Alternates, read_graphics, skip_kinds
 from indexer.handlers._flow import Flow, label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
+from indexer.handlers._paragraphs import read_paragraphs
 from indexer.handlers._parts import DATA, START, Event
+from indexer.handlers._skim import Skim
 from indexer.model import Fact, Field, Text, Timestamp
 
 _STYLING = {
@@ -55,11 +57,11 @@ class Docx(Handler):
         changes = _Changes()
         main = package.main()
         yield from read_properties(package)
-        yield from _read_story(package.events(main), "body", changes)
+        yield from _read_story(package, main, "body", changes)
         for kind in ("header", "footer", "footnotes", "endnotes", "comments", "glossary"):
             for name in package.of_kind(kind):
                 if name != main:
-                    yield from _read_story(package.events(name), f"{kind} {number_of(name)}", changes)
+                    yield from _read_story(package, name, f"{kind} {number_of(name)}", changes)
         yield from read_graphics(package)
         for name in package.of_kind("settings"):
             yield from _read_settings(package.events(name))
@@ -118,6 +120,11 @@ class _Story:
         self.code = 0
         self.guide = 0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether words are held, or the next ones are not plainly text."""
+        return bool(self.words or self.deleted or self.in_run or self.guide)
+
     def place(self, tag: str) -> str:
         if tag in ("w:instrText", "w:delInstrText"):
             return "field code"
@@ -132,63 +139,75 @@ class _Story:
         self.words.setdefault(self.place(tag), []).append(text)
 
 
-def _read_story(events: Iterator[Event], locator: str, changes: _Changes) -> Iterator[Fact]:
+def _read_story(package: Package, part: str, locator: str, changes: _Changes) -> Iterator[Fact]:
     flow, alternates = Flow(), Alternates()
     story = _Story(locator)
     pictures: set[str] = set()
     outer: list[_Story] = []
     boxes = notes = 0
     tag_of_text = ""
-    for event in events:
-        kind, tag, attributes = event
-        if (alternates.inside or tag[:3] == "mc:") and alternates.hides(event):
-            continue
-        if kind == DATA:
-            if tag_of_text:
-                story.add(tag_of_text, tag)
-        elif kind == START:
-            if "w:author" in attributes:
-                changes.note(tag, attributes)
-            if tag in _TEXT:
-                tag_of_text = tag
+
+    def read(text: str, skim: Skim) -> Iterator[str]:
+        def take(words: str) -> bool:
+            if alternates.inside or story.is_busy or tag_of_text:
+                return False
+            skim.ready += flow.paragraph(story.locator, words)
+            return True
+
+        return read_paragraphs(text, skim, take)
+
+    for facts, events in package.skimmed(part, "</w:p>", "w:", read):
+        yield from facts
+        for event in events:
+            kind, tag, attributes = event
+            if (alternates.inside or tag[:3] == "mc:") and alternates.hides(event):
+                continue
+            if kind == DATA:
+                if tag_of_text:
+                    story.add(tag_of_text, tag)
+            elif kind == START:
+                if "w:author" in attributes:
+                    changes.note(tag, attributes)
+                if tag in _TEXT:
+                    tag_of_text = tag
+                elif tag == "w:r":
+                    story.hidden, story.in_run = False, True
+                elif tag == "w:vanish":
+                    story.hidden = story.in_run and attributes.get("w:val", "1") not in _OFF
+                elif tag in _MARKS and story.in_run:
+                    story.add(tag, _MARKS[tag])
+                elif tag in _DELETED:
+                    story.deleted.append(attributes.get("w:author", ""))
+                elif tag == "w:rt":
+                    story.guide += 1
+                elif tag == "w:fldSimple":
+                    story.words.setdefault("field code", []).append(attributes.get("w:instr", ""))
+                elif tag == "w:txbxContent":
+                    boxes += 1
+                    outer.append(story)
+                    story = _Story(f"{locator} text box {boxes}" if locator != "body" else f"text box {boxes}")
+                elif tag in _NOTES and attributes.get("w:type", "normal") == "normal":
+                    notes += 1
+                    story.locator = f"{_NOTES[tag]} {notes}" + label(attributes.get("w:author", ""), bracketed=True)
+                elif tag in ("wp:docPr", "pic:cNvPr", "v:shape", "v:imagedata"):
+                    yield from _alternative(flow, attributes, pictures)
+            elif tag in _TEXT:
+                tag_of_text = ""
+            elif tag == "w:p":
+                yield from _paragraph(flow, story, changes)
             elif tag == "w:r":
-                story.hidden, story.in_run = False, True
-            elif tag == "w:vanish":
-                story.hidden = story.in_run and attributes.get("w:val", "1") not in _OFF
-            elif tag in _MARKS and story.in_run:
-                story.add(tag, _MARKS[tag])
-            elif tag in _DELETED:
-                story.deleted.append(attributes.get("w:author", ""))
+                story.in_run = story.hidden = False
+            elif tag in _DELETED and story.deleted:
+                story.deleted.pop()
             elif tag == "w:rt":
-                story.guide += 1
-            elif tag == "w:fldSimple":
-                story.words.setdefault("field code", []).append(attributes.get("w:instr", ""))
-            elif tag == "w:txbxContent":
-                boxes += 1
-                outer.append(story)
-                story = _Story(f"{locator} text box {boxes}" if locator != "body" else f"text box {boxes}")
-            elif tag in _NOTES and attributes.get("w:type", "normal") == "normal":
-                notes += 1
-                story.locator = f"{_NOTES[tag]} {notes}" + label(attributes.get("w:author", ""), bracketed=True)
-            elif tag in ("wp:docPr", "pic:cNvPr", "v:shape", "v:imagedata"):
-                yield from _alternative(flow, attributes, pictures)
-        elif tag in _TEXT:
-            tag_of_text = ""
-        elif tag == "w:p":
-            yield from _paragraph(flow, story, changes)
-        elif tag == "w:r":
-            story.in_run = story.hidden = False
-        elif tag in _DELETED and story.deleted:
-            story.deleted.pop()
-        elif tag == "w:rt":
-            story.guide = max(0, story.guide - 1)
-        elif tag == "w:txbxContent" and outer:
-            yield from _paragraph(flow, story, changes)
-            story = outer.pop()
-        elif tag == "w:tc":
-            flow.end_cell()
-        elif tag == "w:tr":
-            flow.end_row()
+                story.guide = max(0, story.guide - 1)
+            elif tag == "w:txbxContent" and outer:
+                yield from _paragraph(flow, story, changes)
+                story = outer.pop()
+            elif tag == "w:tc":
+                flow.end_cell()
+            elif tag == "w:tr":
+                flow.end_row()
     for left in (story, *reversed(outer)):
         yield from _paragraph(flow, left, changes)
     yield from flow.flush()

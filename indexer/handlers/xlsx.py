@@ -12,7 +12,7 @@ no binary sheets. A native reader of values alone (calamine) is ten times as fas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
@@ -22,6 +22,8 @@ from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, rea
 from indexer.handlers._flow import Flow, label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
+from indexer.handlers._sheet_rows import SheetRows, read_strings
+from indexer.handlers._skim import Skim
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
 
@@ -83,6 +85,7 @@ class _Book:
         self.strings: list[str] = []
         self.styles = Styles()
         self.persons: dict[str, str] = {}
+        self._held = 0
 
     def read_workbook(self) -> Iterator[Fact]:
         """Sheet names, defined names, and what the workbook says of itself."""
@@ -110,13 +113,12 @@ class _Book:
 
     def read_strings(self) -> Iterator[Fact]:
         """Loads the shared strings; gives out phonetic guides, and strings that are too many to hold."""
-        held = 0
         guides = Flow()
         text: list[str] = []
         guide: list[str] = []
         in_text = in_guide = over = False
         for part in self.package.of_kind("sharedstrings"):
-            for kind, tag, _ in self.package.events(part):
+            for kind, tag, _ in self._string_events(part):
                 if kind == DATA:
                     if in_text:
                         (guide if in_guide else text).append(tag)
@@ -126,8 +128,8 @@ class _Book:
                     in_guide = kind == START
                 elif tag == "x:si" and kind == END:
                     value = one_line("".join(text))
-                    held += len(value) + 50
-                    if held <= STRING_CHARS:
+                    self._held += len(value) + 50
+                    if self._held <= STRING_CHARS:
                         self.strings.append(value)
                     else:
                         if not over:
@@ -138,6 +140,22 @@ class _Book:
                     yield from guides.paragraph("phonetic guide", "".join(guide))
                     text, guide = [], []
         yield from guides.flush()
+
+    def _string_events(self, part: str) -> Iterator[Event]:
+        """What is left to the parser, when the plain strings before it are among the others."""
+
+        def read(text: str, skim: Skim) -> Iterable[str]:
+            if self._held + len(text) + 50 * text.count("<si>") <= STRING_CHARS:
+                return read_strings(text, skim, self._add_strings)
+            skim.plain = False
+            return (text,)
+
+        for _, events in self.package.skimmed(part, "</si>", "x", read):
+            yield from events
+
+    def _add_strings(self, strings: list[str]) -> None:
+        self._held += sum(map(len, strings)) + 50 * len(strings)
+        self.strings += strings
 
     def read_styles(self) -> None:
         """Loads the cell styles: whether they show a date or a time, and by which format."""
@@ -177,53 +195,58 @@ class _Book:
         value: list[str] = []
         formula: list[str] = []
         text: list[str] | None = None
-        for kind, tag, attributes in self.package.events(part):
-            if kind == DATA:
-                if text is not None:
-                    text.append(tag)
-            elif kind == START:
-                if tag == "x:row":
-                    row.number = max(_integer(attributes.get("r", "")), 0) or row.number + 1
-                    column, reference, style, form = -1, "", -1, "n"
-                    value, formula = [], []
+        rows = SheetRows(sheet, self.styles, self.strings, self._value, row)
+        for facts, events in self.package.skimmed(part, "</row>", "x", rows.read):
+            yield from facts
+            for kind, tag, attributes in events:
+                if kind == DATA:
+                    if text is not None:
+                        text.append(tag)
+                elif kind == START:
+                    if tag == "x:row":
+                        row.number = max(_integer(attributes.get("r", "")), 0) or row.number + 1
+                        column, reference, style, form = -1, "", -1, "n"
+                        value, formula = [], []
+                    elif tag == "x:c":
+                        reference, form = attributes.get("r", ""), attributes.get("t", "n")
+                        place = column_of(reference)
+                        column = column + 1 if place is None else place
+                        style = _integer(attributes.get("s", "0"))
+                        value, formula = [], []
+                    elif tag in ("x:v", "x:t"):
+                        text = value
+                    elif tag == "x:f":
+                        text = formula
+                    elif tag == "x:rPh":
+                        value.append(" ")
+                    elif tag in _HEADERS or tag in ("x:formula1", "x:formula2"):
+                        text = []
+                    elif tag == "x:dataValidation":
+                        for key in ("promptTitle", "prompt", "errorTitle", "error"):
+                            yield Text(
+                                attributes.get(key, ""), f"{sheet}!{label(attributes.get('sqref', ''))} validation"
+                            )
+                    elif tag == "x:hyperlink":
+                        relation = relations.get(attributes.get("r:id", ""))
+                        target = relation.target if relation else attributes.get("location", "")
+                        hint = attributes.get("tooltip", "")
+                        yield Text(f"{target} {hint}".strip(), f"{sheet}!{label(attributes.get('ref', ''))} link")
                 elif tag == "x:c":
-                    reference, form = attributes.get("r", ""), attributes.get("t", "n")
-                    place = column_of(reference)
-                    column = column + 1 if place is None else place
-                    style = _integer(attributes.get("s", "0"))
-                    value, formula = [], []
-                elif tag in ("x:v", "x:t"):
-                    text = value
-                elif tag == "x:f":
-                    text = formula
-                elif tag == "x:rPh":
-                    value.append(" ")
-                elif tag in _HEADERS or tag in ("x:formula1", "x:formula2"):
-                    text = []
-                elif tag == "x:dataValidation":
-                    for key in ("promptTitle", "prompt", "errorTitle", "error"):
-                        yield Text(attributes.get(key, ""), f"{sheet}!{label(attributes.get('sqref', ''))} validation")
-                elif tag == "x:hyperlink":
-                    relation = relations.get(attributes.get("r:id", ""))
-                    target = relation.target if relation else attributes.get("location", "")
-                    hint = attributes.get("tooltip", "")
-                    yield Text(f"{target} {hint}".strip(), f"{sheet}!{label(attributes.get('ref', ''))} link")
-            elif tag == "x:c":
-                stored = "".join(value)
-                shown = self.styles.shown(stored, style) if form == "n" else ""
-                row.add(column, self._value(stored, form, style), shown)
-                if formula:
-                    yield Text("=" + "".join(formula), f"{sheet}!{label(reference)} formula")
-            elif tag == "x:row":
-                yield from row.end(sheet)
-            elif tag in ("x:v", "x:t", "x:f"):
-                text = None
-            elif tag in _HEADERS and text is not None:
-                yield Text(_CODES.sub(" ", "".join(text)).strip(), f"{sheet} {_HEADERS[tag]}")
-                text = None
-            elif tag in ("x:formula1", "x:formula2") and text is not None:
-                yield Text("".join(text), f"{sheet} validation")
-                text = None
+                    stored = "".join(value)
+                    shown = self.styles.shown(stored, style) if form == "n" else ""
+                    row.add(column, self._value(stored, form, style), shown)
+                    if formula:
+                        yield Text("=" + "".join(formula), f"{sheet}!{label(reference)} formula")
+                elif tag == "x:row":
+                    yield from row.end(sheet)
+                elif tag in ("x:v", "x:t", "x:f"):
+                    text = None
+                elif tag in _HEADERS and text is not None:
+                    yield Text(_CODES.sub(" ", "".join(text)).strip(), f"{sheet} {_HEADERS[tag]}")
+                    text = None
+                elif tag in ("x:formula1", "x:formula2") and text is not None:
+                    yield Text("".join(text), f"{sheet} validation")
+                    text = None
         yield from row.end(sheet)
         for relation in relations.values():
             yield from self._read_attached(sheet, relation.kind, relation.target)
