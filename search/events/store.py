@@ -52,7 +52,7 @@ _WIDTH = len(_COLUMNS)
 _NUMBERS = ("line", "micros", "size")
 _GIVEN = (
     "SELECT line, make_timestamp(micros), zone, address, account, action, path, status, nullif(size, -1), agent, "
-    "detail FROM piece"
+    "detail FROM piece WHERE line > 0"
 )
 _SAID = "moment, zone, address, account, action, path, status, size, agent, detail"
 _SETTLE = f"""
@@ -225,31 +225,36 @@ class _Intake:
         held = "SELECT number, first_at, last_at FROM readings WHERE format = ? AND first_at IS NOT NULL"
         self._held: list[tuple[int, int, int]] = connection.execute(held, (name,)).fetchall()
         self._near: set[int] = set()
+        # One piece, filled anew each time: the engine keeps what is registered until the transaction ends.
+        self._piece = {
+            name: np.zeros(_PIECE, np.int64) if name in _NUMBERS else np.full(_PIECE, "", object) for name in _COLUMNS
+        }
+        connection.register("piece", self._piece)
 
     def take(self, waiting: list[Any]) -> int:
         """Takes in some events, value after value; returns how many they are."""
         if not waiting:
             return 0
-        columns = {name: waiting[at::_WIDTH] for at, name in enumerate(_COLUMNS)}
-        first, last = min(columns["micros"]), max(columns["micros"])
+        count = len(waiting) // _WIDTH
+        for at, (name, column) in enumerate(self._piece.items()):
+            values = waiting[at::_WIDTH]
+            column[:count] = [-1 if size is None else size for size in values] if name == "size" else values
+            column[count:] = 0 if name in _NUMBERS else ""
+        moments = self._piece["micros"][:count]
+        first, last = int(moments.min()), int(moments.max())
         self.first = first if self.first is None else min(first, self.first)
         self.last = last if self.last is None else max(last, self.last)
         near = {number for number, start, end in self._held if start <= last and first <= end}
         self._near |= near
-        columns["size"] = [-1 if size is None else size for size in columns["size"]]
-        piece = {
-            name: np.array(values, dtype=np.int64 if name in _NUMBERS else object) for name, values in columns.items()
-        }
-        self._connection.register("piece", piece)
         if near:
             self._connection.execute(f"INSERT INTO stage {_GIVEN}")
         else:
             self._connection.execute(f"INSERT INTO events SELECT {self.number:d}, given.*, false FROM ({_GIVEN}) given")
-        self._connection.unregister("piece")
-        return len(columns["line"])
+        return count
 
     def settle(self) -> int:
         """Takes in what waited; returns the number of the log."""
         if self._near:
             self._connection.execute(_SETTLE, (sorted(self._near), self.number))
+        self._connection.unregister("piece")
         return self.number
