@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from indexer.handler import Stream
 from indexer.handlers._parts import DATA, END, START, Event, Parts, read_directory, unpack_entry
-from indexer.handlers._skim import Skim
+from indexer.handlers._skim import Skim, Stretch
 from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso
 
@@ -185,7 +185,7 @@ class Package:
         return self.parts.events(name, PREFIXES)
 
     def skimmed(
-        self, name: str, end: str, prefix: str, read: Callable[[str, Skim], Iterable[str]]
+        self, name: str, end: str, prefix: str, read: Callable[[str, Skim], Iterable[Stretch]]
     ) -> Iterator[tuple[list[Fact], list[Event]]]:
         """The events of a part without its plain records, and before each batch what `read` made of those.
 

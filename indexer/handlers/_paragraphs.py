@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from indexer.handlers._skim import ATTRIBUTES, Skim, resolved
+from indexer.handlers._skim import ATTRIBUTES, Stretch, resolved
 
 _RUN_STYLE = (
     "rStyle rFonts b bCs i iCs caps smallCaps strike dstrike outline shadow emboss imprint noProof snapToGrid color "
@@ -40,8 +40,8 @@ _PARAGRAPH = re.compile(
 _TEXT = re.compile(r"<w:t(?: [^<>]*+)?>([^<]*+)")
 
 
-def read_paragraphs(text: str, skim: Skim, take: Callable[[str], bool]) -> Iterator[str]:
-    """What is unusual among paragraphs, and all between them.
+def read_paragraphs(text: str, take: Callable[[str], bool]) -> Iterator[Stretch]:
+    """Where paragraphs are unusual, and what stands between them.
 
     Args:
         take: is given the words of a plain paragraph; says no where it may not be read by itself.
@@ -50,10 +50,8 @@ def read_paragraphs(text: str, skim: Skim, take: Callable[[str], bool]) -> Itera
     is_noted = "w:author" in text
     for found in _PARAGRAPH.finditer(text):
         if found.start() > at:
-            yield text[at : found.start()]
+            yield at, found.start()
             at = found.start()
-            if not skim.plain:
-                break
         paragraph = found[0]
         if is_noted and "w:author" in paragraph:
             continue
@@ -62,4 +60,4 @@ def read_paragraphs(text: str, skim: Skim, take: Callable[[str], bool]) -> Itera
         if take(resolved("".join(_TEXT.findall(paragraph)))):
             at = found.end()
     if at < len(text):
-        yield text[at:]
+        yield at, len(text)

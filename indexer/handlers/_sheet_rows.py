@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from indexer.handlers._cells import column_name, column_of_letters, one_line, show_number
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._flow import label
-from indexer.handlers._skim import ATTRIBUTES, Skim, resolved
+from indexer.handlers._skim import ATTRIBUTES, Skim, Stretch, resolved
 from indexer.model import Fact, Text
 
 _TEXT = r"<t(?: xml:space=\"preserve\")?>([^<]*+)</t>"
@@ -78,17 +78,13 @@ class SheetRows:
         self._sheet, self._styles, self._strings, self._value, self._row = sheet, styles, strings, value, row
         self._kinds, self._layouts = _Kinds(styles), _Layouts()
 
-    def read(self, text: str, skim: Skim) -> Iterator[str]:
-        """What is unusual among the rows; the others' texts are given to `skim`."""
+    def read(self, text: str, skim: Skim) -> Iterator[Stretch]:
+        """Where rows are unusual; the others' texts are given to `skim`."""
         at = 0
         for record in text.split("</row>")[:-1]:
             start, at = at, at + len(record) + 6
             if self._row or not self._read_row(record, skim.ready):
-                yield text[start:at]
-                if not skim.plain:
-                    break
-        if at < len(text):
-            yield text[at:]
+                yield start, at
 
     def _read_row(self, record: str, ready: list[Fact]) -> bool:
         """Whether the row could be read: either all of it or nothing."""
@@ -158,8 +154,8 @@ class SheetRows:
         return texts, shown
 
 
-def read_strings(text: str, skim: Skim, add: Callable[[list[str]], None]) -> Iterator[str]:
-    """What is unusual among shared strings; the others are added in between, each as one line."""
+def read_strings(text: str, add: Callable[[list[str]], None]) -> Iterator[Stretch]:
+    """Where shared strings are unusual; the others are added in between, each as one line."""
     is_plain = not any(mark in text for mark in "&\t\n")
     cut = _PLAIN_STRING.split(text)
     if is_plain and not any(cut[::2]):
@@ -171,12 +167,9 @@ def read_strings(text: str, skim: Skim, add: Callable[[list[str]], None]) -> Ite
         if found.start() > at:
             add(ready)
             ready = []
-            yield text[at : found.start()]
-            if not skim.plain:
-                yield text[found.start() :]
-                return
+            yield at, found.start()
         ready.append(found[1] if is_plain else one_line(resolved(found[1])))
         at = found.end()
     add(ready)
     if at < len(text):
-        yield text[at:]
+        yield at, len(text)

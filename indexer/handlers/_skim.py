@@ -22,6 +22,7 @@ from indexer.model import Fact
 
 ATTRIBUTES = r"(?: [\w:.-]++=(?:\"[^\"<&]*+\"|'[^'<&]*+'))*+"
 """Attributes of a plain tag, as a pattern."""
+Stretch = tuple[int, int]
 _STEP = 256 * KIB
 _MOST = 4 * MIB
 """Bytes without an end of a record, after which the parser has the rest."""
@@ -43,11 +44,13 @@ class Skim:
         end: what a record ends with, such as `</row>`.
         declared: the attribute that declares the namespace of the records' tags: `xmlns`, or `xmlns:w`.
         spaces: the namespaces that it may declare.
-        read: gives what it does not read of a text that holds whole records, piece by piece; what it
-            reads goes to `ready`. Once `plain` is false it gives all that follows.
+        read: gives where the stretches start and end that it does not read of a text of whole records;
+            what it reads goes to `ready`. It is left where the parser has the rest.
     """
 
-    def __init__(self, end: str, declared: str, spaces: Container[str], read: Callable[[str], Iterable[str]]) -> None:
+    def __init__(
+        self, end: str, declared: str, spaces: Container[str], read: Callable[[str], Iterable[Stretch]]
+    ) -> None:
         self.plain = True
         self.ready: list[Fact] = []
         self._end = end.encode()
@@ -110,11 +113,15 @@ class Skim:
         if not text:
             yield from self._give(chunk)
             return
-        lines = chunk.count(b"\n")
-        for left in self._read(text):
-            lines -= left.count("\n")
-            yield from self._give(left.encode())
-        yield b"\n" * lines  # the parser tells lines in what it complains of
+        at = 0
+        for start, end in self._read(text):
+            # The parser tells lines in what it complains of.
+            yield from self._give(("\n" * text.count("\n", at, start) + text[start:end]).encode())
+            at = end
+            if not self.plain:
+                yield text[at:].encode()
+                return
+        yield b"\n" * text.count("\n", at)
 
     def _give(self, piece: bytes) -> Iterator[bytes]:
         """Hands a piece to the parser; where it came to other tags than stand there, it has the rest too."""

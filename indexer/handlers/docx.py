@@ -18,7 +18,7 @@ from indexer.handlers._flow import Flow, label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._paragraphs import read_paragraphs
 from indexer.handlers._parts import DATA, START, Event
-from indexer.handlers._skim import Skim
+from indexer.handlers._skim import Skim, Stretch
 from indexer.model import Fact, Field, Text, Timestamp
 
 _STYLING = {
@@ -147,14 +147,14 @@ def _read_story(package: Package, part: str, locator: str, changes: _Changes) ->
     boxes = notes = 0
     tag_of_text = ""
 
-    def read(text: str, skim: Skim) -> Iterator[str]:
+    def read(text: str, skim: Skim) -> Iterator[Stretch]:
         def take(words: str) -> bool:
             if alternates.inside or story.is_busy or tag_of_text:
                 return False
             skim.ready += flow.paragraph(story.locator, words)
             return True
 
-        return read_paragraphs(text, skim, take)
+        return read_paragraphs(text, take)
 
     for facts, events in package.skimmed(part, "</w:p>", "w:", read):
         yield from facts

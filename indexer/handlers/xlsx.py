@@ -23,7 +23,7 @@ from indexer.handlers._flow import Flow, label
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
 from indexer.handlers._sheet_rows import SheetRows, read_strings
-from indexer.handlers._skim import Skim
+from indexer.handlers._skim import Skim, Stretch
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
 
@@ -144,11 +144,10 @@ class _Book:
     def _string_events(self, part: str) -> Iterator[Event]:
         """What is left to the parser, when the plain strings before it are among the others."""
 
-        def read(text: str, skim: Skim) -> Iterable[str]:
+        def read(text: str, _: Skim) -> Iterable[Stretch]:
             if self._held + len(text) + 50 * text.count("<si>") <= STRING_CHARS:
-                return read_strings(text, skim, self._add_strings)
-            skim.plain = False
-            return (text,)
+                return read_strings(text, self._add_strings)
+            return ((0, len(text)),)
 
         for _, events in self.package.skimmed(part, "</si>", "x", read):
             yield from events
