@@ -40,6 +40,7 @@ KINDS = {
     b"V": "volume-label",
     b"M": "continued",
 }
+HEADER = "extended-header"
 Extents = tuple[tuple[int, int], ...]
 
 
@@ -64,7 +65,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes that belong to no member: behind the end of the archive, or in place of a header."""
+    """Bytes that belong to no member: behind the end of the archive, or in place of a header.
+
+    None of them where what stands there comes as members, behind the gap.
+    """
 
     at: int
     size: int
@@ -129,16 +133,18 @@ def walk(stream: Stream) -> Iterator[Member | Gap]:
         size = number(block[124:136])
         start = position + BLOCK
         if flag in b"LKxXgN" and flag != b"\0":
-            extra.at = position if extra.at < 0 else extra.at
+            extra.headers.append(Member(position, block, HEADER, _name(block), b"", start, max(size or 0, 0), {}))
             position = extra.add(stream, flag, start, size, settings)
             continue
         member = _member(block, position, flag, size, settings, extra)
         extra = _Extra()
         position = _place(stream, member)
         yield member
-    if extra.at >= 0:
-        message = f"the archive ends behind an extended header at {extra.at}, where its member should begin"
-        yield Gap(extra.at, stream.size - extra.at, "truncated", message, f"[damaged at {extra.at}]")
+    if extra.headers:
+        at = extra.headers[0].at
+        message = f"the archive ends behind an extended header at {at}, where its member should begin"
+        yield Gap(at, 0, "truncated", message, "")
+        yield from extra.headers
 
 
 def _gap(at: int, end: int, size: int, blank: bool) -> Gap:
@@ -161,7 +167,8 @@ class _Extra:
     """What headers in front of a member say of it."""
 
     def __init__(self) -> None:
-        self.at = -1
+        self.headers: list[Member] = []
+        """The headers themselves: members where no other follows."""
         self.records: list[tuple[bytes, bytes]] = []
         self.name = b""
         self.link = b""
@@ -220,10 +227,7 @@ def _member(
 ) -> Member:
     records = dict(settings)
     records.update(extra.records)
-    name = block[:100].partition(b"\0")[0]
-    if block[257:263] == b"ustar\0" and block[345]:
-        width = 131 if block[508:512] == b"tar\0" else 155
-        name = block[345 : 345 + width].partition(b"\0")[0] + b"/" + name
+    name = _name(block)
     kind = KINDS.get(flag, FILE)
     if kind == FILE and flag in b"\0" and name.endswith(b"/") and not extra.name:
         kind = FOLDER
@@ -251,6 +255,15 @@ def _member(
     elif records and any(key.startswith(b"GNU.sparse.") for key in records):
         member.extents = _extents_of_records(member, extra.records)
     return member
+
+
+def _name(block: bytes) -> bytes:
+    """The name as the header itself has it."""
+    name = block[:100].partition(b"\0")[0]
+    if block[257:263] == b"ustar\0" and block[345]:
+        width = 131 if block[508:512] == b"tar\0" else 155
+        name = block[345 : 345 + width].partition(b"\0")[0] + b"/" + name
+    return name
 
 
 def _apply(member: Member) -> None:

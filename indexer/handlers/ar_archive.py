@@ -1,10 +1,11 @@
 """ar: static libraries, Debian packages, Windows import libraries; GNU, BSD and Microsoft names.
 
-The table of long names is read and not given as a member; tables of symbols are given, since what a
-library defines is told nowhere else in clear.
+The table of long names is read and not given as a member; tables of symbols are given as they lie, and
+their symbols as text, each with the member that defines it.
 
-Source: ar(5) of FreeBSD and Solaris; Microsoft PE and COFF Specification, section 7; deb(5).
-Limits: the symbols in a table are not told one by one; AIX's big archives are not read.
+Source: ar(5) of FreeBSD and Solaris; ranlib(5) of 4.4BSD; Microsoft PE and COFF Specification, section 7;
+deb(5).
+Limits: a table's symbols are told up to the first that does not fit; AIX's big archives are not read.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._ar_symbols import read_symbols
 from indexer.handlers._archive import FIELDS, FILE, Gap, Names, kind_of_mode, mode_fields, tell_gap
 from indexer.handlers._streams import open_slice
 from indexer.limits import MIB
-from indexer.model import Child, Fact, Field, Problem
+from indexer.model import Child, Fact, Field, Problem, Text
 from indexer.timestamps import from_unix
 
 MAGIC, THIN = b"!<arch>\n", b"!<thin>\n"
@@ -30,6 +33,8 @@ MOST_NAME = 64 * 1024
 SCAN = 1 << 20
 SYMBOLS = re.compile(rb"/|/SYM64/|/<[A-Z]+>/|__\.SYMDEF(?:_64)?(?: SORTED)?/?")
 TABLE = "symbol-table"
+TABLES = 4
+"""Tables whose symbols are told; Microsoft's libraries have two."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class Member:
 
 class ArArchive(Handler):
     name = "ar"
+    version = 2
     media_types = ("application/x-archive", DEBIAN, "application/x-unix-archive", "application/x-debian-package")
     signatures = (Signature(MAGIC), Signature(THIN))
     suffixes = (".a", ".ar", ".lib", ".deb", ".udeb", ".ipk")
@@ -57,7 +63,7 @@ class ArArchive(Handler):
         "ar.gid": "group's number",
         **FIELDS,
     }
-    reads = "members with names, owners, modes and times; tables of symbols; what a damaged archive still holds"
+    reads = "members with names, owners, modes and times; symbols by member; what a damaged archive still holds"
     rank = 56
     container = True
 
@@ -69,6 +75,7 @@ class ArArchive(Handler):
         if stream.head.startswith(THIN):
             yield Field("ar.format", "thin")
         yield from names.fields()
+        yield from _tell_symbols(stream, names)
         for part in walk(stream):
             if isinstance(part, Gap):
                 yield from tell_gap(stream, part)
@@ -158,6 +165,23 @@ def _find_header(stream: Stream, position: int) -> int:
             break
         position += len(data) - HEADER
     return stream.size
+
+
+def _tell_symbols(stream: Stream, names: Names) -> Iterator[Text]:
+    """One line for each symbol that a table names: the member that defines it, and the symbol."""
+    tables = list(islice((part for part in walk(stream) if isinstance(part, Member) and part.kind == TABLE), TABLES))
+    told: dict[tuple[int, str], int] = {}
+    for table in tables:
+        for found in read_symbols(stream.at(table.start, min(table.size, MOST_NAMES)), table.name):
+            told.setdefault(found, table.at)  # Microsoft's second table says the same in another order
+    places = {place for place, _ in told}
+    members = (part for part in walk(stream) if isinstance(part, Member)) if places else ()
+    owners = {part.at: names.decode(part.name) for part in members if part.at in places}
+    for table in tables:
+        mine = [found for found, at in told.items() if at == table.at]
+        lines = [f"{owners[place]}: {symbol}" if place in owners else symbol for place, symbol in mine]
+        if lines:
+            yield Text("\n".join(lines), f"symbols @{table.at:#x}")
 
 
 def _child(stream: Stream, member: Member, names: Names) -> Child:

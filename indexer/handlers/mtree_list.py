@@ -3,8 +3,8 @@
 The files themselves are elsewhere; their names and digests are evidence all the same.
 
 Source: mtree(5) of FreeBSD and NetBSD.
-Limits: lists without the line `#mtree` are taken for text; `optional`, `nochange` and `ignore` are told
-as they stand.
+Limits: a list without the line `#mtree` is known by its first entries, which must be paths in folders with
+a type; `optional`, `nochange` and `ignore` are told as they stand.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ KINDS = {"dir": "directory", "link": "symlink", "block": "block-device", "char":
 KINDS |= {"file": FILE, "fifo": "fifo", "socket": "socket"}
 ESCAPE = re.compile(rb"\\(?:([0-3][0-7]{2})|([abfnrstv\\#]))")
 ESCAPES = dict(zip(b"abfnrstv\\#", b"\a\b\f\n\r \t\v\\#", strict=True))
+ENTRY = re.compile(rb"\.(?:/\S*)?[ \t]+(?:[a-z0-9]+=\S+[ \t]+){0,20}type=(?:file|dir|link|block|char|fifo|socket)\s")
+SURE = 2
+"""Entries that must be a list's where no line says that it is one."""
 MOST_LINE = 64 * KIB
 LINES = 200
 
 
 class MtreeList(Handler):
     name = "mtree"
+    version = 2
     media_types = ("text/x-mtree",)
-    signatures = (Signature(b"#mtree"),)
+    signatures = (Signature(b"#mtree"), Signature(b"#"), Signature(b"./"), Signature(b". "))
     suffixes = (".mtree",)
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
@@ -42,7 +46,7 @@ class MtreeList(Handler):
     container = True
 
     def claims(self, stream: Stream) -> str | None:
-        return self.media_types[0] if MARK.match(stream.head) else None
+        return self.media_types[0] if MARK.match(stream.head) or _is_unmarked(stream.head) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         paths = [path for path, _ in _walk(stream) if path]
@@ -62,6 +66,12 @@ class MtreeList(Handler):
                 yield _child(path, words, names)
             else:
                 yield Problem("corrupt", f"line {words['line']}: no entry of a list", resolution="kept as text")
+
+
+def _is_unmarked(head: bytes) -> bool:
+    """Whether the first entries are a list's, with nothing but comments in front of them."""
+    lines = [line for line in head.split(b"\n")[:-1] if line.strip() and not line.startswith(b"#")]
+    return len(lines) >= SURE and all(ENTRY.match(line) for line in lines[:SURE])
 
 
 def _lines(stream: Stream) -> Iterator[bytes]:

@@ -103,10 +103,10 @@ def test_holes_of_all_members_share_one_allowance() -> None:
         0,
         b"S",
         magic=GNU,
-        tail=bytes(41) + b"%011o\0%011o\0" % (10 << 20, 0) + bytes(72) + b"\0%011o\0" % (10 << 20),
+        tail=bytes(41) + b"%011o\0%011o\0" % (100 << 20, 0) + bytes(72) + b"\0%011o\0" % (100 << 20),
     )
     items = read(one * 3 + END)
-    assert sorted(item.size or 0 for item in items[1:]) == [0, 0, 10 << 20]
+    assert sorted(item.size or 0 for item in items[1:]) == [0, 0, 100 << 20]
     assert sum(problem.cause == "limit" for item in items for problem in item.problems) == 2
 
 
@@ -182,3 +182,15 @@ def test_any_fields_under_a_good_checksum_are_survived(cells: list[bytes]) -> No
     total = sum(block) - sum(block[148:156]) + 256
     data = block[:148] + b"%06o\0 " % total + block[156:] + SAMPLE
     assert "crash" not in [problem.cause for item in read(data) for problem in item.problems]
+
+
+def test_headers_without_a_member_are_members() -> None:
+    lost = pax((b"path", "cut_031/레이아웃.psd".encode()))
+    found = [part for part in parts(lost + lost) if isinstance(part, Member)]
+    assert [(part.kind, part.name, part.at) for part in found] == [
+        ("extended-header", b"PaxHeaders/x", 0),
+        ("extended-header", b"PaxHeaders/x", len(lost)),
+    ]
+    _, first, second = read(lost + lost)
+    assert "레이아웃.psd" in first.texts[0].body
+    assert (first.digests, first.size) == (second.digests, second.size)
