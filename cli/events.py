@@ -49,11 +49,11 @@ def events(
 
     with open_case(case_path) as case:
         if logs:
-            report = ask.logs(case, tell=_tell)
+            report = ask.logs(case, tell=tell_read)
         else:
             choice = Choice(user, address, country, network, action, path, status, since, until)
             few = 0 if as_json or output is not None or not limit else limit + 1
-            report = ask.events(case, choice, limit=few, tell=_tell)
+            report = ask.events(case, choice, limit=few, tell=tell_read)
         give(report, as_json=as_json, output=output, kind=kind, limit=limit)
 
 
@@ -79,7 +79,7 @@ def logins(
 
     with open_case(case_path) as case:
         choice = Choice(user, address, country, network, since=since, until=until)
-        give(ask.logins(case, choice, tell=_tell), as_json=as_json, output=output, kind=kind, limit=limit)
+        give(ask.logins(case, choice, tell=tell_read), as_json=as_json, output=output, kind=kind, limit=limit)
 
 
 def sessions(
@@ -105,7 +105,9 @@ def sessions(
 
     with open_case(case_path) as case:
         choice = Choice(user, address, country, network, since=since, until=until)
-        give(ask.sessions(case, choice, gap=gap, tell=_tell), as_json=as_json, output=output, kind=kind, limit=limit)
+        give(
+            ask.sessions(case, choice, gap=gap, tell=tell_read), as_json=as_json, output=output, kind=kind, limit=limit
+        )
 
 
 def addresses(
@@ -132,7 +134,7 @@ def addresses(
 
     with open_case(case_path) as case:
         choice = Choice(user, address, country, network, path=path, status=status, since=since, until=until)
-        give(ask.addresses(case, choice, tell=_tell), as_json=as_json, output=output, kind=kind, limit=limit)
+        give(ask.addresses(case, choice, tell=tell_read), as_json=as_json, output=output, kind=kind, limit=limit)
 
 
 def touched(
@@ -158,10 +160,11 @@ def touched(
 
     with open_case(case_path) as case:
         choice = Choice(user, address, country, network, since=since, until=until)
-        give(ask(case, path, choice, tell=_tell), as_json=as_json, output=output, kind=kind, limit=limit)
+        give(ask(case, path, choice, tell=tell_read), as_json=as_json, output=output, kind=kind, limit=limit)
 
 
-def _tell(path: str, count: int) -> None:
+def tell_read(path: str, count: int) -> None:
+    """Says that a log was read."""
     note(f"Read {path}: {count:,} events.")
 
 

@@ -90,6 +90,8 @@ class Report:
     notes: tuple[str, ...] = ()
     thumbnail: Callable[[Item], bytes | None] | None = None
     """Gives a small JPEG of a picture, where it can be had."""
+    events: Callable[[], Iterator[tuple[Cell, ...]]] | None = None
+    """Events of logs beside the items, by time, their cells as in the sheet of a timeline; for formats of times."""
 
 
 def _asked(options: dict[str, Scalar]) -> dict[str, Scalar]:

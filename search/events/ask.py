@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from indexer.model import Item, Scalar
@@ -17,6 +18,7 @@ from search.case import Case
 from search.events.build import Tell, update
 from search.events.choose import Choice, condition, read_gap
 from search.events.event import KNOWN
+from search.events.slices import in_time_order
 from search.events.store import EventStore
 from search.report import Cell, Column, Report, Sheet, colophon_of, sheet_of
 
@@ -99,13 +101,10 @@ def events(case: Case, choice: Choice, *, limit: int = 0, tell: Tell = lambda pa
 
     def rows(opened: Opened) -> Iterator[tuple[Cell, ...]]:
         where, values = condition(choice, opened.store, opened.book)
-        few = f" LIMIT {limit:d}" if limit else ""
-        statement = (
-            "SELECT moment, zone, address, account, action, path, status, size, agent, detail, reading, line "
-            f"FROM events WHERE {where} ORDER BY moment, reading, line{few}"
-        )
-        for moment, zone, address, user, action, path, status, size, agent, detail, reading, line in opened.store.rows(
-            statement, values
+        wanted = "moment, zone, address, account, action, path, status, size, agent, detail, reading, line"
+        found = in_time_order(opened.store, wanted, where, values)
+        for moment, zone, address, user, action, path, status, size, agent, detail, reading, line in islice(
+            found, limit or None
         ):
             country, _, network, kind = opened.places(address)
             said = (user, action, path, status, size, agent, detail)
@@ -239,7 +238,7 @@ def make_report(
     with closing(Opened(case)) as opened:
         condition(choice, opened.store, opened.book)
         options["address_books"] = ", ".join(opened.book.names)
-        notes = _notes(opened)
+        notes = notes_of(opened)
     made = tuple(sheet(case, name, columns, make) for name, columns, make in sheets)
     return Report(case, colophon_of(case, command, "", **choice.options(), **options), made, notes=notes)
 
@@ -254,7 +253,7 @@ def sheet(case: Case, name: str, columns: tuple[Column, ...], make: Make) -> She
     return sheet_of(name, columns, rows)
 
 
-def _notes(opened: Opened) -> tuple[str, ...]:
+def notes_of(opened: Opened) -> tuple[str, ...]:
     """What an analyst must know of the events."""
     counts: Any = opened.store.row(
         "SELECT count(*) FILTER (format <> ''), coalesce(sum(missed), 0)::BIGINT FROM readings"

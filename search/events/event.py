@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -129,6 +129,11 @@ def to_datetime(at: int, zone: str) -> datetime:
     """The time of an event; without a zone where none is known."""
     time = _EPOCH + timedelta(microseconds=at)
     return time if zone == KNOWN else time.replace(tzinfo=None)
+
+
+def summed_up(said: Sequence[object]) -> str:
+    """What an event of a log says, as one line: address, user, action, target and status."""
+    return " ".join(str(each) for each in said[:5] if each)
 
 
 def _offset(zone: str) -> int:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,50 @@ def test_touched_names_the_item(case: Path, wanted: list[tuple[str, str, str]]) 
     assert archivore("touched", "no such file", case=case).returncode == 1
 
 
+def test_events_stand_among_the_times_of_items(case: Path, wanted: list[tuple[str, str, str]], tmp_path: Path) -> None:
+    found = lines(archivore("timeline", "--events", "--json", case=case))
+    alone = lines(archivore("timeline", "--json", case=case))
+    told = [row for row in found if row["origin"] == "event.access"]
+    others = [row for row in found if row["origin"] != "event.access"]
+    assert [{name: row[name] for name in alone[0]} for row in others] == alone
+    assert all(row["target"] is None for row in others)
+    assert Counter((row["address"], row["user"] or "-", row["target"]) for row in told) == Counter(wanted)
+    assert {row["zone"] for row in told} == {"UTC"}
+    assert {row["name"] for row in told} == {"access.log"}
+    moments = [str(row["time"]).rstrip("Z") for row in found]
+    assert moments == sorted(moments)
+    assert 0 < next(at for at, row in enumerate(found) if row in told) < len(found) - len(told)
+    shown = archivore("timeline", "--events", "-n", "3", case=case)
+    assert len(shown.stdout.splitlines()) == 4
+    some = lines(archivore("timeline", "path:*.log", "--events", "--json", case=case))
+    assert [row for row in some if row["origin"] == "event.access"] == told
+    assert len(told) < len(some) < len(found)
+
+    days = json.loads(archivore("timeline", "--events", "--by", "day", "--json", case=case).stdout)
+    assert days == dict(sorted(Counter(moment[:10] for moment in moments).items()))
+
+    for name in ("times.csv", "times.body", "times.timesketch"):
+        kind = name.rpartition(".")[2]
+        written = archivore("timeline", "--events", "-o", tmp_path / name, "-f", kind, case=case)
+        assert written.returncode == 0, written.stderr
+    table = (tmp_path / "times.csv").read_text("utf-8-sig").splitlines()
+    assert len(table) == len(found) + 1
+    body = [line.split("|") for line in (tmp_path / "times.body").read_text("utf-8").splitlines()]
+    assert {len(fields) for fields in body} == {11}
+    in_body = Counter(int(fields[8]) for fields in body if "(event.access: " in fields[1])
+    stamps = Counter(int(datetime.fromisoformat(str(row["time"])).timestamp()) for row in told)
+    assert in_body == stamps
+    with (tmp_path / "times.timesketch").open(encoding="utf-8", newline="") as file:
+        sketch = list(csv.DictReader(file))
+    assert len(sketch) == len(found)
+    assert [int(row["timestamp"]) for row in sketch] == sorted(int(row["timestamp"]) for row in sketch)
+    assert Counter(row["message"] for row in sketch)[f"access.log: {' '.join(_said(told[0]))}"] >= 1
+
+
+def _said(row: dict[str, object]) -> list[str]:
+    return [str(row[name]) for name in ("address", "user", "action", "target", "status") if row[name]]
+
+
 def test_answers_leave_as_files_and_are_audited(case: Path, tmp_path: Path) -> None:
     for name in ("a.csv", "a.xlsx", "a.html", "a.jsonl"):
         answer = archivore("addresses", "-o", tmp_path / name, case=case)
@@ -97,7 +142,8 @@ def test_logs_are_listed_and_books_kept(case: Path, tmp_path: Path) -> None:
 
 def test_without_the_library_it_says_how_to_get_it(case: Path) -> None:
     code = "import sys; sys.modules['duckdb'] = None; from cli.main import run; run()"
-    command = [sys.executable, "-c", code, "events", "--case", str(case)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert answer.returncode == 2
-    assert "archivore[logs]" in answer.stderr
+    for words in (["events"], ["timeline", "--events"], ["timeline", "--events", "--by", "day"]):
+        command = [sys.executable, "-c", code, *words, "--case", str(case)]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert answer.returncode == 2
+        assert "archivore[logs]" in answer.stderr
