@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from itertools import pairwise
 
 from indexer.errors import EvidenceError
@@ -94,6 +95,7 @@ def read_volumes(stream: Stream) -> tuple[list[Volume], int]:
     return volumes, catalogue
 
 
+@lru_cache(maxsize=4096)
 def long_time(kind: str, raw: bytes, origin: str) -> Timestamp | None:
     """Seventeen bytes: digits down to hundredths, and the zone in quarters of an hour."""
     digits = raw[:16]
@@ -104,6 +106,7 @@ def long_time(kind: str, raw: bytes, origin: str) -> Timestamp | None:
     return _time(kind, numbers, raw[16], origin)
 
 
+@lru_cache(maxsize=4096)
 def short_time(kind: str, raw: bytes, origin: str) -> Timestamp | None:
     """Seven bytes: year from 1900 down to seconds, and the zone in quarters of an hour."""
     if len(raw) < 7 or not any(raw[:6]):

@@ -38,6 +38,16 @@ class Tap:
             if not skipped:
                 yield bytes(piece)
 
+    def at_hand(self, start: int, size: int) -> bytes | None:
+        """The bytes from `start` where all of them are here already; they are not taken yet."""
+        skipped = start - self.position
+        return bytes(self._rest[skipped : skipped + size]) if 0 <= skipped <= len(self._rest) - size else None
+
+    def skip(self, end: int) -> None:
+        """Drops what is here up to `end`."""
+        self._rest = self._rest[end - self.position :]
+        self.position = end
+
     def last_word(self) -> EvidenceError | None:
         """What the generator raises where it has nothing more to give."""
         try:

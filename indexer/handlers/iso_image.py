@@ -10,8 +10,9 @@ what lies in no file is not given.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import BinaryIO, ClassVar
 
 from indexer.errors import EvidenceError
@@ -19,6 +20,7 @@ from indexer.handler import CONTROLS, Handler, Stream
 from indexer.handlers._archive import FILE, FOLDER, SYMLINK, Names, kind_of_mode
 from indexer.handlers._iso import (
     FIRST,
+    PIECE,
     Record,
     Volume,
     boot_images,
@@ -143,11 +145,7 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
     first = not seen and not held
     if first:
         yield Field("iso.tree", tree)
-    names = Names(
-        (b"/".join(part.path) for part in walk(stream, volume) if isinstance(part, Record)) if not volume.joliet else ()
-    )
-    if first:
-        yield from names.fields()
+    names = _TreeNames(stream, volume)
     reached, found = 0, {-1}
     for part in walk(stream, volume):
         if isinstance(part, EvidenceError):
@@ -155,22 +153,44 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
                 yield part.problem("", "the rest is read")
             continue
         reached = max(reached, *(start * volume.block + size for start, size in part.extents))
+        if not first and (part.folder or part.link is not None or not part.size or part.extents[0][0] in seen):
+            continue
         raw, name = _name(part, volume, names)
-        if not first and (part.folder or part.link is not None or _is_known(part, name, seen, held)):
+        if not first and (name.rpartition("/")[2].casefold(), part.size) in held:
             continue
         yield _child(stream, volume, part, raw, name, names)
         found.update(start for start, size in part.extents if size)
     seen.update(found)
+    if first:
+        yield from names.fields()
     if first and reached > stream.size:
         message = f"files reach to {reached}, the image ends at {stream.size}"
         yield Problem("truncated", message, resolution="kept so far")
 
 
-def _is_known(record: Record, name: str, seen: set[int], held: set[tuple[str, int]]) -> bool:
-    return not record.size or record.extents[0][0] in seen or (name.rpartition("/")[2].casefold(), record.size) in held
+class _TreeNames:
+    """Where a name is not ASCII, all of the tree vote on what it is."""
+
+    def __init__(self, stream: Stream, volume: Volume) -> None:
+        self._stream = stream
+        self._volume = volume
+        self._names: Names | None = None
+
+    def decode(self, raw: bytes) -> str:
+        """A name, or the target of a link, as text."""
+        if raw.isascii():
+            return raw.decode("ascii")
+        if self._names is None:
+            found = walk(self._stream, self._volume)
+            self._names = Names(b"/".join(part.path) for part in found if isinstance(part, Record))
+        return self._names.decode(raw)
+
+    def fields(self) -> tuple[Field, ...]:
+        """How the names were decoded, where they were not all plain ASCII."""
+        return self._names.fields() if self._names else ()
 
 
-def _name(record: Record, volume: Volume, names: Names) -> tuple[bytes, str]:
+def _name(record: Record, volume: Volume, names: _TreeNames) -> tuple[bytes, str]:
     if volume.joliet:
         raw = b"\0/".join(record.path)
         return raw, "/".join(part.decode("utf-16-be", "replace") for part in record.path).removesuffix(";1")
@@ -179,7 +199,7 @@ def _name(record: Record, volume: Volume, names: Names) -> tuple[bytes, str]:
     return raw, name if record.rock or record.folder else name.removesuffix(";1").removesuffix(".")
 
 
-def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str, names: Names) -> Child:
+def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str, names: _TreeNames) -> Child:
     kind = FOLDER if record.folder else FILE
     if record.mode is not None and not record.folder:
         kind = kind_of_mode(record.mode)
@@ -189,8 +209,7 @@ def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str
     if record.link is not None:
         fields.append(Field("file.link_target", names.decode(record.link.replace(b"\0", b""))))
     if record.mode is not None:
-        fields.append(Field("file.mode", f"{record.mode & 0o7777:04o}"))
-        fields += [Field("iso.uid", record.owner[0]), Field("iso.gid", record.owner[1])]
+        fields += _rights(record.mode, record.owner)
     if record.device:
         fields.append(Field("iso.device", ", ".join(map(str, record.device))))
     if record.flags & 1:
@@ -203,7 +222,16 @@ def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str
     return Child(name, raw, opening, timestamps=tuple(record.times), fields=tuple(fields))
 
 
+@lru_cache(maxsize=1024)
+def _rights(mode: int, owner: tuple[int, int, int]) -> tuple[Field, ...]:
+    """What the members of a disc mostly share."""
+    return Field("file.mode", f"{mode & 0o7777:04o}"), Field("iso.uid", owner[0]), Field("iso.gid", owner[1])
+
+
 def _open(stream: Stream, block: int, record: Record) -> BinaryIO:
     if record.unpacked is not None:
         return open_chunks(unpack_zisofs(stream, block, record))
+    start, size = record.extents[0]
+    if len(record.extents) == 1 and size <= PIECE and len(data := stream.at(start * block, size)) == size:
+        return io.BytesIO(data)
     return open_chunks(read_extents(stream, block, record.extents))

@@ -14,6 +14,7 @@ hundred members behind the damage are tried one by one, the rest is not read.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections import Counter
@@ -238,6 +239,17 @@ class _Members:
                 self.close()
             raise
 
+    def at_hand(self, entry: Entry) -> bytes | None:
+        """All of a small member where it was unpacked with the one before it, and its CRC fits."""
+        if self._tap is None or entry.crc is None or not (self._all_at_once or entry.folder == self._folder):
+            return None
+        start = self._offsets[id(entry)] if self._all_at_once else entry.start
+        data = self._tap.at_hand(start, entry.size)
+        if data is None or zlib.crc32(data) != entry.crc:
+            return None
+        self._tap.skip(start + entry.size)
+        return data
+
     def _check(self, folder: Folder) -> None:
         limit = self._stream.limits.dictionary
         if folder.memory > limit:
@@ -302,7 +314,10 @@ def _child(entry: Entry, members: _Members) -> Child:
 def _open(entry: Entry, members: _Members) -> BinaryIO:
     """A member as a stream; what gives no byte at all fails here, so that no empty item stands for it."""
     if not entry.size:
-        return open_chunks(iter(()))
+        return io.BytesIO()
+    data = members.at_hand(entry)
+    if data is not None:
+        return io.BytesIO(data)
     chunks = members.chunks(entry)
     return open_chunks(chunks, next(chunks, b""))
 
