@@ -35,6 +35,8 @@ _FIELDS: Final = {
 _TIMES: Final = {"Date": "registered", "StartBoundary": "starts", "EndBoundary": "ends"}
 _PIECE: Final = 64 * 1024
 _LINES: Final = 20_000
+_STEPS: Final = 16
+"""Elements named before a value; a task has six at most."""
 
 
 class ScheduledTask(Handler):
@@ -75,14 +77,15 @@ class ScheduledTask(Handler):
             if kind == START:
                 path.append(value.removeprefix("t:"))
                 held = ""
-                shown = [f"{'/'.join(path[1:])} {key}: {text}" for key, text in attributes.items() if len(path) > 1]
-                lines += shown[: _LINES - len(lines)]
+                room = _LINES - len(lines) if len(path) > 1 else 0
+                shown = [f"{_place(path)} {key}: {text}" for key, text in attributes.items()]
+                lines += shown[:room]
             elif kind == DATA:
                 held += value
             elif kind == END:
                 name, text = (path[-1] if path else ""), held.strip()
                 if text and len(lines) < _LINES:
-                    lines.append(f"{'/'.join(path[1:])}: {text}")
+                    lines.append(f"{_place(path)}: {text}")
                 if text and name in _FIELDS:
                     yield from once[_FIELDS[name]].fields((text,))
                 if name == "Command":
@@ -95,6 +98,11 @@ class ScheduledTask(Handler):
             yield Text("\n".join(lines), "task")
         if reader.fault:
             yield Problem("corrupt", reader.fault, resolution="read up to there")
+
+
+def _place(path: list[str]) -> str:
+    """Where an element stands below the root, as far as real tasks go down."""
+    return "/".join(name[:60] for name in path[1:_STEPS])
 
 
 def _pieces(stream: Stream) -> Iterator[bytes]:

@@ -300,7 +300,7 @@ def work(seeds: Seeds, clock: float, size: int) -> None:
         traces = crawl(path, data)
         seconds = time.process_time() - started
         told = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
-        if size and seconds > 1:
+        if size and seconds > 0.3:
             started = time.process_time()
             crawl(*seeds.mutant(int(line), 4 * size))
             fourfold = time.process_time() - started
@@ -411,7 +411,7 @@ def main() -> None:
     given = parser.parse_args()
     folders = [folder.resolve() for folder in given.folders]
     seeds = Seeds(folders)
-    size = MIB * given.grow
+    size = MIB // 4 * given.grow
     if given.work:
         work(seeds, given.clock, size)
         return

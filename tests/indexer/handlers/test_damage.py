@@ -26,3 +26,11 @@ def test_a_cut_head_is_told(name: str, data: bytes) -> None:
 
 def test_a_million_members_of_one_name_are_told_apart_by_their_hash() -> None:
     assert len({hash(Hop(b"a", "a", ordinal)) for ordinal in range(1, 1001)}) == 1000
+
+
+def test_a_task_nested_deep_is_not_shown_with_all_its_steps() -> None:
+    deep = b"<Depth>word" * 2000
+    head = b'<?xml version="1.0"?><Task xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">'
+    (item,) = crawl_bytes(head + deep + b"</Depth>" * 2000, "task.xml")
+    assert item.handler == "task"
+    assert sum(len(text.body) for text in item.texts) < 400 * 2000
