@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -97,10 +98,30 @@ def digest_of(path: Path) -> str:
     if not path.is_dir():
         return _digest_of_file(path)
     hasher = hashlib.sha256()
-    inside = ((each.relative_to(path).as_posix(), each) for each in path.rglob("*") if each.is_file())
-    for name, each in sorted(inside):
-        hasher.update(f"{_digest_of_file(each)}  {name}\n".encode("utf-8", "surrogateescape"))
+    for name in _files_of(path):
+        hasher.update(f"{_digest_of_file(path / name)}  {name}\n".encode("utf-8", "surrogateescape"))
     return hasher.hexdigest()
+
+
+def _files_of(folder: Path) -> Iterator[str]:
+    """The paths of all files in a folder, sorted; of a million, only those beside the way are in memory."""
+    waiting = [""]
+    while waiting:
+        name = waiting.pop()
+        if name and not name.endswith("/"):
+            yield name
+            continue
+        try:
+            with os.scandir(folder / name) as entries:
+                # A folder's slash belongs to what is sorted: `a.txt` stands before `a/b.txt`.
+                below = [
+                    f"{name}{each.name}/" if each.is_dir(follow_symlinks=False) else f"{name}{each.name}"
+                    for each in entries
+                    if each.is_dir(follow_symlinks=False) or each.is_file()
+                ]
+        except OSError as error:
+            raise StoreError(f"{folder / name}: {error.strerror}") from error
+        waiting += sorted(below, reverse=True)
 
 
 def _digest_of_file(path: Path) -> str:

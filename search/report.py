@@ -19,6 +19,10 @@ from indexer.model import Hit, Item, Scalar, print_time
 
 if TYPE_CHECKING:
     from search.case import Case
+    from search.review import Mark
+
+    Marks = tuple[tuple[Mark, ...], tuple[Mark, ...]]
+    """The tags and the notes of an item."""
 
 Cell = str | int | float | bool | datetime | None
 
@@ -188,10 +192,20 @@ _HITS = (
 
 def exact_of(case: Case, row: Item | Hit, *, with_text: bool = False) -> dict[str, object]:
     """The public JSON of an item or a hit, with what reviewers said and names say of it."""
+    return _exact(case, row, _marks_of(case, row), with_text=with_text)
+
+
+def _marks_of(case: Case, row: Item | Hit) -> Marks:
+    identity = row.item.id if isinstance(row, Hit) else row.id
+    return case.review.tags_of(identity), case.review.notes_of(identity)
+
+
+def _exact(case: Case, row: Item | Hit, marks: Marks, *, with_text: bool) -> dict[str, object]:
     item = row.item if isinstance(row, Hit) else row
+    tags, notes = marks
     said = {
-        "tags": [mark.to_json() for mark in case.review.tags_of(item.id)],
-        "notes": [mark.to_json() for mark in case.review.notes_of(item.id)],
+        "tags": [mark.to_json() for mark in tags],
+        "notes": [mark.to_json() for mark in notes],
         "known": list(case.hashsets.names_of(item.digests, "known")),
         "notable": list(case.hashsets.names_of(item.digests, "notable")),
         "named": {field.name: field.value for field in case.naming.fields(item.provenance.hops)},
@@ -205,16 +219,18 @@ def hits_sheet(case: Case, name: str, rows: Callable[[], Iterable[Item | Hit]], 
 
     def make() -> Iterator[Row]:
         for row in rows():
-            cells = _cells(case, row)
+            marks = _marks_of(case, row)
+            cells = _cells(row, marks)
             if with_text:
                 item = row.item if isinstance(row, Hit) else row
                 cells = (*cells, "\n".join(text.body for text in item.texts))
-            yield Row(cells, exact_of(case, row, with_text=with_text))
+            yield Row(cells, _exact(case, row, marks, with_text=with_text))
 
     return Sheet(name, columns, make)
 
 
-def _cells(case: Case, row: Item | Hit) -> tuple[Cell, ...]:
+def _cells(row: Item | Hit, marks: Marks) -> tuple[Cell, ...]:
+    tags, notes = marks
     hit = row if isinstance(row, Hit) else None
     item = row.item if isinstance(row, Hit) else row
     digests = item.digests
@@ -233,8 +249,8 @@ def _cells(case: Case, row: Item | Hit) -> tuple[Cell, ...]:
         digests.sha1 if digests else None,
         digests.sha256 if digests else None,
         "; ".join(f"{problem.cause}: {problem.message}" for problem in item.problems),
-        ", ".join(mark.text for mark in case.review.tags_of(item.id)),
-        "\n".join(f"{mark.text} ({mark.who}, {mark.at})" for mark in case.review.notes_of(item.id)),
+        ", ".join(mark.text for mark in tags),
+        "\n".join(f"{mark.text} ({mark.who}, {mark.at})" for mark in notes),
         hit.score if hit else None,
         best.text if best else None,
         best.locator if best else None,

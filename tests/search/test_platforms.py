@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -156,6 +157,18 @@ def test_a_folder_is_whole_or_not_there_and_told_apart_from_any_other(case: Case
     assert digest_of(path) == digest
     text.write_bytes(text.read_bytes() + b" ")
     assert digest_of(path) != digest
+
+
+def test_a_folders_digest_is_over_its_files_sorted_by_path(tmp_path: Path) -> None:
+    for name in ("a/b", "a/b.txt/c", "a.txt", "a0/b", "a/b-c", "z", "a/b.d", "empty/.x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (tmp_path / name).exists():
+            (tmp_path / name).write_text(name)
+    (tmp_path / "nothing").mkdir()
+    files = [each.relative_to(tmp_path).as_posix() for each in tmp_path.rglob("*") if each.is_file()]
+    lines = [f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in sorted(files)]
+    assert len(lines) == 8
+    assert digest_of(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 # -- STIX --------------------------------------------------------------------------------------
