@@ -43,14 +43,14 @@ format: $(VENV)/developing
 	@$(BIN)/ruff format --quiet .
 
 clean:
-	@rm -rf $(VENV) build demo *.egg-info search/engine/_kernel.*.so .mypy_cache .ruff_cache .hypothesis .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) build demo *.egg-info search/engine/_kernel.*.so indexer/handlers/_four_keys.*.so .mypy_cache .ruff_cache .hypothesis .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "a virtual environment is needed: apt install python3-venv"; exit 1; }
 
-# The source is read in place (-e), so an installation is stale only when its declarations or its kernel change.
-$(VENV)/installed: pyproject.toml search/engine/_kernel.c | $(BIN)/python
+# The source is read in place (-e), so an installation is stale only when its declarations or what is compiled change.
+$(VENV)/installed: pyproject.toml search/engine/_kernel.c indexer/handlers/_four_keys.c | $(BIN)/python
 	@echo "installing into $(VENV) ..."
 	@$(PIP) install -e .
 	@touch $@

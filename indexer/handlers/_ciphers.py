@@ -1,7 +1,7 @@
 """Ciphers that archives share: the stream cipher of PKZIP, and AES as WinZip writes it.
 
 Source: APPNOTE.TXT 6.3.10 section 6.1 (traditional encryption); WinZip "AES Encryption
-Information: Encryption Specification AE-1 and AE-2".
+Information: Encryption Specification AE-1 and AE-2"; `_four_keys.c` derives its keys side by side.
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ import hmac
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib import import_module
+from typing import Any
 
 from indexer.errors import EvidenceError
 
 CODECS = ("utf-8", "cp949", "gb18030", "cp932", "big5", "cp1251", "cp866", "cp1252", "cp850", "cp437")
 """How writers of archives turned a password into bytes, the likeliest first."""
+
+BLOCK = 64
+"""Bytes of a password beyond which HMAC takes its digest."""
+FOUR_KEYS: Any
+"""The keys of a member all at once, in a quarter of the time; None where there was no compiler."""
+try:
+    FOUR_KEYS = import_module("indexer.handlers._four_keys")
+except ImportError:
+    FOUR_KEYS = None
 
 _CRC = tuple(zlib.crc32(bytes((value,)), 0xFFFFFFFF) ^ 0xFFFFFFFF for value in range(256))
 _KEYSTREAM = bytes((word | 2) * ((word | 2) ^ 1) >> 8 & 0xFF for word in range(0, 1 << 16, 4))
@@ -123,4 +134,6 @@ class WinzipAes:
 @lru_cache(maxsize=2)
 def _derive(password: bytes, salt: bytes, iterations: int, length: int) -> bytes:
     """The keys of a member: first to see whether the password fits, soon after to open it."""
+    if FOUR_KEYS and len(password) <= BLOCK:
+        return bytes(FOUR_KEYS.derive(password, salt, iterations, length))
     return hashlib.pbkdf2_hmac("sha1", password, salt, iterations, length)

@@ -4,8 +4,8 @@ Source: APPNOTE.TXT 6.3.10 (PKWARE); Info-ZIP extra fields (extrafld.txt); WinZi
 Limits: PKWARE's strong encryption and encrypted directories, the methods tokenize, dcl-implode, cmpsc,
 terse, lz77, mp3, jpeg and wavpack are named but not read. A split archive is read in its last volume
 (.zip), in its first where that is missing; the volumes of one on old floppy disks, which bear one name,
-are read one by one. Small AES members take half as long again as other programs need: deriving the
-key of each (OpenSSL's PBKDF2) is nearly all of it.
+are read one by one. Where no compiler was at hand when this was installed, small AES members take twice
+as long as other programs need: deriving the key of each by OpenSSL is nearly all of it.
 
 Members come out in the order in which they stand in the file. Where two headers of one member
 disagree, both views come out, the second with the field `zip.view`. Ranges that belong to nothing are
