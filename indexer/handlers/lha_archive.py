@@ -1,15 +1,17 @@
 """LHA (LZH), the archive of Japan: headers of levels 0 to 3, names in Shift-JIS, damaged ones too.
 
 Members are unpacked here, at about 1 MB/s; where there is much to unpack, 7-Zip does it, as far as it
-lists the same members. The CRC-16 of what is unpacked here is checked here.
+lists the same members. -lh2-, -lh3-, -pm1- and -pm2- are left to the optional program `unar`, which gets an
+archive of the one member. The CRC-16 of what does not come from 7-Zip is checked here.
 
 Source: "LHA header format" notes of LHa for UNIX 1.14 and of UNLHA32.DLL; Okumura's ar002.
-Limits: -lh2-, -lh3- and PMarc's methods are not unpacked; archives inside
-self-extracting programs are not looked for.
+Limits: without `unar`, -lh2-, -lh3- and PMarc's methods are not unpacked; archives inside self-extracting
+programs are not looked for.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import ClassVar
@@ -25,9 +27,11 @@ from indexer.handlers._lzh import WINDOWS, decode
 from indexer.handlers._p7z import list_members
 from indexer.handlers._p7z_entries import FIELDS, Entry, list_entries, stored
 from indexer.handlers._p7z_members import Members
+from indexer.handlers._unar import NEEDS, unpack
 from indexer.limits import KIB
 from indexer.model import Fact, Field, Problem
 
+BY_UNAR = (b"-lh2-", b"-lh3-", b"-pm1-", b"-pm2-")
 STORED = (b"-lh0-", b"-lz4-", b"-lhd-", b"-pm0-")
 MUCH = 256 * KIB
 """Packed bytes in all, above which starting a program costs less than unpacking here."""
@@ -36,6 +40,7 @@ LETTERS = ((0x1, "R"), (0x2, "H"), (0x4, "S"), (0x10, "D"), (0x20, "A"))
 
 class LhaArchive(Handler):
     name = "lha"
+    version = 2
     media_types = ("application/x-lzh-compressed", "application/x-lha", "application/x-lzh", "application/x-lharc")
     signatures = (Signature(b"-lh", 2), Signature(b"-lz", 2), Signature(b"-pm", 2))
     suffixes = (".lzh", ".lha")
@@ -50,7 +55,7 @@ class LhaArchive(Handler):
         "lha.comment": "comment on a member",
     }
     reads = "members with names in any code page, times, owners; links; what a damaged archive still holds"
-    needs = ("p7z",)
+    needs = ("p7z", NEEDS)
     rank = 56
     container = True
 
@@ -133,11 +138,25 @@ def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
         chunks = decode(stream, member.method, member.start, member.packed, member.size)
     elif member.method in OLD_METHODS:
         chunks = decode_old(stream, member.method, member.start, member.packed, member.size)
+    elif member.method in BY_UNAR:
+        chunks = unpack(_archive_of(stream, member), member.size, stream.scratch)
     else:
         raise EvidenceError("unsupported", f"the method {member.method.decode('ascii')}")
-    crc = 0
+    crc = made = 0
     for chunk in chunks:
         crc = crc16(chunk, crc)
+        made += len(chunk)
         yield chunk
+    if member.method in BY_UNAR and made < member.size:
+        raise EvidenceError("corrupt", f"unar gives {made} of {member.size} bytes")
     if member.crc is not None and crc != member.crc:
         raise EvidenceError("corrupt", "the CRC-16 does not fit the content")
+
+
+def _archive_of(stream: Stream, member: Member) -> Iterator[bytes]:
+    """An archive with one member, named `x`, under a header of level 0."""
+    day, sizes = 0x21 << 16, (member.packed, member.size)
+    body = struct.pack("<5sIIIBB2sH", member.method, *sizes, day, 0x20, 0, b"\1x", member.crc or 0)
+    yield bytes((len(body), sum(body) & 0xFF)) + body
+    yield from stored(stream, member.start, member.packed)()
+    yield b"\0"

@@ -1,9 +1,12 @@
-"""StuffIt, the archive of the Macintosh: both forks with type, creator and dates; stored and run-length ones read.
+"""StuffIt, the archive of the Macintosh: both forks with type, creator and dates; all methods, given `unar`.
+
+Stored and run-length coded forks are undone here. For the others a small archive is made of the fork alone,
+which the optional program `unar` unpacks; size and CRC-16 are checked here.
 
 Source: the archive's layout as described by "StuffIt 1.5.1 file format" (M. Fair, 1988) and by the notes of
 The Unarchiver (XADMaster, StuffIt 5); CRC-16 of ARC.
-Limits: of the methods, stored and run-length coding are undone; LZW, Huffman and the later ones are named;
-StuffIt X (`.sitx`) is recognised only; encrypted forks are told, not opened.
+Limits: without `unar`, LZW, Huffman and the later methods are named only; StuffIt X (`.sitx`) is recognised
+only; encrypted forks are told, not opened.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._crc16 import crc16
 from indexer.handlers._mac import FIELDS, RESOURCES, decode_name, finder_fields, local_time
 from indexer.handlers._streams import Slice, open_chunks
+from indexer.handlers._unar import NEEDS, unpack
 from indexer.model import Cause, Child, Fact, Field, Problem, Timestamp
 
 CLASSIC, LATER, NEWEST = b"SIT!", b"StuffIt (c)1997-", (b"StuffIt!", b"StuffIt?")
@@ -37,6 +41,7 @@ METHODS = {
     14: "installer",
     15: "Arsenic",
 }
+RUNS, ARSENIC = 1, 15
 MARK = 0xA5A5A5A5
 REPEAT = 0x90
 PIECE = 64 * 1024
@@ -59,6 +64,7 @@ class Fork:
 
 class StuffIt(Handler):
     name = "stuffit"
+    version = 2
     media_types = ("application/x-stuffit", "application/x-sit", "application/x-stuffitx")
     signatures = (Signature(CLASSIC), Signature(LATER), *(Signature(mark) for mark in NEWEST))
     suffixes = (".sit", ".sitx", ".sea")
@@ -68,7 +74,8 @@ class StuffIt(Handler):
         "archive.crc": "CRC-16 as recorded",
         "encryption.method": "what encrypts a fork",
     }
-    reads = "both forks of the files with type, creator, dates; stored and run-length coded ones opened"
+    reads = "both forks of the files with type, creator, dates; methods but stored and run lengths by unar"
+    needs = (NEEDS,)
     rank = 56
     container = True
 
@@ -186,27 +193,49 @@ def _open(stream: Stream, fork: Fork) -> BinaryIO:
         return open_chunks(iter(()))
     if fork.method & ENCRYPTED:
         raise EvidenceError("encrypted", "StuffIt's own encryption: no program here opens it")
-    if fork.method & 15 > 1:
-        raise EvidenceError("unsupported", f"the method {METHODS.get(fork.method & 15, fork.method)}")
-    return open_chunks(_unpack(stream, fork))
+    if fork.method & 15 not in METHODS:
+        raise EvidenceError("unsupported", f"the method {fork.method & 15}")
+    chunks = _checked(_unpack(stream, fork), fork)
+    return open_chunks(chunks, next(chunks, b""))  # what gives no byte at all does not open
+
+
+def _checked(chunks: Iterator[bytes], fork: Fork) -> Iterator[bytes]:
+    crc = made = 0
+    for chunk in chunks:
+        piece = chunk[: fork.size - made]
+        made += len(piece)
+        # Arsenic keeps a CRC-32 of its own among the packed bytes; the program checks it.
+        crc = crc16(piece, crc)
+        yield piece
+    if made < fork.size:
+        cause: Cause = "truncated" if fork.method & 15 <= RUNS else "corrupt"
+        raise EvidenceError(cause, f"{made} of {fork.size} bytes are here")
+    if crc != fork.crc and fork.method & 15 != ARSENIC:
+        raise EvidenceError("corrupt", "the CRC-16 does not fit the content")
 
 
 def _unpack(stream: Stream, fork: Fork) -> Iterator[bytes]:
+    if fork.method & 15 > RUNS:
+        yield from unpack(_archive_of(stream, fork), fork.size, stream.scratch)
+        return
     part = Slice(stream, fork.start, fork.packed)
-    crc = made = 0
     held, last = b"", b""
     while data := part.read(PIECE):
-        chunk = data
-        if fork.method & 15:
+        if fork.method & 15 == RUNS:
             chunk, held, last = _expand(held + data, last)
-        chunk = chunk[: fork.size - made]
-        made += len(chunk)
-        crc = crc16(chunk, crc)
-        yield chunk
-    if made < fork.size:
-        raise EvidenceError("truncated", f"{made} of {fork.size} bytes are here")
-    if crc != fork.crc:
-        raise EvidenceError("corrupt", "the CRC-16 does not fit the content")
+            yield chunk
+        else:
+            yield data
+
+
+def _archive_of(stream: Stream, fork: Fork) -> Iterator[bytes]:
+    """An archive of the old kind with one file, named `x`, whose data fork this is."""
+    entry = struct.pack(">BBB63s18xIIIIHH6x", 0, fork.method & 15, 1, b"x", 0, fork.size, 0, fork.packed, 0, fork.crc)
+    entry += crc16(entry).to_bytes(2, "big")
+    yield struct.pack(">4sHI4sB7x", CLASSIC, 1, HEAD + ENTRY + fork.packed, LAUNCHER, 1) + entry
+    part = Slice(stream, fork.start, fork.packed)
+    while data := part.read(PIECE):
+        yield data
 
 
 def _expand(data: bytes, last: bytes) -> tuple[bytes, bytes, bytes]:
