@@ -28,6 +28,7 @@ _TYPES: Final = (
 _RUN_LEVEL, _LOGIN = 1, 7
 _NAMED: Final = re.compile(r"(?:utmp|wtmp|btmp|utmpx|wtmpx|btmpx|lastlog)(?:[-._].*)?", re.IGNORECASE)
 _WORD: Final = re.compile(rb"[\x20-\x7e\x80-\xff]*\Z")
+_SIGNS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800
 """From 1980 to 2100."""
 _LOOKED_AT: Final = 64
@@ -46,6 +47,7 @@ class _Entry(NamedTuple):
 
 class LoginRecords(Handler):
     name = "logins"
+    version = 2
     media_types = ("application/x-utmp", "application/x-lastlog")
     holds = CONTROLS
     fields: ClassVar[dict[str, str]] = {
@@ -134,7 +136,7 @@ def _entry(layout: struct.Struct, raw: bytes, event: str) -> _Entry:
     parts = (
         "failed login" if is_login and event == "failed_login" else what,
         names["user"],
-        names["line"],
+        f"on {names['line']}" if names["line"] else "",
         f"from {names['host']}" if names["host"] else "",
         names["address"] if names["address"] != names["host"] else "",
         f"pid {pid}" if pid and kind != _RUN_LEVEL else "",
@@ -145,12 +147,18 @@ def _entry(layout: struct.Struct, raw: bytes, event: str) -> _Entry:
 def _last(raw: bytes, number: int) -> _Entry:
     seconds, line, host = _LAST.unpack(raw)
     names = {"line": _word(line), "host": _word(host)}
-    parts = ("last login", f"uid {number}", names["line"], f"from {names['host']}" if names["host"] else "")
+    parts = (
+        "last login",
+        f"uid {number}",
+        f"on {names['line']}" if names["line"] else "",
+        f"from {names['host']}" if names["host"] else "",
+    )
     return _Entry(moment(seconds), parts, tuple(names.items()), "last_login")
 
 
 def _word(raw: bytes) -> str:
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+    # A sign that ends a line would make another record of what is behind it.
+    return _SIGNS.sub("\ufffd", raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip())
 
 
 def _address(raw: bytes) -> str:

@@ -1,7 +1,8 @@
 """Journals of systemd: every entry as text, with time, host, unit, program and message.
 
 Objects are walked in the order of the file, so that neither broken hash tables nor lost chains matter;
-an entry fetches its values by their offsets. Values that every entry repeats are told once, at the end.
+an entry fetches its values by their offsets. Every further line of an entry begins with a tab, so that no value looks
+like an entry. Values that every entry repeats are told once, at the end.
 
 Source: systemd, "Journal File Format" (docs/JOURNAL_FILE_FORMAT.md).
 Limits: seals and hashes are not verified; values over 16 MiB are cut.
@@ -47,6 +48,7 @@ _DISTINCT: Final = {b"_HOSTNAME": "host", b"_SYSTEMD_UNIT": "unit", b"UNIT": "un
 
 class SystemdJournal(Handler):
     name = "journal"
+    version = 2
     media_types = ("application/x-systemd-journal",)
     signatures = (Signature(_MAGIC),)
     suffixes = (".journal", ".journal~")
@@ -191,7 +193,7 @@ class _Journal:
                 more.append(f"{read_words(name)}={read_words(value)}")
             else:
                 found[name] = value
-        return "\n".join((self._line(found, print_moment(at)), *more))
+        return "\n".join((self._line(found, print_moment(at)), *more)).replace("\n", "\n\t")
 
     def _line(self, found: dict[bytes, bytes], when: str) -> str:
         def text(*names: bytes) -> str:

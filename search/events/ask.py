@@ -50,8 +50,9 @@ _SESSIONS = (
 )  # fmt: skip
 _ZONE = f"CASE WHEN bool_and(zone = '{KNOWN}') THEN '{KNOWN}' ELSE min(zone) FILTER (zone <> '{KNOWN}') END"
 _REFUSED = "count(*) FILTER (status IN ('401', '403', '530', 'failed') OR action = 'login failed')"
+_SIGNED = "('login', 'login failed', 'logout', 'boot', 'shutdown')"
 _WHAT = (
-    "CASE WHEN action IN ('login', 'login failed') THEN action "
+    f"CASE WHEN action IN {_SIGNED} THEN action "
     "WHEN status IN ('401', '403', '530', 'failed') THEN 'refused as user' ELSE 'acted as user' END"
 )
 
@@ -140,7 +141,9 @@ def addresses(case: Case, choice: Choice, *, tell: Tell = lambda path, count: No
 
 
 def logins(case: Case, choice: Choice, *, tell: Tell = lambda path, count: None) -> Report:
-    """Who came in from where, and who was refused: logins, failed ones, and what was asked for under a name.
+    """Who came in from where, and who was refused: logins, failed ones, logouts, and what was asked for under a name.
+
+        Starts and ends of machines stand beside them.
 
     Raises as `events` does.
     """
@@ -152,7 +155,7 @@ def logins(case: Case, choice: Choice, *, tell: Tell = lambda path, count: None)
             f"SELECT account, {_WHAT} AS what, address, min(moment), max(moment), count(*), "
             f"count(DISTINCT agent) FILTER (agent <> ''), arg_min(agent, {first}), {_ZONE}, "
             f"arg_min(reading, {first}), arg_min(line, {first}) FROM events "
-            f"WHERE {where} AND (account <> '' OR action IN ('login', 'login failed')) "
+            f"WHERE {where} AND (account <> '' OR action IN {_SIGNED}) "
             "GROUP BY account, what, address ORDER BY account, 4, what, address"
         )
         for user, what, address, begin, last, count, agents, agent, zone, reading, line in opened.store.rows(

@@ -140,12 +140,17 @@ def open_syslog(written: datetime | None) -> Take:
             if held is None:
                 return False
             at = held
-        return _message(Event(number, at, zone), program, message)
+        return read_message(Event(number, at, zone), program, message)
 
     return take
 
 
-def _message(event: Event, program: str, message: str) -> Event | bool:
+def read_message(event: Event, program: str, message: str) -> Event | bool:
+    """The event that a program tells in a message; True where it tells none.
+
+    Args:
+        event: its place and time.
+    """
     if program.startswith("sshd"):
         for pattern, action in _SSH:
             match = pattern.fullmatch(message)

@@ -10,6 +10,7 @@ from indexer.model import Text
 from search.events.daemons import open_proftpd, open_syslog, open_vsftpd, open_xferlog
 from search.events.event import Event, Format
 from search.events.records import open_evtx, open_json, values_of
+from search.events.sessions import entries_of, open_journal, open_logins
 from search.events.web import open_access, open_w3c
 
 HANDLERS: dict[str, tuple[Format, ...]] = {
@@ -23,9 +24,11 @@ HANDLERS: dict[str, tuple[Format, ...]] = {
     ),
     "json": (Format("json", open_json, unit="value"),),
     "evtx": (Format("evtx", open_evtx, unit="record", frame=True),),
+    "journal": (Format("journal", open_journal, unit="entry", frame=True),),
+    "logins": (Format("logins", open_logins, unit="record", frame=True),),
 }
 """The formats that are looked for, by the handler that made the texts."""
-LEAST_VERSION = {"json": 2}
+LEAST_VERSION = {"json": 2, "journal": 2, "logins": 2}
 """Texts of older handlers cannot be read as records."""
 LONGEST = 1 << 16
 """Characters of a line; a longer one is in no log's format."""
@@ -33,6 +36,8 @@ _TRIED = 200
 """Lines that are looked at."""
 _SURE = 0.8
 """How many of them a format must understand."""
+_RECORDS = {"json": values_of, "journal": entries_of}
+"""What makes records of lines."""
 _SOME_TIME = datetime(2000, 2, 1, tzinfo=UTC)
 
 
@@ -40,8 +45,8 @@ def units_of(handler: str, texts: Iterable[Text]) -> Iterator[str]:
     """The lines or records of a reading, whole across passages."""
     if handler == "evtx":
         return (text.body for text in texts)
-    if handler == "json":
-        return values_of(line for text in texts for line in text.body.split("\n"))
+    if handler in _RECORDS:
+        return _RECORDS[handler](line for text in texts for line in text.body.split("\n"))
     return _lines(text.body for text in texts)
 
 

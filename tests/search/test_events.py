@@ -30,6 +30,7 @@ from search.exporting import TABLES, export
 from search.report import Report
 
 calmly = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 WRITTEN = datetime(2024, 4, 3, 12, 0, tzinfo=UTC)
 COMBINED = (
     '175.45.176.9 - pak [02/Apr/2024:00:07:41 +0800] "GET /cuts/S03E05_C034%20v2.png?x=1 HTTP/1.1" 200 4741 '
@@ -263,6 +264,57 @@ def test_event_logs_of_windows() -> None:
     assert read("evtx", record.replace("4624 (logon)", "7036 (service changed state)"), "x") == [True, False]
 
 
+def test_entries_of_a_journal_are_told_by_the_rules_of_system_logs() -> None:
+    head = "2024-03-01T08:00:01.5Z | kumo | ssh.service | "
+    found = one("journal", f"{head}sshd[401] | uid 0 | info | Accepted publickey for kim from 10.0.0.7 port 50122 ssh2")
+    assert (found.at, found.zone) == (at(2024, 3, 1, 8, 0, 1) + 500_000, KNOWN)
+    assert found[3:] == ("10.0.0.7", "kim", "login", "", "", None, "", "publickey")
+    found = one("journal", f"{head}sudo[9] | notice | kim : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/cat a | b")
+    assert found[4:7] == ("kim", "sudo", "/bin/cat a | b")
+    found = one(
+        "journal", "2024-03-01T08:00:01Z | sshd-session | uid 0 | Failed password for x from 1.2.3.4 port 5 ssh2"
+    )
+    assert found[3:6] == ("1.2.3.4", "x", "login failed")
+    others = (
+        f"{head}render[7] | uid 1 | info | sshd[1] | Accepted",
+        "(no time) | kumo",
+        "_BOOT_ID=1",
+        "x | sshd[1] | y",
+    )
+    assert read("journal", *others) == [True, True, True, False]
+
+
+def test_records_of_logins() -> None:
+    lines = (
+        "2024-03-01T08:00:00Z | boot | reboot | on ~ | from 6.1.0",
+        "2024-03-01T08:01:00Z | login | kim | on pts/0 | from build.example | 10.0.0.7 | pid 4060",
+        "2024-03-01T08:10:00Z | logout | on pts/0 | pid 4600",
+        "2024-03-01T08:11:00Z | logout | on pts/0 | pid 4600",
+        "2024-03-01T08:12:00Z | failed login | x | on pts/9 | from 9.9.9.9 | on ssh:notty | from 203.0.113.9 | pid 5",
+        "2024-03-01T08:13:00Z | login | lee | on tty1 | pid 6",
+        "2024-03-01T08:14:00Z | run level | shutdown | on ~ | from 6.1.0",
+        "2024-03-01T08:15:00Z | boot | reboot | on ~ | from 6.1.0",
+        "2024-03-01T08:16:00Z | logout | on tty1 | pid 6",
+        "2024-03-01T08:17:00Z | last login | uid 1000 | on pts/0 | from 10.0.0.7",
+    )
+    found = [each for each in read("logins", *lines) if isinstance(each, Event)]
+    assert [(each.user, each.action, each.address, each.status, each.detail) for each in found] == [
+        ("", "boot", "", "", "kernel 6.1.0"),
+        ("kim", "login", "10.0.0.7", "ok", "line pts/0, host build.example"),
+        ("kim", "logout", "10.0.0.7", "", "line pts/0"),
+        ("", "logout", "", "", "line pts/0"),
+        ("x | on pts/9 | from 9.9.9.9", "login failed", "203.0.113.9", "failed", "line ssh:notty"),
+        ("lee", "login", "", "ok", "line tty1"),
+        ("", "shutdown", "", "", "kernel 6.1.0"),
+        ("", "boot", "", "", "kernel 6.1.0"),
+        ("", "logout", "", "", "line tty1"),
+        ("uid 1000", "login", "10.0.0.7", "ok", "line pts/0, last login"),
+    ]
+    assert read("logins", "2024-03-01T08:00:00Z | waits for a login | on tty1", "(no time) | login | x", "word") == [
+        True, True, False,
+    ]  # fmt: skip
+
+
 # -- telling logs from other texts -------------------------------------------------------------
 
 
@@ -482,6 +534,30 @@ def test_a_value_of_json_cannot_forge_a_record(case: Case, tmp_path: Path) -> No
     assert [row["user"] for row in found] == ["kimd", "", "ri"]
     assert found[1]["detail"] == forged
     assert [row["locator"] for row in found] == ["value 1", "value 2", "value 3"]
+
+
+def test_journals_and_records_of_logins_are_read(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    plain = (FIXTURES / "journal" / "plain" / "input.journal").read_bytes()
+    keep(folder, "system.journal", plain)
+    keep(folder, "wtmp", (FIXTURES / "logins" / "wtmp" / "input").read_bytes())
+    keep(folder, "forged.journal", (FIXTURES / "journal" / "lines" / "input.journal").read_bytes())
+    keep(folder, "logs.tar", (FIXTURES / "logins" / "named" / "input.tar").read_bytes())
+    ingest(case, folder)
+    assert {row["format"]: row["not_understood"] for row in rows(logs(case))} == {"journal": 0, "logins": 0}
+    found = [
+        (row["user"], row["what"], row["address"], row["count"], row["locator"]) for row in rows(logins(case, Choice()))
+    ]
+    assert sorted(found) == sorted([
+        ("", "boot", "", 1, "record 1"),
+        ("kim", "login", "10.0.0.7", 2, "entry 1"),
+        ("kim", "logout", "10.0.0.7", 1, "record 5"),
+        ("root", "login failed", "203.0.113.9", 2, "record 1"),
+        ("uid 0", "login", "", 1, "record 1"),
+        ("uid 1000", "login", "10.0.0.7", 1, "record 2"),
+        ("uid 1003", "login", "build.kumo.example", 1, "record 3"),
+        ("박감독", "login", "2001:db8::7", 1, "record 4"),
+    ])  # fmt: skip
 
 
 def test_touched_joins_events_to_items_by_path_and_size(case: Case, tmp_path: Path) -> None:
