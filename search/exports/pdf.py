@@ -34,6 +34,9 @@ MOST_ROWS = 3_000
 """Hits, or rows of tables, of one part."""
 MOST_CHARS = 1_200_000
 """Characters of one part, after which the next begins."""
+_PICTURE = 600
+_CELL = 50
+"""Characters that take as much memory as a small picture and as a cell's frame."""
 _LONG = 3_000
 """Characters of a hit that may run over the end of a page; others stay whole."""
 
@@ -136,7 +139,8 @@ def _parts(sections: list[_Section]) -> Iterator[_Part]:
                 part.pictures[row["picture"]] = picture
             section.count += 1
             part.rows += 1
-            part.chars += len(json.dumps(row))
+            part.chars += len(json.dumps(row)) + (_PICTURE if picture else 0)
+            part.chars += _CELL * len(row) if isinstance(row, list) else 0
     yield part
 
 
