@@ -15,6 +15,8 @@ from indexer.model import Cause
 
 BOF, EOF, CONTINUE, FILEPASS = 0x809, 0x0A, 0x3C, 0x2F
 _BLOCK = 1024
+_HEAD = struct.Struct("<HH")
+_CONTINUED = CONTINUE.to_bytes(2, "little")
 _PLAIN = frozenset({BOF, FILEPASS, 0x194, 0xE1, 0x1C2, 0x138})
 """Records that are never encrypted."""
 _SHEET = 0x85
@@ -35,35 +37,40 @@ class Records:
 
     def __init__(self, data: bytes, lock: tuple[Lock, bytes] | None = None) -> None:
         self.data = data
+        self.at = 0
+        self.is_locked = lock is not None
         self.fault: tuple[Cause, str] | None = None
         self._lock = lock
         self._key = b""
         self._key_block = -1
 
     def walk(self) -> Iterator[Record]:
-        """Every record, continuations joined to what they continue."""
-        held: Record | None = None
-        at = 0
-        data = self.data
-        while at + 4 <= len(data):
-            number, size = struct.unpack_from("<HH", data, at)
-            if not number and not size:
-                break
-            body = data[at + 4 : at + 4 + size]
-            if len(body) < size:
-                self.fault = ("truncated", f"the record at {at} is not whole")
-            if self._lock and number not in _PLAIN:
-                skip = 4 if number == _SHEET else 0
-                body = body[:skip] + self._decrypt(body, at + 4)[skip:]
-            if number == CONTINUE and held:
-                held = (held[0], held[1], held[2] + body, (*held[3], len(held[2])))
-            else:
-                if held:
-                    yield held
-                held = (at, number, body, ())
-            at += 4 + size
-        if held:
-            yield held
+        """Every record from `at` on, continuations joined to what they continue; `at` may be moved meanwhile."""
+        while (head := self._body()) is not None:
+            at, number, data = head
+            cuts: tuple[int, ...] = ()
+            while self.data.startswith(_CONTINUED, self.at) and (more := self._body()):
+                cuts += (len(data),)
+                data += more[2]
+            yield at, number, data, cuts
+
+    def _body(self) -> tuple[int, int, bytes] | None:
+        """Offset, number and data of the record at `at`, which moves on; None at the end."""
+        at = self.at
+        if at + 4 > len(self.data):
+            return None
+        number, size = _HEAD.unpack_from(self.data, at)
+        if not number and not size:
+            return None
+        start = at + 4
+        self.at = start + size
+        body = self.data[start : self.at]
+        if len(body) < size:
+            self.fault = ("truncated", f"the record at {at} is not whole")
+        if self.is_locked and number not in _PLAIN:
+            skip = 4 if number == _SHEET else 0
+            body = body[:skip] + self._decrypt(body, start)[skip:]
+        return at, number, body
 
     def _decrypt(self, body: bytes, at: int) -> bytes:
         """The data of a record at its place: the key changes every 1,024 bytes of the stream."""
@@ -114,6 +121,11 @@ def shared_strings(record: Record) -> Iterator[str]:
             raise EvidenceError("truncated", f"{count - number} shared texts are missing")
         left, flags = struct.unpack_from("<HB", data, at)
         at += 3
+        size = left << (flags & 1)
+        if not flags & 12 and at + size <= end:
+            yield data[at : at + size].decode("utf-16-le" if flags & 1 else "latin-1", "surrogatepass")
+            at += size
+            continue
         runs = extra = 0
         if flags & 8:
             runs = int.from_bytes(data[at : at + 2], "little")

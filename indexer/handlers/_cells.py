@@ -6,7 +6,7 @@ Source: ECMA-376 part 1, 18.8.30 (number formats), 18.17.4 (date systems); for s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -76,9 +76,15 @@ def row_texts(sheet: str, row: int, cells: list[tuple[int, str]]) -> Iterator[Te
         start = end
 
 
+def run_text(sheet: str, row: int, first: int, texts: Sequence[str]) -> Text:
+    """The same of two and more cells without an empty one between them."""
+    locator = f"{sheet}!{column_name(first)}{row}:{column_name(first + len(texts) - 1)}{row}"
+    return Text("\t".join(texts), locator)
+
+
 def one_line(text: str) -> str:
     """A cell's text without tabs and line ends, which part cells and rows."""
-    return " ".join(text.split()) if any(mark in text for mark in "\t\n\r") else text
+    return " ".join(text.split()) if "\n" in text or "\t" in text or "\r" in text else text
 
 
 def format_kind(number: int, code: str) -> str:

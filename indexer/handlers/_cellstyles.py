@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from indexer.handlers._cells import format_kind, one_line, row_texts, show_date, show_number
+from indexer.handlers._cells import format_kind, one_line, row_texts, run_text, show_date, show_number
 from indexer.handlers._numberformat import BUILT_IN, show
 from indexer.model import Text
 
@@ -59,24 +59,29 @@ class Row:
 
     def __init__(self) -> None:
         self.number = 0
-        self._cells: list[tuple[int, str]] = []
+        self.cells: list[tuple[int, str]] = []
+        """Column and text, which is not empty."""
         self._shown: list[tuple[int, str]] = []
 
     def add(self, column: int, value: str, shown: str = "") -> None:
         """A cell; an empty one counts as not there."""
         if value:
-            self._cells.append((column, value))
+            self.cells.append((column, value))
             if shown and shown != value:
                 self._shown.append((column, shown))
 
-    def __bool__(self) -> bool:
-        return bool(self._cells)
-
     def end(self, sheet: str) -> Iterator[Text]:
         """The row's texts; afterwards the row is empty."""
-        cells, self._cells = sorted(self._cells, key=_column), []
-        shown, self._shown = sorted(self._shown, key=_column), []
-        yield from row_texts(sheet, self.number, cells)
+        cells, shown = self.cells[:], sorted(self._shown, key=_column)
+        self.cells.clear()
+        self._shown.clear()
+        if not cells:
+            return
+        columns, texts = zip(*cells, strict=True)
+        if len(columns) > 1 and columns == tuple(range(columns[0], columns[0] + len(columns))):
+            yield run_text(sheet, self.number, columns[0], texts)
+        else:
+            yield from row_texts(sheet, self.number, sorted(cells, key=_column))
         for text in row_texts(sheet, self.number, shown):
             yield Text(text.body, f"{text.locator} shown")
 

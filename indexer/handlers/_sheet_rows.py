@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from indexer.handlers._cells import column_name, column_of_letters, one_line, show_number
+from indexer.handlers._cells import column_of_letters, one_line, run_text, show_number
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._flow import label
 from indexer.handlers._skim import ATTRIBUTES, Skim, Stretch, resolved
@@ -83,7 +83,7 @@ class SheetRows:
         at = 0
         for record in text.split("</row>")[:-1]:
             start, at = at, at + len(record) + 6
-            if self._row or not self._read_row(record, skim.ready):
+            if self._row.cells or not self._read_row(record, skim.ready):
                 yield start, at
 
     def _read_row(self, record: str, ready: list[Fact]) -> bool:
@@ -121,9 +121,7 @@ class SheetRows:
             return True
         columns, is_run = self._layouts[tuple(places)]
         if is_run and len(columns) > 1 and not shown:
-            number = self._row.number
-            locator = f"{self._sheet}!{column_name(columns[0])}{number}:{column_name(columns[-1])}{number}"
-            ready.append(Text("\t".join(texts), locator))
+            ready.append(run_text(self._sheet, self._row.number, columns[0], texts))
         else:
             for index, (column, text) in enumerate(zip(columns, texts, strict=True)):
                 self._row.add(column, text, shown.get(index, ""))

@@ -32,7 +32,9 @@ _FORMULA, _LABELSST, _SST, _FORMAT, _XF, _DATEMODE = 0x06, 0xFD, 0xFC, 0x41E, 0x
 _BOUNDSHEET, _NAME, _SUPBOOK, _CODEPAGE, _WRITER, _DRAWINGS = 0x85, 0x18, 0x1AE, 0x42, 0x5C, 0xEB
 _NOTE, _OBJ, _TXO, _HLINK, _HEADER, _FOOTER, _CHART_TEXT = 0x1C, 0x5D, 0x1B6, 0x1B8, 0x14, 0x15, 0x100D
 _ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
-_CELL = struct.Struct("<HHH")
+_CELL, _WHOLE_CELL, _DOUBLE = struct.Struct("<HHH"), struct.Struct("<HHHHHI"), struct.Struct("<d")
+_SILENT = frozenset({0x201, 0xBE, 0x208, 0xD7})
+"""Records between cells that hold nothing to read: blank cells, rows, places."""
 _NOTE_BOX, _MACRO_SHEET = 25, 1
 _URL, _FILE = bytes.fromhex("e0c9ea79f9bace118c8200aa004ba90b"), bytes.fromhex("0303000000000000c000000000000046")
 _PATH_MARKS = str.maketrans({"\1": "", "\2": "\\", "\3": "\\", "\4": "..\\", "\5": "", "\6": "", "\7": "", "\x08": ""})
@@ -118,6 +120,8 @@ class _Book:
                 yield from self._read_strings(record)
             else:
                 yield from self._read_global(number, data)
+            if sheet and not records.is_locked:
+                yield from self._skim_cells(sheet, records)
         if sheet:
             yield from sheet.end()
         for link in self._links:
@@ -192,6 +196,40 @@ class _Book:
         except EvidenceError as error:
             yield error.problem("", "the rest was read")
 
+    def _skim_cells(self, sheet: _Sheet, records: Records) -> Iterator[Text]:
+        """The plain cells that follow; `records` go on at the first record that is something else."""
+        data, at, last = self.data, records.at, len(self.data) - _WHOLE_CELL.size
+        strings, styles, row_now, fill = self._strings, self._styles, sheet.row.number, sheet.row.cells.append
+        count = len(strings)
+        plain: dict[int, bool] = {}
+        while at <= last:
+            number, size, row, column, style, packed = _WHOLE_CELL.unpack_from(data, at)
+            text = shown = ""
+            if number == _LABELSST and size == 10:
+                text = strings[packed] if packed < count else ""
+            elif (number == _RK and size == 10) or (number == _NUMBER and size == 14 and at + 18 <= len(data)):
+                value = rk(packed) if number == _RK else _DOUBLE.unpack_from(data, at + 10)[0]
+                if style not in plain:
+                    plain[style] = styles.is_plain(style)
+                text = format(value, ".15g") if plain[style] else ""
+                if not text or "e" in text or "n" in text:
+                    stored = repr(value)
+                    text, shown = styles.value(stored, style), styles.shown(stored, style)
+            elif number not in _SILENT or at + 4 + size > len(data):
+                break
+            else:
+                at += 4 + size
+                continue
+            at += 4 + size
+            if row + 1 != row_now:
+                yield from sheet.row.end(sheet.name)
+                row_now = sheet.row.number = row + 1
+            if shown:
+                sheet.row.add(column, text, shown)
+            elif text:
+                fill((column, text))
+        records.at = at
+
     def _read_sheet(self, sheet: _Sheet, record: Record) -> Iterator[Fact]:
         _, number, data, _ = record
         row, column, style = _CELL.unpack_from(data) if len(data) >= 6 else (0, 0, 0)
@@ -263,15 +301,15 @@ class _Sheet:
         self.object = (0, 0)
         self.notes: list[tuple[int, int, int, str]] = []
         self.old_notes: list[tuple[int, int, str]] = []
-        self._row = Row()
+        self.row = Row()
         self._boxes: dict[int, str] = {}
 
     def add(self, row: int, column: int, value: str, shown: str = "") -> Iterator[Text]:
         """A cell; gives out the row before it where another begins."""
-        if row + 1 != self._row.number:
-            yield from self._row.end(self.name)
-            self._row.number = row + 1
-        self._row.add(column, value, shown)
+        if row + 1 != self.row.number:
+            yield from self.row.end(self.name)
+            self.row.number = row + 1
+        self.row.add(column, value, shown)
 
     def add_box(self, text: str) -> Iterator[Text]:
         """The text of a drawing object; that of a comment waits for its cell."""
@@ -283,7 +321,7 @@ class _Sheet:
 
     def end(self) -> Iterator[Text]:
         """The last row and the comments."""
-        yield from self._row.end(self.name)
+        yield from self.row.end(self.name)
         for row, column, number, author in self.notes:
             by = f" ({author})" if author else ""
             yield Text(self._boxes.pop(number, ""), f"{self.name}!{column_name(column)}{row + 1} comment{by}")

@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from indexer.handler import Handler, Stream
 from indexer.handlers import _skim
 from indexer.handlers._skim import Skim
 from indexer.handlers.docx import Docx
+from indexer.handlers.xls import Xls
 from indexer.handlers.xlsx import Xlsx
 from indexer.model import Child, Problem
 
@@ -171,3 +173,18 @@ def test_a_head_that_is_not_plain_leaves_all_to_the_parser(head: str) -> None:
     parts = document(PARAGRAPHS[0] * 5)
     parts["word/document.xml"] = head.encode() + parts["word/document.xml"].removeprefix(HEAD.encode())
     assert_same(Docx(), parts, 1)
+
+
+BOOK = (Path(__file__).parents[3] / "fixtures" / "xls" / "whole" / "input.xls").read_bytes()
+
+
+@given(st.lists(st.tuples(st.integers(0, len(BOOK) - 1), st.integers(0, 255)), max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_cells_of_old_workbooks(flips: list[tuple[int, int]]) -> None:
+    data = bytearray(BOOK)
+    for place, value in flips:
+        data[place] = value
+    quick = facts(Xls(), bytes(data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("indexer.handlers.xls._Book._skim_cells", lambda *_: iter(()))
+        assert quick == facts(Xls(), bytes(data))
