@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
-from indexer.facts import Facts, clean, place_of, problems_at, without_bytes
+from indexer.facts import Facts, clean, fields_at, place_of, problems_at, without_bytes
 from indexer.handler import Handler, Stream
 from indexer.hashsets import HashSets
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
@@ -368,7 +368,7 @@ class Crawler:
         reading: Reading | None,
         known: bool,
     ) -> None:
-        fields = list(place.fields)
+        fields = fields_at(place, identity.media_type)
         if self.identifier.contradicts(stream.name, identity):
             fields.append(Field("file.suffix_mismatch", stream.suffix))
         if not place.ancestors and (changed := self._recheck()):

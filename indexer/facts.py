@@ -9,6 +9,7 @@ from math import isfinite
 from indexer.handler import Handler
 from indexer.languages import LANGUAGES, languages_of
 from indexer.limits import Limits
+from indexer.mailfolders import maildir_folder
 from indexer.model import Child, Field, Found, Problem, Provenance, Reading, Text, Timestamp
 from indexer.names import last_part, unsafe_reason
 from indexer.places import Place
@@ -18,6 +19,7 @@ TEXT_BATCH = 256 * 1024
 TEXT_PIECE = 4 * 1024 * 1024
 """A longer run of text is cut, at white space, into pieces with the same locator."""
 LANGUAGE_SAMPLE = 20_000
+MESSAGE = "message/rfc822"
 LOCATOR_CHARS = 500
 FIELD_CHARS = 64 * 1024
 """A longer field value is cut, with a mark that says so: metadata is no place to hide a book."""
@@ -146,6 +148,13 @@ def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
         timestamps=tuple(place.timestamps),
         problems=problems_at(place, problems),
     )
+
+
+def fields_at(place: Place, media_type: str) -> list[Field]:
+    """What its container told of an item, and the folder that a message lies in by its path."""
+    folder = maildir_folder(place.provenance.hops[-1].name) if media_type == MESSAGE else ""
+    told = [clean_field(Field("mail.folder", folder))] if folder else []
+    return [*place.fields, *(field for field in told if field not in place.fields)]
 
 
 def problems_at(place: Place, problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -6,14 +6,11 @@ which of the two dialects quoted them cannot be known. A Content-Length (mboxcl,
 followed only where it lands on a `From ` line or on the end of the file.
 
 Source: RFC 4155, appendix A; the `From ` line as Unix mail writes it: asctime(3), with a zone or not.
-        RFC 3501, section 5.1.3 (names of folders in modified UTF-7).
 Limits: Babyl, the mailboxes of old Emacs.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,6 +20,7 @@ from typing import ClassVar, NamedTuple
 from indexer.decoding import decode
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._mime import Part, open_part
+from indexer.mailfolders import decode_folder
 from indexer.model import Child, Fact, Field, Timestamp
 
 WINDOW = 4 << 20
@@ -41,7 +39,6 @@ _FROM = re.compile(
 _NEXT = re.compile(rb"[!-9;-~]{1,200}[ \t]*:|>From |\r?\n")
 _MARK = re.compile(rb"[\r\n]From ")
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_CODED = re.compile(r"&([A-Za-z0-9+,]{0,250})-")
 _EMPTY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
@@ -72,7 +69,7 @@ class Mbox(Handler):
         return "application/mbox" if _envelope_end(stream.head, 0) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        if folder := folder_name(stream.name):
+        if folder := decode_folder(stream.name):
             yield Field("mail.folder", folder)
         for number, message in enumerate(split(stream), 1):
             part = Part("", "part", message.start, message.end)
@@ -84,23 +81,6 @@ class Mbox(Handler):
                 tuple(_envelope_time(message.envelope)),
                 (Field("mbox.envelope", envelope),),
             )
-
-
-def folder_name(name: str) -> str:
-    """A folder's name out of modified UTF-7; empty where it is written plainly, or wrongly."""
-    if not _CODED.search(name) or not name.isascii():
-        return ""
-    try:
-        return _CODED.sub(lambda match: _from_utf7(match[1]), name)
-    except (ValueError, binascii.Error):
-        return ""
-
-
-def _from_utf7(part: str) -> str:
-    if not part:
-        return "&"
-    packed = part.replace(",", "/")
-    return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode("utf-16-be")
 
 
 def split(stream: Stream) -> Iterator[Message]:

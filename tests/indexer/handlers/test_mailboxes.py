@@ -14,8 +14,8 @@ from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers._mail_bodies import find_files, unflow
 from indexer.handlers.marked_mailbox import MarkedMailbox
-from indexer.handlers.mbox import folder_name
 from indexer.handlers.pkcs7 import Pkcs7
+from indexer.mailfolders import decode_folder, maildir_folder
 from indexer.model import Child
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
@@ -56,7 +56,36 @@ def test_marks_are_found_wherever_a_window_ends(monkeypatch: pytest.MonkeyPatch,
     ],
 )
 def test_names_of_folders_in_modified_utf_7(name: str, folder: str) -> None:
-    assert folder_name(name) == folder
+    assert decode_folder(name) == folder
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("home/dana/Maildir/.INBOX.&x5HWVA-/cur/1700000000.M1P2.srv:2,S", "INBOX/작화"),
+        (".&U591Ow-.2024/new/1700000000.M1P2.srv", "原画/2024"),
+        ("mail/&U591Ow-/cur/1.eml", "原画"),
+        ("mail/.Sent/cur/1.eml", "Sent"),
+        ("Maildir/cur/1.eml", ""),
+        (".Sent/tmp/1.eml", ""),
+        (".Sent/1.eml", ""),
+        ("cur/1.eml", ""),
+        ("/./cur/1.eml", ""),
+        (".&A-/cur/1.eml", "&A-"),
+        ("1.eml", ""),
+    ],
+)
+def test_folders_of_a_maildir(path: str, folder: str) -> None:
+    assert maildir_folder(path) == folder
+
+
+def test_a_message_is_told_with_its_folder() -> None:
+    mail = b"From: dana@tori.example\r\nTo: sora@tori.example\r\nSubject: cut 31\r\n\r\nretake\r\n"
+    path = "Maildir/.&U591Ow-/cur/1700000000.M1P2.srv:2,S"
+    (item,) = crawl_bytes(mail, path)
+    assert [field.value for field in item.fields if field.name == "mail.folder"] == ["原画"]
+    (plain,) = crawl_bytes(b"retake of cut 31\n", path)
+    assert not [field for field in plain.fields if field.name == "mail.folder"]
 
 
 def coded(data: bytes) -> bytes:
