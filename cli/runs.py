@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from indexer import VERSION
 from indexer.digests import Hasher
 from indexer.errors import EvidenceError, UsageError
@@ -284,7 +286,7 @@ def _recorded(
     finally:
         case.record("ended", run=run.id, complete=complete, counts=counts)
     options = {**run.options, "last_item": case.catalog.last_item()}
-    case.catalog.keep_run(replace(run, ended=datetime.now(UTC), options=options, counts=dict(counts)))
+    case.catalog.keep_run(structs.replace(run, ended=datetime.now(UTC), options=options, counts=dict(counts)))
     case.commit()
 
 

@@ -19,8 +19,9 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, BinaryIO
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError, StoreError
 from indexer.facts import Facts, clean, fields_at, place_of, problems_at, without_bytes

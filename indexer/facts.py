@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from math import isfinite
+
+from msgspec.structs import replace
 
 from indexer.handler import Handler
 from indexer.languages import LANGUAGES, languages_of

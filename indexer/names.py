@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from indexer.charsets import find_codec
 from indexer.detection import alternatives_of, confidence_of, rank_names, unicode_nats
@@ -41,8 +42,7 @@ def last_part(name: str) -> str:
     return name.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or name
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """How the names of one container were decoded: together, so that they vote."""
 
     names: tuple[str, ...]

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
+from msgspec import Struct
+
 from indexer.model import Field, Found, Known, Problem, Provenance, Spent, Text, Timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, array_like=True):
     """A spot in the evidence that is to be visited, and what its container already said of it."""
 
     provenance: Provenance
@@ -21,8 +22,7 @@ class Place:
     """SHA-256 of every container around it, outermost first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Avoided:
+class Avoided(Struct, frozen=True, array_like=True):
     """An item that killed a worker: read as strings at the first time, not opened at the second."""
 
     problem: Problem

@@ -12,8 +12,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO, cast
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError, UsageError
 from indexer.facts import clean

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
-from indexer.model import Hit, Item
+from msgspec.structs import replace
+
+from indexer.model import Hit, Item, Reading
 from search.case import Case
 from search.hits import make_hit
 from search.query import parse
@@ -91,11 +93,26 @@ def matching(case: Case, query: str) -> Iterator[Item]:
 
     Raises as `ask` does.
     """
+    return (item for item, _ in matching_readings(case, query))
+
+
+def matching_readings(case: Case, query: str) -> Iterator[tuple[Item, Reading | None]]:
+    """The same, each with the reading under which its texts are kept."""
+    with chosen(case, query) as is_hit:
+        yield from (pair for pair in case.catalog.items() if not query or is_hit(bytes.fromhex(pair[0].id)))
+
+
+@contextmanager
+def chosen(case: Case, query: str) -> Iterator[Callable[[bytes], bool]]:
+    """Tells of an id of 16 bytes whether it is of a hit of the query; of every one where there is no query.
+
+    Raises as `ask` does.
+    """
     if not query:
-        yield from (item for item, _ in case.catalog.items())
+        yield lambda identity: True
         return
     with closing(_Scores(case, case.parse(query))) as scores:
-        yield from (item for item, _ in case.catalog.items() if scores.of(item.id) is not None)
+        yield lambda identity: scores.of(identity) is not None
 
 
 def every_hit(case: Case, query: str) -> Iterator[Hit]:
@@ -106,14 +123,14 @@ def every_hit(case: Case, query: str) -> Iterator[Hit]:
     tree = case.parse(query)
     with closing(_Scores(case, tree)) as scores:
         for item, reading in case.catalog.items():
-            score = scores.of(item.id)
+            score = scores.of(bytes.fromhex(item.id))
             if score is None:
                 continue
             texts = tuple(case.texts.of(reading.key, reading.chunks)) if reading else ()
             twins: tuple[str, ...] = ()
             if item.digests and item.size:
                 same = case.catalog.same_bytes(item.digests.sha256)
-                twins = tuple(each for each in same if each != item.id and scores.of(each) is not None)
+                twins = tuple(each for each in same if each != item.id and scores.of(bytes.fromhex(each)) is not None)
             yield replace(make_hit(replace(item, texts=texts), score, tree), duplicates=twins)
 
 
@@ -132,9 +149,9 @@ class _Scores:
             if not after or len(hits) < _PAGE:
                 break
 
-    def of(self, identity: str) -> float | None:
-        """The score of an item; None where it is no hit."""
-        row = self._database.execute("SELECT score FROM scores WHERE id = ?", (bytes.fromhex(identity),)).fetchone()
+    def of(self, identity: bytes) -> float | None:
+        """The score of an item by the 16 bytes of its id; None where it is no hit."""
+        row = self._database.execute("SELECT score FROM scores WHERE id = ?", (identity,)).fetchone()
         return float(row[0]) if row else None
 
     def close(self) -> None:

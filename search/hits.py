@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from indexer.model import Field, Highlight, Hit, Item, Text
 from search import analysis, schema
@@ -136,16 +137,6 @@ def _terms_of(node: Query) -> list[Query]:
     if isinstance(node, Phrase):
         return [Term(node.fieldname, word) for word in node.words]
     return [leaf for part in node.subqueries for leaf in _terms_of(part)] if isinstance(node, Row) else [node]
-
-
-def count_marks(nodes: Sequence[Query], text: str, *, split: bool = False) -> list[int]:
-    """How often each leaf of a query stands in a text.
-
-    Args:
-        split: the text is a name, whose words are split.
-    """
-    by_term = _tokens_of(nodes, text, split=split)
-    return [len(_occurrences(node, by_term)[2]) for node in nodes]
 
 
 def _marks(nodes: Sequence[Query], text: str, *, split: bool) -> list[_Mark]:

@@ -28,6 +28,8 @@ _ITEM_COLUMNS = ITEM.count(",") + 1
 _Facts = tuple[tuple[Field, ...], tuple[Timestamp, ...], tuple[Problem, ...]]
 encode = msgspec.msgpack.Encoder().encode
 decode_facts = msgspec.msgpack.Decoder(_Facts).decode
+decode_times = msgspec.msgpack.Decoder(tuple[msgspec.Raw, tuple[Timestamp, ...], msgspec.Raw]).decode
+"""Of facts as they are kept only the times, the second of three."""
 decode_hops = msgspec.msgpack.Decoder(tuple[Hop, ...]).decode
 _decode_source = msgspec.msgpack.Decoder(Source).decode
 _decode_run = msgspec.msgpack.Decoder(Run).decode
@@ -89,6 +91,20 @@ class Lookup:
         """Every item, sorted by provenance path."""
         for row in self._database.rows(f"SELECT {ITEM} FROM items ORDER BY path, id"):  # noqa: S608
             yield self._join(row)
+
+    def packed(self) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Id, packed facts (`decode_times`) and key of the reading of every item, as they lie in the file."""
+        return self._database.rows("SELECT id, own, reading FROM items")
+
+    def packed_in_order(self) -> Iterator[Row]:
+        """Id, parent, source, media type, SHA-256, packed facts and reading of every item, as `items` sorts them."""
+        return self._database.rows(
+            "SELECT id, parent, source, media_type, sha256, own, reading FROM items ORDER BY path, id"
+        )
+
+    def packed_readings(self) -> Iterator[tuple[bytes, int, bytes]]:
+        """Key, chunks and packed facts of every reading, sorted by key."""
+        return self._database.rows("SELECT key, chunks, facts FROM readings ORDER BY key")
 
     def read_by(self, handlers: Sequence[str], after: int = 0) -> Iterator[tuple[Item, Reading]]:
         """Items whose texts these handlers made, kept after the item of a number, sorted by path."""

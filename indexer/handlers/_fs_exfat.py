@@ -9,9 +9,11 @@ Limits: TexFAT's second bitmap is not looked at. Bytes of a deleted file whose c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from struct import unpack_from
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FOLDER

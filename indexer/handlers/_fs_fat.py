@@ -10,9 +10,11 @@ Limits: of a deleted file the first cluster and the size are left: its bytes are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from struct import unpack_from
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FOLDER

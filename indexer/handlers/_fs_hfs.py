@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from struct import unpack_from
 from sys import intern
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, FOLDER, SYMLINK, kind_of_mode

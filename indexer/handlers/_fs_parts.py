@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from typing import BinaryIO, NamedTuple
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, SAMPLE, Names

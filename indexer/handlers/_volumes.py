@@ -8,9 +8,10 @@ reader knows is given as it is, and so are the stretches between volumes that ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream

@@ -11,9 +11,10 @@ out; charts are members.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, ClassVar
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream

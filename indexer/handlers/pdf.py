@@ -12,9 +12,10 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream

@@ -6,18 +6,18 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cli.runs import ingest_sources, limits_of
 from indexer.errors import StoreError, UsageError
-from indexer.model import Field, Reading, Source, Text
+from indexer.model import Field, Item, Reading, Source, Text
 from search import _validators, featuring
-from search._candidates import KINDS, TYPES, features_in
+from search._candidates import KINDS, TYPES, features_in, users_in
 from search.answers import ask
 from search.case import Case
 from search.exporting import TABLES, export
@@ -342,6 +342,71 @@ def test_fields_are_gone_through_with_their_names(case: Case, monkeypatch: pytes
     assert emails == [("ann@x.example", 2, "page 1"), ("eve@cut.example", 1, "field doc.author")]
     assert {row[0] for row in found} == {"email", "domain"}
     assert size > 80
+
+
+PLACES = [
+    (["home/kimd/cuts/a.png"], ["kimd"]),
+    (["/home/kimd/a"], ["kimd"]),
+    (["disk.img", "/home/김감독/바탕화면/a.txt"], ["김감독"]),
+    (["pc.zip", "Users/Ann Lee/Desktop/a.psd"], ["Ann Lee"]),
+    (["pc.zip", "C/users/ann/a.psd"], ["ann"]),
+    (["xp.vhd", r"Documents and Settings\pak\Desktop\a.doc"], ["pak"]),
+    (["home/kimd/b.zip", "home/pak/x", "home/pak/y"], ["kimd", "pak"]),
+    (["mnt/server1/home/lee/.bash_history"], ["lee"]),
+    (["batch/7/Users/ri/AppData/Local/x"], ["ri"]),
+    (["www/home/banner/a.png"], []),
+    (["app/users/list/x"], []),
+    (["users/list/x"], []),
+    (["home/readme.md"], []),
+    (["home/notes"], []),
+    (["home/lost+found/x"], []),
+    (["Users/Public/x"], []),
+    (["Users/All Users/x"], []),
+    (["Users/%s/x"], []),
+    (["Users/Default/NTUSER.DAT"], []),
+    (["homely/x/y"], []),
+    (["Home/x/y"], []),
+]
+
+
+@pytest.mark.parametrize(("names", "users"), PLACES, ids=[names[-1] for names, _ in PLACES])
+def test_places_tell_users(names: list[str], users: list[str]) -> None:
+    assert [user for user, _ in users_in(names)] == users
+
+
+def test_a_folder_is_somebodys_home_and_a_file_is_not() -> None:
+    assert list(users_in(["home/kimd"], is_folder=True)) == [("kimd", "home/kimd")]
+    assert list(users_in(["home/kimd", "x"], is_folder=True)) == []
+    assert list(users_in(["home/kimd"])) == []
+
+
+def test_users_are_of_places_and_of_texts(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    for place, text in (
+        ("home/kimd/a.txt", "see /home/pak/cuts/"),
+        ("home/kimd/sub/b.txt", "see /home/kimd/cuts/"),
+        ("home/pak/empty.bin", ""),
+        ("home/public/c.txt", "nothing"),
+    ):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text)
+    ingest(case, "server", folder)
+    before = {value for kind, value in rows(case) if kind == "user"}
+    assert before == {"kimd", "pak"}  # places need not be gone through
+    update(case)
+    found = {value: row for (kind, value), row in rows(case, types=["user"]).items()}
+    assert {value: (row["hits"], row["items"]) for value, row in found.items()} == {"kimd": (3, 2), "pak": (2, 2)}
+    assert (found["kimd"]["locator"], found["kimd"]["context"]) == ("path", "home/kimd/a.txt")
+    assert found["pak"]["context"] == "see /home/pak/cuts/"
+    report = features(case, types=["user"])
+    assert report.items
+    assert [row.name for row in report.items() if isinstance(row, Item)] == ["a.txt", "b.txt", "empty.bin"]
+    stop = tmp_path / "stop.txt"
+    stop.write_text("KIMD\n")
+    assert {value for _, value in rows(case, types=["user"], stops=Stops.of(stop))} == {"pak"}
+    assert set(rows(case, "name:empty", types=["user"])) == {("user", "pak")}
+    (case.path / FILE).unlink()
+    assert {value for _, value in rows(case)} == {"kimd", "pak"}
 
 
 def test_items_behind_the_table_are_those_that_have_features(case: Case) -> None:
