@@ -1,5 +1,7 @@
 """What the texts name: addresses, numbers and accounts, each with how often, where, and from when to when.
 
+Users are told by the places of items too: each item in somebody's home is a hit.
+
 Only what passes its check is a feature (`_candidates`). Counts are over the items that answer the query, or over
 all; they are summed up by a temporary database that spills to disk, so that millions of values need little memory.
 """
@@ -18,7 +20,7 @@ from pathlib import Path
 
 from indexer.errors import QueryError, StoreError, UsageError
 from indexer.model import Item
-from search._candidates import TYPES, VERSION
+from search._candidates import TYPES, VERSION, users_in
 from search.answers import matching
 from search.case import Case
 from search.featuring import FILE
@@ -36,16 +38,26 @@ CREATE TABLE chosen (
     number INTEGER PRIMARY KEY, reading BLOB, bytes TEXT, source TEXT, at TEXT, id TEXT, path TEXT
 )
 """
+_PLACED = "CREATE TABLE placed (number INTEGER, value TEXT, context TEXT)"
+"""Users whose homes the places of the chosen items go through."""
+_NONE = "CREATE TABLE made.features (key BLOB, type TEXT, value TEXT, hits INTEGER, locator TEXT, context TEXT)"
 _SUMS = """
-SELECT type, value, sum(hits), count(*), count(DISTINCT bytes), json_group_array(DISTINCT source),
+WITH found AS (
+    SELECT number, type, value, hits FROM chosen JOIN made.features ON made.features.key = chosen.reading
+    UNION ALL SELECT number, 'user', value, 1 FROM placed
+)
+SELECT type, value, sum(hits), count(DISTINCT number), count(DISTINCT bytes), json_group_array(DISTINCT source),
     min(at), max(at), min(number)
-FROM chosen JOIN made.features ON made.features.key = chosen.reading
+FROM found JOIN chosen USING (number)
 WHERE type IN ({types}) GROUP BY type, value HAVING sum(hits) >= ?
 ORDER BY {order}, 3 DESC, 4 DESC, 2
 """
 _BEST = """
 SELECT id, path, locator, context FROM chosen JOIN made.features ON made.features.key = chosen.reading
-WHERE number = ? AND type = ? AND value = ?
+WHERE number = ?1 AND type = ?2 AND value = ?3
+UNION ALL SELECT id, path, 'path', context FROM placed JOIN chosen USING (number)
+WHERE number = ?1 AND 'user' = ?2 AND value = ?3
+LIMIT 1
 """
 
 
@@ -118,11 +130,15 @@ def features(
 def _rows(case: Case, query: str, types: list[str], stops: Stops, least: int) -> Iterator[tuple[Cell, ...]]:
     expressions = compile_set(stops.expressions)
     with _joined(case) as database:
-        if database is None:
-            return
         database.execute(_CHOSEN)
-        database.executemany("INSERT INTO chosen VALUES (?, ?, ?, ?, ?, ?, ?)", _chosen(case, query))
+        database.execute(_PLACED)
+        placed = database.cursor()
+        for row, users in _chosen(case, query):
+            database.execute("INSERT INTO chosen VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            if users:
+                placed.executemany("INSERT INTO placed VALUES (?, ?, ?)", ((row[0], *user) for user in users))
         database.execute("CREATE INDEX chosen_reading ON chosen (reading)")
+        database.execute("CREATE INDEX placed_number ON placed (number)")
         order = "CASE type " + " ".join(f"WHEN '{name}' THEN {at}" for at, name in enumerate(types)) + " END"
         statement = _SUMS.format(types=", ".join("?" * len(types)), order=order)
         for kind, value, hits, items, unique, sources, first, last, number in database.execute(
@@ -135,48 +151,56 @@ def _rows(case: Case, query: str, types: list[str], stops: Stops, least: int) ->
             yield kind, value, hits, items, unique, names, _time(first), _time(last), *best
 
 
-def _chosen(case: Case, query: str) -> Iterator[tuple[object, ...]]:
+def _chosen(case: Case, query: str) -> Iterator[tuple[tuple[object, ...], list[tuple[str, str]]]]:
+    """The rows of the items that are asked for, each with the users whom its place tells."""
     wanted = set(case.index.ids(case.parse(query))) if query else None
     for number, (item, reading) in enumerate(case.catalog.items()):
-        if reading is None or (wanted is not None and item.id not in wanted):
+        users = _users_of(item)
+        if not (reading or users) or (wanted is not None and item.id not in wanted):
             continue
         at = date_of(item)
-        yield (
+        row = (
             number,
-            bytes.fromhex(reading.key),
+            bytes.fromhex(reading.key) if reading else None,
             item.digests.sha256[:24] if item.digests else item.id,
             item.provenance.source,
             at.astimezone(UTC).isoformat(timespec="microseconds") if at else None,
             item.id,
             _storable(str(item.provenance)),
         )
+        yield row, [(_storable(user), _storable(name)) for user, name in users]
+
+
+def _users_of(item: Item) -> list[tuple[str, str]]:
+    is_folder = any(field.name == "file.kind" and field.value == "directory" for field in item.fields)
+    return list(users_in((hop.name for hop in item.provenance.hops), is_folder=is_folder))
 
 
 def _having(case: Case, query: str, types: list[str]) -> Iterator[Item]:
     """The items behind the table, sorted by path."""
     with _joined(case) as database:
-        if database is None:
-            return
         statement = f"SELECT 1 FROM made.features WHERE key = ? AND type IN ({', '.join('?' * len(types))}) LIMIT 1"  # noqa: S608
         for item in matching(case, query):
             held = case.catalog.with_reading(item.id)
-            if held and held[1] and database.execute(statement, (bytes.fromhex(held[1].key), *types)).fetchone():
+            key = bytes.fromhex(held[1].key) if held and held[1] else None
+            if ("user" in types and _users_of(item)) or database.execute(statement, (key, *types)).fetchone():
                 yield item
 
 
 @contextmanager
-def _joined(case: Case) -> Iterator[sqlite3.Connection | None]:
-    """A temporary database beside which the case's features are attached; None where none were gathered."""
+def _joined(case: Case) -> Iterator[sqlite3.Connection]:
+    """A temporary database beside which the case's features are attached, none where none were gathered."""
     path = case.path / FILE
-    if not path.exists():
-        yield None
-        return
     try:
         with closing(sqlite3.connect("", uri=True)) as database:
             database.execute("PRAGMA cache_size=-65536")
             database.execute("PRAGMA journal_mode=OFF")
             database.execute("PRAGMA trusted_schema=OFF")
-            database.execute("ATTACH ? AS made", (path.absolute().as_uri() + "?mode=ro",))
+            if path.exists():
+                database.execute("ATTACH ? AS made", (path.absolute().as_uri() + "?mode=ro",))
+            else:
+                database.execute("ATTACH ':memory:' AS made")
+                database.execute(_NONE)
             yield database
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error

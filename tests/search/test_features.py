@@ -395,16 +395,17 @@ def test_users_are_of_places_and_of_texts(case: Case, tmp_path: Path) -> None:
     assert before == {"kimd", "pak"}  # places need not be gone through
     update(case)
     found = {value: row for (kind, value), row in rows(case, types=["user"]).items()}
-    assert {value: (row["hits"], row["items"]) for value, row in found.items()} == {"kimd": (3, 2), "pak": (2, 2)}
-    assert (found["kimd"]["locator"], found["kimd"]["context"]) == ("path", "home/kimd/a.txt")
+    assert {value: (row["hits"], row["items"]) for value, row in found.items()} == {"kimd": (5, 4), "pak": (3, 3)}
+    assert (found["kimd"]["locator"], found["kimd"]["context"]) == ("path", "home/kimd")
     assert found["pak"]["context"] == "see /home/pak/cuts/"
     report = features(case, types=["user"])
     assert report.items
-    assert [row.name for row in report.items() if isinstance(row, Item)] == ["a.txt", "b.txt", "empty.bin"]
+    held = [row.name for row in report.items() if isinstance(row, Item)]
+    assert held == ["kimd", "a.txt", "sub", "b.txt", "pak", "empty.bin"]
     stop = tmp_path / "stop.txt"
     stop.write_text("KIMD\n")
     assert {value for _, value in rows(case, types=["user"], stops=Stops.of(stop))} == {"pak"}
-    assert set(rows(case, "name:empty", types=["user"])) == {("user", "pak")}
+    assert set(rows(case, "name:empty.bin", types=["user"])) == {("user", "pak")}
     (case.path / FILE).unlink()
     assert {value for _, value in rows(case)} == {"kimd", "pak"}
 
