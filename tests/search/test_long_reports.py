@@ -89,6 +89,17 @@ def test_a_long_report_is_set_in_parts_and_has_every_hit_once(
         assert "#set text(red) \\(" in "".join(pages)
 
 
+def test_a_hit_longer_than_a_page_goes_on_over_its_end(case: Case, tmp_path: Path) -> None:
+    item = next(item for item in case.items() if item.name == "cut007.txt")
+    for number in range(6):
+        case.review.note(item.id, "retake " * 500 + f"end{number}")
+    case.commit()
+    export(report_of(case, "name:cut007"), "pdf", tmp_path / "n.pdf")
+    pages = pages_of(pypdfium2.PdfDocument(tmp_path / "n.pdf"))
+    assert [f"end{number}" in "".join(pages) for number in range(6)] == [True] * 6
+    assert sum("retake" in page for page in pages) > 1
+
+
 def test_other_answers_go_on_in_parts_too(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "MOST_CHARS", 2_000)
     written = export(timeline(case), "pdf", tmp_path / "t.pdf")
