@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from indexer.model import Hit, Item, Provenance
 from search.case import Case
-from search.kinds import coarse_type
+from search.kinds import coarse_type, is_message
 from search.report import Cell, Column, Sheet, sheet_of
 
 _COLUMNS = (
@@ -32,8 +32,7 @@ class Families:
 
     def _look_up(self, identity: str) -> bool:
         item = self._case.catalog.item(identity)
-        kind = item.media_type if item else ""
-        return coarse_type(kind) == "mail" and kind.startswith(("message/", "application/vnd.ms-outlook"))
+        return item is not None and is_message(item.media_type)
 
 
 def families_sheet(case: Case, rows: Callable[[], Iterable[Item | Hit]]) -> Sheet:

@@ -12,12 +12,17 @@ the index holds, not on the order, the batches or the number of commits in which
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search import _whoosh  # noqa: F401
+
+# isort: split
 from whoosh.index import Index as WhooshIndex
 
 from indexer.errors import QueryError, StoreError
@@ -218,6 +223,18 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         """
         views, found = self._ask(tree)
         return {name: count_values(views, found, name) for name in names}
+
+    def tally(self, leaves: Sequence[Query]) -> tuple[bytes, Iterator[tuple[Any, Any]]]:
+        """The ids of all documents, 16 bytes each, and for each leaf which of them it stands in, and how often.
+
+        Args:
+            leaves: terms, prefixes, and phrases and rows of these, in the text or the name.
+        """
+        from search.engine.tally import tally
+
+        views = self._views()
+        ask = Question(views, replace(self.limits, seconds=math.inf), _by_matchers)
+        return b"".join(view.segment.raw_ids() for view in views), tally(leaves, views, ask)
 
     def fields(self) -> dict[str, schema.FieldType]:
         """The dynamic fields that the index holds, with their types; what `query.parse` wants to know."""

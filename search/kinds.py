@@ -93,3 +93,9 @@ OTHER = "other"
 def coarse_type(media_type: str) -> str:
     """The kind of file that a media type is: archive, picture, mail, ...; `other` where unknown."""
     return next((kind for beginning, kind in _BEGINNINGS if media_type.startswith(beginning)), OTHER)
+
+
+@lru_cache(maxsize=1024)
+def is_message(media_type: str) -> bool:
+    """Whether it is of messages, which make a family of what is attached to them."""
+    return coarse_type(media_type) == "mail" and media_type.startswith(("message/", "application/vnd.ms-outlook"))

@@ -9,7 +9,8 @@ looked for in four ways, each a row's `way`:
     files   two items of one folder whose names have the same numbers, line by line
 
 A phrase counts under its words alone, without numbering and punctuation at its ends. What is longer than a
-sentence is no phrase.
+sentence is no phrase. What is found is summed up by a temporary database that spills to disk, so that millions of
+phrases need little memory.
 
 The glossary can be given back to a query (`--expand`): a word of it is then asked for together with what it was
 paired with, and the answer says so.
@@ -19,18 +20,20 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from indexer.errors import UsageError
 from indexer.languages import language_of
-from indexer.model import Text
+from indexer.model import Reading, Text
 from search import analysis
-from search.answers import matching
+from search.answers import matching_readings
 from search.case import Case
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
@@ -48,15 +51,39 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Pair:
-    """What is known of two phrases that were found beside each other."""
+_NEEDED = defaultdict(
+    lambda: re.compile("(?!)"),
+    {
+        "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"),
+        "ja": re.compile("[\u3040-\u30ff\uff66-\uff9d]"),
+        "ko": re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff]"),
+        "ru": re.compile("[\u0400-\u04ff]"),
+        "ar": re.compile("[\u0600-\u06ff]"),
+        "en": re.compile("[A-Za-z\u00c0-\u024f]"),
+    },
+)
+"""Characters without which nothing is in a language."""
+_SCHEMA = """
+CREATE TABLE found (number INTEGER PRIMARY KEY, unit INTEGER, one TEXT, other TEXT, way TEXT, locator TEXT);
+CREATE TABLE held (unit INTEGER, holder INTEGER, PRIMARY KEY (unit, holder)) WITHOUT ROWID;
+CREATE TABLE holders (number INTEGER PRIMARY KEY, id TEXT, path TEXT);
+"""
+_SUMS = """
+SELECT one, other, count(*), count(DISTINCT holder), group_concat(DISTINCT way),
+    min(holder * 4294967296 + found.number)
+FROM found JOIN held USING (unit) GROUP BY one, other HAVING count(*) >= ? ORDER BY 3 DESC, 1, 2
+"""
+_Found = tuple[str, str, str, str]
+"""Way, phrase of the first language, phrase of the second, and locator."""
 
-    ways: Counter[str] = field(default_factory=Counter)
-    items: set[str] = field(default_factory=set)
-    id: str = ""
-    path: str = ""
-    locator: str = ""
+
+class _Waiting(NamedTuple):
+    """A text that may have another beside it."""
+
+    language: str
+    path: str
+    reading: Reading
+    lines: int
 
 
 def pairs(case: Case, first: str = "zh", second: str = "ko", query: str = "", *, least: int = 1) -> Report:
@@ -117,70 +144,111 @@ def expand(query: str, glossary: dict[str, set[str]]) -> tuple[str, list[str]]:
 
 
 def _rows(case: Case, first: str, second: str, query: str, least: int) -> Iterator[tuple[Cell, ...]]:
-    found: dict[tuple[str, str], _Pair] = {}
-    names: dict[tuple[str, str], tuple[str, str, str, list[str]]] = {}
-    languages = (first, second)
-    for item in matching(case, query):
-        texts = case.texts_of(item.id)
-        if not texts:
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
+        database.execute("PRAGMA cache_size=-65536")
+        database.execute("PRAGMA journal_mode=OFF")
+        database.executescript(f"{_SCHEMA} BEGIN")
+        _gather(database, case, (first, second), query)
+        for one, other, count, items, ways, place in database.execute(_SUMS, (least,)):
+            number, found = divmod(place, 1 << 32)
+            (locator,) = database.execute("SELECT locator FROM found WHERE number = ?", (found,)).fetchone()
+            identity, path = database.execute("SELECT id, path FROM holders WHERE number = ?", (number,)).fetchone()
+            yield one, other, count, items, ", ".join(sorted(ways.split(","))), identity, path, locator
+
+
+def _gather(database: sqlite3.Connection, case: Case, languages: tuple[str, str], query: str) -> None:
+    """Puts every pair there is into the database, those inside a text once for all items that share it."""
+    units: dict[bytes, int] = {}
+    folders: dict[str, dict[str, _Waiting]] = {}
+    count = 0
+    for number, (item, reading) in enumerate(matching_readings(case, query)):
+        if reading is None or not reading.chunks:
             continue
-        path = str(item.provenance)
-        for way, one, other, locator in _in_item(texts, languages):
-            _add(found, (one, other), way, item.id, path, locator)
+        path = _storable(str(item.provenance))
+        key = bytes.fromhex(reading.key)
+        unit = units.get(key)
+        texts: Sequence[Text] = ()
+        if unit is None:
+            texts = tuple(case.texts.of(reading.key, reading.chunks))
+            phrases = list(_in_item(texts, languages))
+            count += bool(phrases)
+            unit = units[key] = count if phrases else 0
+            _keep(database, unit, phrases)
+        holder = [unit] if unit else []
         # Parallel files: the same folder, the same numbers in the name, the same number of lines.
-        folder, _, name = path.rpartition("/")
-        lines = _lines(texts)
-        if item.language not in languages or not lines:
-            continue
-        key = (folder, "".join(char for char in name if char.isdigit()))
-        held = names.pop(key, None)
-        if held is None or held[0] == item.language or len(held[3]) != len(lines):
-            names[key] = (item.language, item.id, path, lines)
-            continue
-        ours, theirs = (lines, held[3]) if item.language == first else (held[3], lines)
-        for number, (left, right) in enumerate(zip(ours, theirs, strict=True), 1):
-            if language_of(left) == first and language_of(right) == second:
-                _add(found, (left, right), "files", item.id, path, f"line {number}, with {held[2]}")
-    order = sorted(found.items(), key=lambda pair: (-pair[1].ways.total(), pair[0]))
-    for (one, other), pair in order:
-        if pair.ways.total() >= least:
-            ways = ", ".join(sorted(pair.ways))
-            yield one, other, pair.ways.total(), len(pair.items), ways, pair.id, pair.path, pair.locator
+        for open_folder in [each for each in folders if each and not path.startswith(f"{each}/")]:
+            del folders[open_folder]  # in the order of paths nothing of it follows
+        if item.language in languages and (lines := _lines(texts or case.texts.of(reading.key, reading.chunks))):
+            folder, _, name = path.rpartition("/")
+            waiting = folders.setdefault(folder, {})
+            digits = "".join(char for char in name if char.isdigit())
+            held = waiting.pop(digits, None)
+            if held is None or held.language == item.language or held.lines != len(lines):
+                waiting[digits] = _Waiting(item.language, path, reading, len(lines))
+            else:
+                other = _lines(case.texts.of(held.reading.key, held.reading.chunks))
+                sides = (lines, other) if item.language == languages[0] else (other, lines)
+                count += 1
+                holder.append(count)
+                _keep(database, count, _beside(*sides, languages, held.path))
+        if holder:
+            database.execute("INSERT INTO holders VALUES (?, ?, ?)", (number, item.id, path))
+            database.executemany("INSERT INTO held VALUES (?, ?)", ((each, number) for each in holder))
 
 
-def _add(
-    found: dict[tuple[str, str], _Pair], phrases: tuple[str, str], way: str, identity: str, path: str, locator: str
-) -> None:
-    one, other = (_NUMBERING.sub("", phrase).strip(_ENDS) for phrase in phrases)
-    if not one or not other or max(len(one), len(other)) > LONGEST:
-        return
-    pair = found.setdefault((one, other), _Pair(id=identity, path=path, locator=locator))
-    pair.ways[way] += 1
-    pair.items.add(identity)
+def _beside(ones: list[str], others: list[str], languages: tuple[str, str], path: str) -> Iterator[_Found]:
+    """The lines of two files that have as many."""
+    for number, (one, other) in enumerate(zip(ones, others, strict=True), 1):
+        if (language_of(one), language_of(other)) == languages:
+            yield "files", one, other, f"line {number}, with {path}"
 
 
-def _in_item(texts: Sequence[Text], languages: tuple[str, str]) -> Iterator[tuple[str, str, str, str]]:
-    """Way, phrase of the first language, phrase of the second, and locator, of every pair in one item."""
+def _keep(database: sqlite3.Connection, unit: int, found: Iterable[_Found]) -> None:
+    for way, *phrases, locator in found:
+        one, other = (_NUMBERING.sub("", phrase).strip(_ENDS) for phrase in phrases)
+        if one and other and max(len(one), len(other)) <= LONGEST:
+            database.execute(
+                "INSERT INTO found (unit, one, other, way, locator) VALUES (?, ?, ?, ?, ?)",
+                (unit, one, other, way, locator),
+            )
+
+
+def _in_item(texts: Sequence[Text], languages: tuple[str, str]) -> Iterator[_Found]:
+    """Every pair in one item."""
+    both = set(languages)
     before: tuple[str, str] = ("", "")
     for text in texts:
-        lines = [line.strip() for line in text.body.splitlines()[:_MOST_LINES] if line.strip()]
-        told = [language_of(line) for line in lines]
-        mixed = []
-        for line in lines:
-            parts = [part.strip() for part in _PARTS.split(line) if part and part.strip()]
-            mixed.append(_neighbours(parts, languages))
-        for at, found in enumerate(mixed):
-            for one, other in found:
-                yield "cells", one, other, f"{text.locator}, line {at + 1}"
-        for (at, left), (_, right) in pairwise(enumerate(told)):
-            if {left, right} == set(languages) and not mixed[at] and not mixed[at + 1]:
-                one, other = (lines[at], lines[at + 1]) if left == languages[0] else (lines[at + 1], lines[at])
-                yield "lines", one, other, f"{text.locator}, line {at + 1}"
-        now = (told[0], lines[0]) if len(lines) == 1 and not mixed[0] else ("", "")
-        if {before[0], now[0]} == set(languages):
+        now = ("", "")
+        if any(_NEEDED[language].search(text.body) for language in languages):
+            lines = [line.strip() for line in text.body.splitlines()[:_MOST_LINES] if line.strip()]
+            if all(_NEEDED[language].search(text.body) for language in languages):
+                yield from _in_lines(lines, languages, text.locator)
+            if len(lines) == 1 and not _cells(lines[0], languages):
+                now = (language_of(lines[0]), lines[0])
+        if {before[0], now[0]} == both:
             one, other = (before[1], now[1]) if before[0] == languages[0] else (now[1], before[1])
             yield "runs", one, other, text.locator
         before = now
+
+
+def _in_lines(lines: list[str], languages: tuple[str, str], locator: str) -> Iterator[_Found]:
+    """The pairs within lines, and between one and the next."""
+    mixed = [_cells(line, languages) for line in lines]
+    for at, found in enumerate(mixed):
+        for one, other in found:
+            yield "cells", one, other, f"{locator}, line {at + 1}"
+    told = [language_of(line) for line in lines]
+    for (at, left), (_, right) in pairwise(enumerate(told)):
+        if {left, right} == set(languages) and not mixed[at] and not mixed[at + 1]:
+            one, other = (lines[at], lines[at + 1]) if left == languages[0] else (lines[at + 1], lines[at])
+            yield "lines", one, other, f"{locator}, line {at + 1}"
+
+
+def _cells(line: str, languages: tuple[str, str]) -> list[tuple[str, str]]:
+    """The pairs among the parts of one line."""
+    if not all(_NEEDED[language].search(line) for language in languages):
+        return []
+    return _neighbours([part.strip() for part in _PARTS.split(line) if part and part.strip()], languages)
 
 
 def _neighbours(parts: list[str], languages: tuple[str, str]) -> list[tuple[str, str]]:
@@ -196,5 +264,9 @@ def _neighbours(parts: list[str], languages: tuple[str, str]) -> list[tuple[str,
     return found
 
 
-def _lines(texts: Sequence[Text]) -> list[str]:
+def _lines(texts: Iterable[Text]) -> list[str]:
     return [line.strip() for text in texts for line in text.body.splitlines() if line.strip()][:_MOST_LINES]
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text

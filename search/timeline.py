@@ -8,6 +8,7 @@ it were UTC, and says so in its own column (and is printed without the `Z` of UT
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from functools import partial
 from typing import Any, Literal
 
 from indexer.model import Hit, Item, print_time
-from search.answers import matching
+from search.answers import chosen, matching
 from search.case import Case
+from search.lookup import decode_times
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
 Step = Literal["hour", "day", "month", "year"]
@@ -50,12 +52,26 @@ def timeline(case: Case, query: str = "") -> Report:
 
 def histogram(case: Case, query: str, step: Step) -> dict[str, int]:
     """How many recorded times fall into each hour, day, month or year."""
-    counts: dict[str, int] = {}
-    for item in matching(case, query):
-        for stamp in item.timestamps:
-            name = print_time(stamp.at)[: STEPS[step]]
-            counts[name] = counts.get(name, 0) + 1
+    hours: Counter[tuple[int, int, int, int]] = Counter()
+    sharing: Counter[bytes] = Counter()
+    with chosen(case, query) as is_hit:
+        for identity, own, reading in case.catalog.packed():
+            if is_hit(identity):
+                hours.update(_hours(own))
+                sharing[reading] += 1
+    for key, _, facts in case.catalog.packed_readings():
+        if count := sharing[key]:
+            for hour in _hours(facts):
+                hours[hour] += count
+    counts: Counter[str] = Counter()
+    for hour, count in hours.items():
+        counts[print_time(datetime(*hour, tzinfo=UTC))[: STEPS[step]]] += count
     return dict(sorted(counts.items()))
+
+
+def _hours(facts: bytes) -> list[tuple[int, int, int, int]]:
+    """The hour of every time among packed facts."""
+    return [(at.year, at.month, at.day, at.hour) for stamp in decode_times(facts)[1] for at in (stamp.at,)]
 
 
 def in_order(items: Callable[[], Iterator[Item | Hit]] | None) -> Iterator[tuple[Any, ...]]:

@@ -9,8 +9,9 @@ A list is TOML, CSV or plain lines:
     note = "a title"             # [group] before the terms of a group, # before a remark
 
 A literal is looked up by the rules of the index: full and half width, traditional and simplified, composed or
-not. An expression between slashes is RE2's, tried on every text. Then the items that hold any of them are gone
-through once, in the order of their paths, and every term is counted in them.
+not, and counted where the index says that it stands. An expression between slashes is RE2's, tried on every text
+once. What is summed up of items stands in columns, a million in some hundred megabytes (`columns`); no item is opened
+but those that are shown.
 """
 
 from __future__ import annotations
@@ -19,22 +20,29 @@ import csv
 import io
 import tomllib
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from indexer.errors import QueryError, UsageError
 from indexer.model import Item
 from search.case import Case
-from search.families import Families
+from search.columns import NEVER, Columns, columns_of, distinct, hex_of, moment_of
 from search.grep import compile_pattern, compile_set
-from search.hits import count_marks, leaves, make_hit
+from search.hits import highlight, leaves
 from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 from search.tree import Or, Query
+
+Array = NDArray[Any]
 
 MOST = 200_000
 """Terms of a list."""
@@ -68,35 +76,39 @@ class Entry:
         return [each[1:-1] for each in (self.term, *self.aliases) if _is_expression(each)]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Tally:
     """What was found of a term or a group."""
 
     hits: int = 0
     items: int = 0
-    digests: set[str] = field(default_factory=set)
-    families: set[str] = field(default_factory=set)
-    sources: set[str] = field(default_factory=set)
+    unique: int = 0
+    families: int = 0
+    sources: str = ""
     first: datetime | None = None
     last: datetime | None = None
     best: str = ""
 
-    def add(self, item: Item, hits: int, family: str) -> None:
-        self.hits += hits
-        self.items += 1
-        self.digests.add(item.digests.sha256[:24] if item.digests else item.id)
-        self.families.add(family)
-        self.sources.add(item.provenance.source)
-        self.best = self.best or item.id
-        at = date_of(item)
-        if at:
-            self.first = min(self.first or at, at)
-            self.last = max(self.last or at, at)
+    @classmethod
+    def of(cls, columns: Columns, rows: Array, hits: int) -> _Tally:
+        """The sums over rows that differ."""
+        if not len(rows):
+            return cls()
+        times = columns.at[rows]
+        times = times[times != NEVER]
+        return cls(
+            hits,
+            len(rows),
+            len(distinct(columns.content[rows], 2 * len(columns.ids))),
+            len(distinct(columns.family[rows], len(columns.ids))),
+            ", ".join(sorted(columns.sources[at] for at in distinct(columns.source[rows], len(columns.sources)))),
+            moment_of(int(times.min())) if len(times) else None,
+            moment_of(int(times.max())) if len(times) else None,
+            columns.id(int(rows.min())),
+        )
 
     def cells(self) -> tuple[Cell, ...]:
-        sources = ", ".join(sorted(self.sources))
-        counts = (self.hits, self.items, len(self.digests), len(self.families))
-        return (*counts, sources, self.first, self.last)
+        return self.hits, self.items, self.unique, self.families, self.sources, self.first, self.last
 
 
 def read_list(path: Path) -> list[Entry]:
@@ -155,63 +167,92 @@ def date_of(item: Item) -> datetime | None:
 
 
 def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tuple[list[_Tally], dict[str, _Tally]]:
-    trees = [_tree(entry) for entry in entries]
-    parts = [_by_field(tree) for tree in trees]
-    holding: dict[str, array[int]] = {}
-    for number, tree in enumerate(trees):
-        for identity in case.index.ids(tree) if tree is not None else ():
-            if only is None or identity in only:
-                holding.setdefault(identity, array("I")).append(number)
-    searched = [(number, each) for number, entry in enumerate(entries) for each in entry.expressions]
-    expressions = compile_set([each for _, each in searched])
-    each_alone = [compile_pattern(each) for _, each in searched]
-    tallies = [_Tally() for _ in entries]
+    """What there is of each entry, and of each group."""
+    columns = columns_of(case.catalog)
+    chosen = np.full(len(columns.ids) + 1, only is None)
+    chosen[columns.find(bytes.fromhex("".join(only or ())))] = True
+    chosen[-1] = False  # what the index holds and the catalog does not
+    parts = [_leaves(entry) for entry in entries]
+    expressed = _search(case, entries, columns, chosen)
+    # Terms that begin alike follow each other: the index keeps their lists.
+    order = sorted(range(len(entries)), key=lambda at: (entries[at].group, str(parts[at])))
+    ids, counts = case.index.tally([leaf for at in order for leaf in parts[at]])
+    rows_of = columns.find(ids)
+    tallies = [_Tally()] * len(entries)
     groups: dict[str, _Tally] = {}
-    family_of = Families(case)
-    for item, reading in case.catalog.items():
-        if (only is not None and item.id not in only) or not (searched or item.id in holding):
-            continue
-        bodies = [text.body for text in case.texts.of(reading.key, reading.chunks)] if reading else []
-        counts = dict.fromkeys(holding.get(item.id, ()), 0)
-        _count(parts, bodies, item.name, counts)
-        for body in bodies:
-            for place in expressions.Match(_storable(body)) or () if searched else ():
-                number = searched[place][0]
-                found = sum(1 for _ in each_alone[place].finditer(body))
-                counts[number] = counts.get(number, 0) + found
-        counts = {number: max(count, number in holding.get(item.id, ())) for number, count in counts.items()}
-        counts = {number: count for number, count in counts.items() if count}
-        if not counts:
-            continue
-        family = family_of(item.provenance)
-        by_group: dict[str, int] = {}
-        for number, count in counts.items():
-            tallies[number].add(item, count, family)
-            by_group[entries[number].group] = by_group.get(entries[number].group, 0) + count
-        for name, count in by_group.items():
-            groups.setdefault(name, _Tally()).add(item, count, family)
+    for name, members in groupby(order, key=lambda at: entries[at].group):
+        every = _Every(len(columns.ids))
+        hits = 0
+        for at in members:
+            found = [(rows_of[documents], times) for documents, times in islice(counts, len(parts[at]))]
+            rows, times = _sum([*found, *expressed.get(at, ())], chosen)
+            tallies[at] = _Tally.of(columns, rows, int(times.sum()))
+            every.add(rows)
+            hits += tallies[at].hits
+        if hits:
+            groups[name] = _Tally.of(columns, every.rows(), hits)
     return tallies, groups
 
 
-def _by_field(tree: Query | None) -> dict[str, list[Query]]:
-    """What is asked for in the text, and in the name."""
-    parts: dict[str, list[Query]] = {"text": [], "name": []}
-    for leaf in leaves(tree) if tree is not None else ():
-        node = leaf
-        while getattr(node, "subqueries", None):
-            node = node.subqueries[0]
-        parts.setdefault(str(getattr(node, "fieldname", "")), []).append(leaf)
-    return parts
+class _Every:
+    """Rows that are in any of many arrays; no more are held than there are rows."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._waiting: list[Array] = [np.zeros(0, np.int64)]
+        self._held = 0
+
+    def add(self, rows: Array) -> None:
+        self._waiting.append(rows)
+        self._held += len(rows)
+        if self._held > self._size:
+            self._waiting = [self.rows()]
+            self._held = 0
+
+    def rows(self) -> Array:
+        return distinct(np.concatenate(self._waiting), self._size)
 
 
-def _count(parts: Sequence[dict[str, list[Query]]], bodies: list[str], name: str, into: dict[int, int]) -> None:
-    """Adds up how often what each of the terms asks for stands in the texts and in the name."""
-    for field_name, texts, split in (("text", bodies, False), ("name", [name], True)):
-        chosen = [(number, node) for number in into for node in parts[number][field_name]]
-        for text in texts:
-            found = count_marks([node for _, node in chosen], text, split=split)
-            for (number, _), count in zip(chosen, found, strict=True):
-                into[number] += count
+def _sum(found: Sequence[tuple[Array, Array]], chosen: Array) -> tuple[Array, Array]:
+    """The chosen rows, each once, and how much was counted in each."""
+    found = [(rows[keep], times[keep]) for rows, times in found if len(rows) for keep in (chosen[rows],)]
+    if len(found) < 2:
+        return found[0] if found else (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    rows, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
+    return rows, np.bincount(places, np.concatenate([each[1] for each in found]), len(rows)).astype(np.int64)
+
+
+def _search(
+    case: Case, entries: Sequence[Entry], columns: Columns, chosen: Array
+) -> dict[int, list[tuple[Array, Array]]]:
+    """For each entry with expressions the rows whose texts they match, and how often; each text is read once."""
+    searched = [(number, each) for number, entry in enumerate(entries) for each in entry.expressions]
+    if not searched:
+        return {}
+    every = compile_set([each for _, each in searched])
+    each_alone = [compile_pattern(each) for _, each in searched]
+    found: dict[int, tuple[array[int], array[int]]] = {}
+    wanted = np.unique(columns.reading[chosen[:-1]])
+    for reading in wanted[wanted >= 0].tolist():
+        for text in case.texts.of(hex_of(columns.readings[reading]), int(columns.chunks[reading])):
+            for place in every.Match(_storable(text.body)) or ():
+                count = sum(1 for _ in each_alone[place].finditer(text.body))
+                if count:
+                    readings, counts = found.setdefault(searched[place][0], (array("q"), array("q")))
+                    readings.append(reading)
+                    counts.append(count)
+    expressed: dict[int, list[tuple[Array, Array]]] = {}
+    for number, (readings, counts) in found.items():
+        held, places = np.unique(np.array(readings), return_inverse=True)
+        rows, which = columns.sharing(held)
+        expressed[number] = [(rows, np.bincount(places, counts).astype(np.int64)[which])]
+    return expressed
+
+
+def _leaves(entry: Entry) -> list[Query]:
+    """What the entry's literals ask for, in the text and in the name."""
+    tree = _tree(entry)
+    return list(leaves(tree)) if tree is not None else []
 
 
 def _tree(entry: Entry) -> Query | None:
@@ -244,9 +285,8 @@ def _best(case: Case, entry: Entry, tally: _Tally) -> tuple[str, str, str, str]:
         return identity, "", "", ""
     texts = case.texts_of(identity)
     if tree is not None:
-        from dataclasses import replace
-
-        marks = make_hit(replace(item, texts=texts), 0.0, tree, limit=1).highlights
+        place = str(item.provenance)
+        marks = highlight(tree, texts, name=item.name, path=place, fields=item.fields, limit=1)
         if marks:
             return identity, str(item.provenance), marks[0].locator, marks[0].text
     for expression in entry.expressions:
@@ -260,8 +300,9 @@ def _best(case: Case, entry: Entry, tally: _Tally) -> tuple[str, str, str, str]:
 
 
 def _group_rows(entries: Sequence[Entry], groups: dict[str, _Tally]) -> Iterator[tuple[Cell, ...]]:
+    terms = Counter(entry.group for entry in entries)
     for name, tally in sorted(groups.items()):
-        yield (name, sum(1 for entry in entries if entry.group == name), *tally.cells())
+        yield (name, terms[name], *tally.cells())
 
 
 def _last_item(case: Case, number: int) -> int:

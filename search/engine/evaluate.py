@@ -332,12 +332,12 @@ Spans = tuple[Array, Array]
 
 
 def _phrase(node: Phrase | Row, view: View, ask: Question) -> Found:
-    field = _field_of(node)
+    field = field_of(node)
     name, _ = physical(field)
     plain = type(node) in (Row, Phrase) and getattr(node, "ordered", True)
     if name not in PLACED or not plain or _mixed(node, field):
         return Found(*ask.by_matchers(node, view))
-    spans = _spans(node, view, ask)
+    spans = find_spans(node, view, ask)
     if not len(spans[0]):
         return _NOTHING
     documents = distinct(view.segment.places(name).documents(spans[0]), view.count)
@@ -345,7 +345,8 @@ def _phrase(node: Phrase | Row, view: View, ask: Question) -> Found:
     return Found(documents, _row_scores(node, name, documents, view, ask))
 
 
-def _field_of(node: Query) -> str:
+def field_of(node: Query) -> str:
+    """The field that a leaf asks for."""
     while isinstance(node, Row):
         node = node.subqueries[0]
     return str(node.fieldname)
@@ -377,10 +378,10 @@ def _row_scores(node: Query, name: str, documents: Array, view: View, ask: Quest
     return _weigh(node.fieldname, ask.idf(node.fieldname, _text(node.text)), documents, times, view) * node.boost
 
 
-def _spans(node: Query, view: View, ask: Question) -> Spans:
-    """Where a part of a row stands, deleted documents included."""
+def find_spans(node: Query, view: View, ask: Question) -> Spans:
+    """Where a term, an open one or a row of these stands, deleted documents included."""
     ask.check_time()
-    name, start = physical(_field_of(node))
+    name, start = physical(field_of(node))
     if isinstance(node, Phrase | Row):
         return _row_spans(node, name, view, ask)
     if isinstance(node, Term):
@@ -394,7 +395,7 @@ def _spans(node: Query, view: View, ask: Question) -> Spans:
 def _row_spans(node: Phrase | Row, name: str, view: View, ask: Question) -> Spans:
     each: list[Spans] = []
     for part in _parts(node):
-        spans = _spans(part, view, ask)
+        spans = find_spans(part, view, ask)
         if not len(spans[0]):
             return spans
         each.append(spans)

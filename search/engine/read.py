@@ -30,7 +30,7 @@ from search.engine.lexicon import Lexicon
 Array = NDArray[Any]
 
 _HEX = frozenset("0123456789abcdef")
-_KEPT = 2_000_000
+_KEPT = 8_000_000
 _COLUMNS = 48
 _FEW = 4096  # values of a field that are kept as text
 _MOST_BEGINNING = 1 << 20  # numbers that are decoded for a prefix in one go
@@ -95,6 +95,11 @@ class Segment:
         keys = self.id_words(np.arange(self.count))[:, 0]
         order = np.argsort(keys, kind="stable")
         return keys[order], order
+
+    def raw_ids(self) -> bytes:
+        """The ids of all documents, 16 bytes each; only where ids are hex digits."""
+        raw: bytes = self.file.arrays["ids"].all().tobytes()
+        return raw
 
     def id_words(self, documents: Array) -> Array:
         """The ids of documents as two numbers each, which order as the ids do; only where ids are hex digits."""

@@ -109,7 +109,7 @@ def expand(node: Query, segment: Plain) -> Iterable[str]:
 
 
 def _row(parts: Sequence[Query], slop: int, segment: Plain, idf: Idf) -> Scores:
-    spans = _spans(parts, slop, segment, None)
+    spans = spans_of(parts, slop, segment, None)
     if not spans:
         return {}
     scores = dict.fromkeys(spans, 0.0)
@@ -120,7 +120,7 @@ def _row(parts: Sequence[Query], slop: int, segment: Plain, idf: Idf) -> Scores:
     return scores
 
 
-def _spans(parts: Sequence[Query], slop: int, segment: Plain, within: Collection[int] | None) -> dict[int, Spans]:
+def spans_of(parts: Sequence[Query], slop: int, segment: Plain, within: Collection[int] | None) -> dict[int, Spans]:
     """The documents in which the parts stand in a row, and where."""
     places: list[dict[int, Spans]] = []
     known: dict[Query, dict[int, Spans]] = {}
@@ -129,9 +129,9 @@ def _spans(parts: Sequence[Query], slop: int, segment: Plain, within: Collection
             places.append(known[part])
             continue
         if isinstance(part, Phrase):
-            found = _spans([Term(part.fieldname, word) for word in part.words], part.slop, segment, within)
+            found = spans_of([Term(part.fieldname, word) for word in part.words], part.slop, segment, within)
         elif isinstance(part, Row):
-            found = _spans(part.subqueries, part.slop, segment, within)
+            found = spans_of(part.subqueries, part.slop, segment, within)
         else:
             found = {
                 document: [(place, place) for place in positions]

@@ -18,12 +18,14 @@ from whoosh.query import AndMaybe, AndNot, DisjunctionMax, Ordered, Regex, Requi
 from whoosh.searching import Searcher
 from whoosh.util.numeric import byte_to_length, length_to_byte
 
-from plain import GAP, K1, PIVOT, B, Plain
+from plain import GAP, K1, PIVOT, B, Plain, spans_of
 from search import analysis, schema
 from search.engine import arrays, codes, matchers
 from search.engine.evaluate import evaluate
 from search.engine.question import Limits, Question
+from search.hits import leaves
 from search.index import Index
+from search.query import parse
 from search.schema import Document
 from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Sequence, Term, Wildcard
 
@@ -129,6 +131,22 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Index, Plai
         assert len(index) == 260
         assert 2 < len(list(index.folder.glob("*.seg"))) < 16
         yield index, Plain(documents)
+
+
+def test_leaves_are_counted_in_every_document(held: tuple[Index, Plain]) -> None:
+    index, plain = held
+    choose = random.Random(4)
+    words = [*WORDS, *RUNS, "画", "カ", "no such", "".join(RUNS[:2]), "w3 alpha", "S01E05", "12", "html", "\u7b2c3"]
+    words += [f"{choose.choice(RUNS + WORDS)} {choose.choice(RUNS + WORDS)}" for _ in range(150)]
+    asked_for = [leaf for word in words for leaf in leaves(parse(f'"{word}"'))]
+    ids, counted = index.tally(asked_for)
+    several = 0
+    for leaf, (documents, times) in zip(asked_for, counted, strict=True):
+        found = {ids[16 * at : 16 * at + 16].hex(): count for at, count in zip(documents, times, strict=True)}
+        expected = {plain.documents[at].id: len(each) for at, each in spans_of([leaf], 1, plain, None).items()}
+        assert found == expected, leaf
+        several += max(found.values(), default=0) > 1
+    assert several > 20
 
 
 def test_any_lists_are_decoded_alike(held: tuple[Index, Plain]) -> None:

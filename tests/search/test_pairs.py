@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cli.runs import ingest_sources, limits_of
 from indexer.errors import UsageError
+from indexer.languages import language_of
 from indexer.model import Source
 from search.case import Case
-from search.pairs import expand, pairs, read_glossary
+from search.pairs import _NEEDED, expand, pairs, read_glossary
 from search.query import parse
 
 FILES = {
@@ -62,6 +65,39 @@ def test_the_languages_may_be_turned_and_the_rare_left_out(case: Case) -> None:
     assert set(rows(case, least=2)) == {("修改意见", "수정의견")}
     with pytest.raises(UsageError):
         pairs(case, "zh", "zh")
+
+
+def test_every_item_counts_also_where_its_bytes_are_known(tmp_path: Path) -> None:
+    files = {
+        "b/2 원본.txt": "검토\n다시\n", "b/2/deep.txt": "修改 / 수정\n", "b/2_原.txt": "检查\n重来\n",
+        "copy/a.txt": "修改 / 수정\n", "z/2_原.txt": "检查\n重来\n", "z/3 원본.txt": "검토\n다시\n",
+    }  # fmt: skip
+    for name, body in files.items():
+        path = tmp_path / "day1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+    with Case.create(tmp_path / "case") as made:
+        source = Source("day1", str(tmp_path / "day1"))
+        ingest_sources(made, [source], limits=limits_of(made), passwords=(), jobs=1, tell=lambda _: None)
+        found = rows(made)
+    assert [found["修改", "수정"][name] for name in ("count", "items", "path")] == [2, 2, "day1:b/2/deep.txt"]
+    # The other files lie before and behind those of a folder inside theirs; 2 and 3 are no pair.
+    assert [found["检查", "검토"][name] for name in ("count", "way", "path")] == [1, "files", "day1:b/2_原.txt"]
+    assert found["重来", "다시"]["locator"] == "line 2, with day1:b/2 원본.txt"
+    assert next(iter(found)) == ("修改", "수정")
+
+
+@settings(max_examples=200)
+@given(st.text(st.sampled_from("的㐀豈かｶン각ᄀㄱяӿعabÀɏ the of 12"), min_size=1, max_size=30))
+def test_no_language_is_told_without_its_characters(text: str) -> None:
+    told = language_of(text)
+    assert not told or _NEEDED[told].search(text)
+
+
+def test_every_character_that_tells_a_language_is_known() -> None:
+    for char in map(chr, range(0xD800)):
+        told = language_of(char * 12)
+        assert not told or _NEEDED[told].search(char), hex(ord(char))
 
 
 def test_a_glossary_widens_a_query_and_says_so(case: Case, tmp_path: Path) -> None:
