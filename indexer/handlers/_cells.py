@@ -15,6 +15,8 @@ from indexer.model import Text
 GAP = 64
 """Empty cells between two filled ones, from which on a row's text is given out in two pieces."""
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7})")
+_MOST_CODE = 1000
+"""Characters of a number format that are looked at; spreadsheets write 255 at most."""
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
 _DATES = {*range(14, 18), 22, *range(27, 32), 36, *range(50, 55), 57, 58}
 _TIMES = {*range(18, 22), *range(32, 36), 45, 46, 47, 55, 56}
@@ -91,7 +93,7 @@ def format_kind(number: int, code: str) -> str:
     """`date`, `time`, `elapsed` or an empty string: what a number format makes of a number."""
     if not code:
         return "date" if number in _DATES else "elapsed" if number == 46 else "time" if number in _TIMES else ""
-    bare = _LITERAL.sub("", code.split(";", maxsplit=1)[0]).lower()
+    bare = _LITERAL.sub("", code[:_MOST_CODE].split(";", maxsplit=1)[0]).lower()
     if "general" in bare or re.search(r"[0#?]", bare.replace(".0", "").replace("ss0", "ss")):
         return ""
     if re.search(r"[ydge年月日]", bare) or ("m" in bare and not re.search(r"[hs]", bare)):

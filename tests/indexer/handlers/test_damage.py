@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from crawling import crawl_bytes
+from indexer.handlers._cells import format_kind
 from indexer.model import Hop
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
@@ -34,3 +36,9 @@ def test_a_task_nested_deep_is_not_shown_with_all_its_steps() -> None:
     (item,) = crawl_bytes(head + deep + b"</Depth>" * 2000, "task.xml")
     assert item.handler == "task"
     assert sum(len(text.body) for text in item.texts) < 400 * 2000
+
+
+def test_a_number_format_without_end_takes_no_time() -> None:
+    started = time.process_time()
+    assert format_kind(200, "[" * 300_000) == ""
+    assert time.process_time() - started < 1
