@@ -109,13 +109,14 @@ def unicode_nats(text: str) -> float:
 
 
 def _detect_seven_bit(data: bytes, declared: str) -> Detection:
-    if b"\x1b$" in data or b"\x1b(" in data or b"\x0e" in data:
+    if b"\x0e" in data or (b"\x1b" in data and (b"\x1b$" in data or b"\x1b(" in data)):
         for codec in ("iso2022_jp", "iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004"):
             text = _try(data, codec)
             if text and not text.isascii():
                 return Detection(codec, 0.99)
     if (
-        b"~{" in data
+        b"~" in data
+        and b"~{" in data
         and _HZ.search(data)
         and (text := _try(data, "hz"))
         and likelihood.table("hans").score(_eastern_part(text)) > -9.5 * len(_eastern_part(text))

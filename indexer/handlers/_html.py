@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from indexer.handlers._markup import CLOSE, COMMENT, OPEN, TEXT, attributes, plain, tokens
+from indexer.handlers._markup import CLOSE, COMMENT, OPEN, TEXT, attributes, cut_tags, plain, tokens
 from indexer.model import Child, Fact, Field, Text
 
 RUN = 1 << 20
@@ -34,8 +34,14 @@ _LINKS = frozenset(
 )
 _WORDS = frozenset({"alt", "title", "placeholder", "aria-label", "label", "summary"})
 _EDGES = (["\n"], ["\t"])
+_SAYING = frozenset({"html", "meta", "input", "button", "param", "option"})
+_INLINE_MARK, _BLOCK_MARK, _CELL_MARK = "\1", "\2", "\3"
+_MARKS = {_INLINE_MARK: "", _BLOCK_MARK: "\n", _CELL_MARK: "\t"}
+_MOST_MARKS = 10_000
+_BARE_LINK = re.compile(r"<a href=[\"']([\w/.#?=-][^\"'&]*+)[\"']>")
+"""The commonest tag that says something, of which no two are alike."""
+_NAME_END = re.compile(r"[\s/>]")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
-_BREAKS = re.compile(r"[ \t]*\n[ \t\n]*")
 _DATA_URI = re.compile(r"data:([\w.+/-]{0,100}+)(?:;[\w.+=-]{1,100}+)*?;base64,([A-Za-z0-9+/=_%\s-]++)")
 _SAVED_FROM = re.compile(r"\s*saved from url=\(\d+\)(\S+)")
 _SUFFIXES = {
@@ -99,7 +105,8 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
     title: list[str] = []
     silent = ""
     pre = 0
-    for kind, name, value in tokens(pieces, raw=_RAW):
+    stretches = _Stretches(page, out)
+    for kind, name, value in tokens(pieces, raw=_RAW, take=stretches.take):
         if kind == TEXT:
             if silent:
                 if silent == "title":
@@ -129,19 +136,83 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
             page.chars += len(value)
             if found := _SAVED_FROM.match(value):
                 page.saved_from = found[1]
-        if page.chars > RUN and (out[-1:] in _EDGES or page.chars > 8 * RUN):
-            yield _BREAKS.sub("\n", "".join(out)).strip()
-            out = []
+        if page.chars > RUN and (out[-1:] in _EDGES or stretches.at_edge or page.chars > 8 * RUN):
+            yield _lines("".join(out))
+            out.clear()
             page.chars = 0
     page.title = _SPACE.sub(" ", "".join(title)).strip()
-    yield _BREAKS.sub("\n", "".join(out)).strip()
+    yield _lines("".join(out))
 
 
-def _read_tag(page: Page, name: str, text: str) -> None:
+def _lines(text: str) -> str:
+    """The text without blank lines and without blanks where lines begin and end."""
+    return "\n".join(filter(None, [line.strip(" \t") for line in text.split("\n")])).strip()
+
+
+class _Stretches:
+    """Long runs of plain tags and text, read in bulk: a tag becomes a mark, blanks are counted at once."""
+
+    def __init__(self, page: Page, out: list[str]) -> None:
+        self._page, self._out = page, out
+        self._marks = _Marks(page)
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the last stretch ends where a line or a cell does."""
+        return bool(self._out) and self._out[-1][-1:] in ("\n", "\t")
+
+    def take(self, stretch: str) -> bool:
+        """Whether it was read; if not, nothing of it was."""
+        cut = None if any(mark in stretch for mark in _MARKS) else cut_tags(stretch)
+        if cut is None:
+            return False
+        cut[1::2] = map(self._marks.__getitem__, cut[1::2])
+        text = "".join(cut)
+        for blank in "\t\r\n\f":
+            text = text.replace(blank, " ")
+        while "  " in text:
+            text = text.replace("  ", " ")
+        text = plain(text)
+        for mark, shown in _MARKS.items():
+            text = text.replace(mark, shown)
+        self._out.append(text)
+        self._page.chars += len(stretch)
+        return True
+
+
+class _Marks(dict[str, str]):
+    """Tags as they are written -> their marks; those that say something are read each time."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+
+    def __missing__(self, tag: str) -> str:
+        link = _BARE_LINK.fullmatch(tag)
+        if link and "data:" not in link[1].lower():
+            self._page.links.setdefault(link[1].strip())
+            return _INLINE_MARK
+        start = 2 if tag[1] == "/" else 1
+        name = _NAME_END.split(tag[start:], maxsplit=1)[0]
+        text = tag[start + len(name) : -1]
+        name = name.lower()
+        mark = _INLINE_MARK if name in _INLINE else _CELL_MARK if name in _CELLS else _BLOCK_MARK
+        is_silent = start == 2 or not text or text == "/"
+        if not is_silent:
+            is_silent = not _read_tag(self._page, name, text)
+        if is_silent and len(self) < _MOST_MARKS:
+            self[tag] = mark
+        return mark
+
+
+def _read_tag(page: Page, name: str, text: str) -> bool:
+    """Whether a tag of these attributes may say something to the page."""
+    says = "data:" in text or name in _SAYING
     if "data:" in text:
         _find_files(page, text)
     held = attributes(text)
     for key, value in held:
+        says = says or key in _LINKS or key in _WORDS
         value = value.strip()
         if not value:
             continue
@@ -161,6 +232,7 @@ def _read_tag(page: Page, name: str, text: str) -> None:
         named = dict(reversed(held))
         if named.get("value"):
             page.inputs.append(f"{named.get('name') or named.get('id') or name}: {named['value']}")
+    return says
 
 
 def _find_files(page: Page, text: str) -> None:

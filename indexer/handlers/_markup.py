@@ -10,7 +10,7 @@ Source: HTML Living Standard, section 13.2.5 (tokenization); XML 1.0 (fifth edit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from html import unescape
 
@@ -30,6 +30,12 @@ _OPEN_QUOTE = re.compile(r"=\s*+(?:\"[^\"]*+|'[^']*+)\Z")
 _TAG_START = re.compile(rf"</?{_NAME}")
 _ATTRIBUTE = re.compile(r"([^\s\"'<>/=]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++)))?")
 _LEFTOVER = re.compile(r"<[^\s<>]*+>?+")
+_PLAIN_TAG = re.compile(
+    rf"(</?{_NAME}(?:\s++[^\s<>\"'=/]++(?:=(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s<>\"'=`]++))?)*+\s*+/?>)"
+)
+_STOP = re.compile(r"<(?:[!?]|[sS][cCtT][rRyY]|[tT][iI][tT]|[tT][eE][xX]|[xX][mM][pP]|[nN][oO][fF]|[pP][rR][eE])")
+"""What may begin an element whose content is not as elsewhere, or is no tag."""
+_STRETCH, _SHORT = 32_768, 256
 _DOCTYPE_END = re.compile(r"\]\s*+>")
 
 
@@ -37,19 +43,34 @@ Token = tuple[str, str, str]
 """Kind, name and value: a tag's name and its attributes, or an empty name and the text."""
 
 
-def tokens(pieces: Iterable[str], *, raw: frozenset[str] = frozenset(), xml: bool = False) -> Iterator[Token]:
+def tokens(
+    pieces: Iterable[str],
+    *,
+    raw: frozenset[str] = frozenset(),
+    xml: bool = False,
+    take: Callable[[str], bool] | None = None,
+) -> Iterator[Token]:
     """Every token of a text that comes in pieces, cut anywhere.
 
     Args:
         raw: names of elements (lower case) whose content is text up to their own end tag.
         xml: names keep their case, and `<? ?>` ends as XML has it.
+        take: is offered stretches of tags and text outside of raw elements and `pre`; for those it
+            takes an empty text comes instead of their tokens. It may only take what `cut_tags` can cut.
     """
     held = inside = ""
+    waits: dict[str, int] = {}
     for piece, last in _with_last(pieces):
         text = held + piece
-        step = _Scan(text, inside, raw, xml, last or len(text) > CARRY, last)
+        step = _Scan(text, inside, raw, xml, last or len(text) > CARRY, last, take, waits)
         yield from step
         held, inside = text[step.end :], step.inside
+
+
+def cut_tags(text: str) -> list[str] | None:
+    """Text and tags by turns, text first; None where anything is not plainly one of them."""
+    cut = _PLAIN_TAG.split(text)
+    return None if "<" in "".join(cut[::2]) else cut
 
 
 def _with_last(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
@@ -67,19 +88,40 @@ class _Scan:
     With `hurry` an unfinished token waits no longer; `last` says that nothing follows.
     """
 
-    def __init__(self, text: str, inside: str, raw: frozenset[str], xml: bool, hurry: bool, last: bool) -> None:
+    def __init__(
+        self,
+        text: str,
+        inside: str,
+        raw: frozenset[str],
+        xml: bool,
+        hurry: bool,
+        last: bool,
+        take: Callable[[str], bool] | None,
+        waits: dict[str, int],
+    ) -> None:
         self.text = text
         self.hurry = hurry
         self.inside = inside
         self.raw = raw
         self.xml = xml
         self.last = last
+        self.take = take
+        self.waits = waits
+        """Elements that are open, of those in which no stretch is offered."""
         self.end = 0
 
     def __iter__(self) -> Iterator[Token]:
         text, match_tag = self.text, _TAG.match
-        at, size = 0, len(text)
+        at, size, careful = 0, len(text), 0
         while at < size:
+            if self.take and at >= careful and not self.inside and not self.waits:
+                other = _STOP.search(text, at, at + _STRETCH)
+                careful = other.start() if other else text.rfind("<", at, at + _STRETCH)
+                if careful - at > _SHORT and self.take(text[at:careful]):
+                    at = careful
+                    yield (TEXT, "", "")
+                    continue
+                careful = max(careful, at + 1)
             if self.inside:
                 found = _raw_end(self.inside).search(text, at)
                 stop = found.start() if found else size if self.last else max(at, size - len(self.inside) - 3)
@@ -105,17 +147,21 @@ class _Scan:
                 at = tag.end()
                 name = tag[2] if self.xml else tag[2].lower()
                 yield (CLOSE if tag[1] else OPEN, name, tag[3])
+                if self.take and (name in self.raw or name == "pre"):
+                    open_now = self.waits.pop(name, 0) + (-1 if tag[1] else 1)
+                    if open_now > 0:
+                        self.waits[name] = open_now
                 if name in self.raw and not tag[1] and not tag[3].endswith("/"):
                     self.inside = name
                 continue
-            other = None if tag else self._other(less)
-            if other is None:
+            odd = None if tag else self._other(less)
+            if odd is None:
                 if not self.hurry:
                     self.end = less
                     return
                 yield (TEXT, "", _LEFTOVER.sub(" ", text[less:]))
                 break
-            token, at = other
+            token, at = odd
             yield token
         self.end = size
 

@@ -2,7 +2,7 @@
 
 Source: [MS-XLS] 2.3 (records by number), 2.4 (records), 2.5.10 (cells), [MS-OSHARED] 2.3.7.1 (hyperlinks).
 Limits: the text of formulas, pivot caches and web queries are not read; XOR obfuscation is named, not opened.
-Formats as for the other workbooks.
+Formats as for the other workbooks. A native reader of values alone (calamine) is three times as fast.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from crawling import crawl_bytes
 from indexer.handler import Stream
-from indexer.handlers import _html
+from indexer.handlers import _html, _markup
 from indexer.handlers._html import Page, read_page
 from indexer.handlers._markup import attributes, tokens
 from indexer.handlers.html_page import Html
@@ -129,3 +129,74 @@ def test_a_foreign_byte_far_behind_the_start() -> None:
     items = crawl_bytes(data, "far.html")
     assert "café" in items[0].texts[-1].body
     assert items[0].status == "read"
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *("<p>", "</p>", "<b>", "</b>", "<td>", "<TR>", "<br/>", "<pre>", "</pre>", "<title>", "</title>", "<script>"),
+        *(
+            "</script>",
+            "<!-- c -->",
+            "<!doctype html>",
+            "<a href='/x' title=\"t &gt; u\">",
+            "<a href='https://x.example/'>",
+            "<img alt='a  b' src=q/>",
+        ),
+        *("<input name=n value=v>", "<meta name=a content=b>", "<html lang=ko>", "<a b='>'>", "<a b='", "<1", "<", ">"),
+        *(
+            "&amp;",
+            "&am",
+            "p;",
+            "&#10;",
+            "&nbsp;",
+            "  ",
+            "\t",
+            "\n",
+            "\r\n",
+            " \x0b ",
+            "\1",
+            "words",
+            "\uae00",
+            "'",
+            '"',
+        ),
+        *(
+            "<script/>",
+            "<textarea>",
+            "</textarea>",
+            "<a href=data:;base64,QUJD>",
+            "<style x>",
+        ),
+    ]
+)
+
+
+@given(st.lists(FRAGMENTS, max_size=40), st.integers(1, 60), st.integers(1, 90))
+@settings(max_examples=300, deadline=None)
+def test_stretches_read_in_bulk_give_what_tokens_give(fragments: list[str], longest: int, cut: int) -> None:
+    text = "".join(fragments)
+    pieces = [text[at : at + cut * 20] for at in range(0, len(text), cut * 20)]
+    quick, careful = Page(), Page()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_markup, "_SHORT", 0)
+        patch.setattr(_markup, "_STRETCH", longest)
+        bulk = list(read_page(pieces, quick))
+        patch.setattr(_html._Stretches, "take", lambda *_: False)
+        assert bulk == list(read_page(pieces, careful))
+    quick.chars = careful.chars = 0  # only when to give out a large page hangs on it
+    assert quick == careful
+
+
+def test_most_of_a_page_is_read_in_bulk() -> None:
+    taken: list[int] = []
+    take = _html._Stretches.take
+
+    def counted(self: _html._Stretches, stretch: str) -> bool:
+        taken.append(len(stretch))
+        return take(self, stretch)
+
+    source = "<title>cuts</title>" + "<p>scene <b>12</b> <a href='/12'>cut</a>&amp;</p>\n" * 2000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_html._Stretches, "take", counted)
+        assert body(source).count("scene 12 cut&") == 2000
+    assert sum(taken) > len(source) * 0.95
