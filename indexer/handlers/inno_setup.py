@@ -1,7 +1,11 @@
-"""Installers made with Inno Setup: name, version and maker of what they install, and every string of their header.
+"""Installers made with Inno Setup: name, version and maker of what they install, strings of the header, names of files.
 
-Source: Inno Setup 5 and 6, Projects/Src/Struct.pas (TSetupHeader) and Compress.pas (the compressed block).
-Limits: the files are not unpacked; the lists behind the header are given as bytes; encrypted headers are told.
+The names come from the optional program `innoextract`, which lists what it could unpack. It is not asked to
+unpack: it writes files, under names that the evidence chooses.
+
+Source: Inno Setup 5 and 6, Projects/Src/Struct.pas (TSetupHeader) and Compress.pas (the compressed block);
+innoextract(1) 1.9, `--list --silent`: one name a line.
+Limits: the files are named, not unpacked; the lists behind the header are given as bytes; encrypted headers are told.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._programs import run_program
 from indexer.handlers._streams import open_chunks
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, Problem, Text
@@ -30,10 +36,13 @@ NAMES = ("inno.product", "inno.product_version_name", "inno.id", "inno.copyright
 MOST_STRINGS = 24
 """Every version of its time has more than these before its numbers."""
 SCAN = 1 << 20
+LIST = ("--list", "--silent", "--")
+MOST_NAME = 64 * 1024
 
 
 class InnoSetup(Handler):
     name = "inno"
+    version = 2
     media_types = ("application/x-inno-setup",)
     signatures = (Signature(b"zlb\x1a"), Signature(b"idska32\x1a"), Signature(MARK))
     suffixes = ()
@@ -45,8 +54,10 @@ class InnoSetup(Handler):
         "inno.copyright": "copyright of the product",
         "inno.maker": "its maker",
         "inno.address": "its maker's address on the web",
+        "file.kind": "listed-file, for a file that is named and not unpacked",
     }
-    reads = "name, version and maker of the product; every string of the header"
+    reads = "name, version and maker of the product; strings of the header; names of the files, by innoextract"
+    needs = ("program:innoextract",)
     rank = 56
     container = True
 
@@ -71,7 +82,31 @@ class InnoSetup(Handler):
             yield Problem("corrupt", "the strings of the header do not add up")
         yield Text("\n".join(text for text in texts if text), "header")
         yield Child("[setup header]", b"[setup header]", lambda: open_chunks(iter((header,))))
-        yield Problem("unsupported", "the files of an installer of Inno Setup: recognised, not unpacked")
+        yield from _list_files(stream)
+
+
+def _list_files(stream: Stream) -> Iterator[Fact]:
+    """The files, by their names alone."""
+    named = 0
+    with stream.path() as path:
+        printed = run_program("innoextract", (*LIST, path), int(path.rsplit("/", 1)[1]))
+        with closing(printed):
+            ended = 0
+            rest = b""
+            while True:
+                try:
+                    *lines, rest = (rest + next(printed)).split(b"\n")
+                except StopIteration as end:
+                    ended = end.value
+                    break
+                for line in lines:
+                    if line:
+                        named += 1
+                        listed = (Field("file.kind", "listed-file"),)
+                        yield Child(line.decode("utf-8", "replace"), line, None, fields=listed)
+                rest = rest[:MOST_NAME]
+    told = f"innoextract names none and ends with code {ended}" if ended and not named else f"{named} are named"
+    yield Problem("unsupported", f"the files of an installer of Inno Setup are not unpacked; {told}")
 
 
 def _strings(header: bytes, wide: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Methods that the optional program unar unpacks: with the program, without it, and with one that misbehaves."""
+"""What optional programs unpack and list: with the program, without it, and with one that misbehaves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from indexer.handlers._crc16 import crc16
 from indexer.handlers._lha_headers import Member, walk
 from indexer.handlers.lha_archive import _archive_of
 from indexer.model import Item
+from inno.make import block, header, installer
 from lha.make import CEL, pack, short
 from stuffit.make import archive, file
 
@@ -50,8 +51,8 @@ def told(item: Item) -> list[tuple[str, str]]:
     return [(problem.cause, problem.message) for problem in item.problems]
 
 
-def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    program = folder / "unar"
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, name: str = "unar") -> None:
+    program = folder / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -90,7 +91,7 @@ def test_a_member_of_lha_is_an_archive_of_its_own() -> None:
 def test_without_it_the_way_to_get_it_is_told(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     member = only_member(archive(file(b"sheet", LINES, method=method)), "x.sit")
-    assert told(member) == [("missing-library", "unar, for this method: apt install unar")]
+    assert told(member) == [("missing-library", "the program unar: apt install unar")]
     assert member.digests is None
 
 
@@ -123,3 +124,26 @@ def test_it_gets_the_fork_alone_under_a_name_of_ours(tmp_path: Path, monkeypatch
     assert crc16(seen[22:132]) == int.from_bytes(seen[132:134], "big")
     *options, path = (tmp_path / "said").read_text().splitlines()
     assert options[-1] == "--" and path.startswith("/proc/self/fd/")
+
+
+def test_files_of_an_installer_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = f'printf "%s\\n" "$@" > {tmp_path}/said; printf "app/작화/cut_031.psd\\napp/../../up.txt\\n"'
+    stand_in(tmp_path, monkeypatch, script, "innoextract")
+    data = installer("5.5.7) (u", block(header()))
+    root, *items = crawl_bytes(data, "setup.exe")
+    listed = [item for item in items if any(field.value == "listed-file" for field in item.fields)]
+    assert sorted(item.name for item in listed) == ["cut_031.psd", "up.txt"]
+    assert all(item.digests is None for item in listed)
+    assert told(root) == [("unsupported", "the files of an installer of Inno Setup are not unpacked; 2 are named")]
+    *options, path = (tmp_path / "said").read_text().splitlines()
+    assert options == ["--list", "--silent", "--"] and path.startswith("/proc/self/fd/")
+
+
+def test_an_installer_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = installer("5.5.7) (u", block(header()))
+    stand_in(tmp_path, monkeypatch, "exit 2", "innoextract")
+    ends = "the files of an installer of Inno Setup are not unpacked; innoextract names none and ends with code 2"
+    assert told(crawl_bytes(data, "setup.exe")[0]) == [("unsupported", ends)]
+    monkeypatch.setenv("PATH", "/nonexistent")
+    (problem,) = told(crawl_bytes(data, "setup.exe")[0])
+    assert problem == ("missing-library", "the program innoextract: apt install innoextract")
