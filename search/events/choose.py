@@ -57,7 +57,10 @@ def condition(choice: Choice, store: EventStore, book: AddressBook) -> tuple[str
             parts.append(f"lower({column}) GLOB ?")
             values.append(_glob(wanted.lower()))
     if choice.path:
-        parts.append(f"(path GLOB ? OR {LOCAL_PATH} GLOB ?)")
+        # Each path is looked at once: many events share one.
+        parts.append(
+            f"path IN (SELECT path FROM (SELECT DISTINCT path FROM events) WHERE path GLOB ? OR {LOCAL_PATH} GLOB ?)"
+        )
         values += [_glob(choice.path)] * 2
     if choice.address and "/" not in choice.address:
         parts.append("address GLOB ?")

@@ -38,16 +38,20 @@ def touched(case: Case, path: str, choice: Choice, *, tell: Tell = lambda path, 
         where, values = condition(choice, opened.store, opened.book)
         pattern = wanted.replace("[", "[[]")
         # A name stands at the end of a path; a path may be the end of a longer one.
-        chosen = f"({LOCAL_PATH} GLOB ? OR {LOCAL_PATH} GLOB ? OR path GLOB ?)"
+        # Each path is looked at once: many events share one.
+        chosen = (
+            "path IN (SELECT path FROM (SELECT DISTINCT path FROM events WHERE path <> '') "
+            f"WHERE {LOCAL_PATH} GLOB ? OR {LOCAL_PATH} GLOB ? OR path GLOB ?)"
+        )
         patterns = [pattern, f"*/{pattern.lstrip('/')}", pattern]
         paths = opened.store.rows(
-            f"SELECT DISTINCT {LOCAL_PATH} FROM events WHERE {where} AND path <> '' AND {chosen}",
+            f"SELECT DISTINCT {LOCAL_PATH} FROM events WHERE {where} AND {chosen}",
             [*values, *patterns],
         )
         finder = _Finder(case, [each for (each,) in paths], item)
         statement = (
             f"SELECT moment, zone, address, account, action, path, {LOCAL_PATH}, status, size, reading, line "
-            f"FROM events WHERE {where} AND path <> '' AND {chosen} ORDER BY moment, reading, line"
+            f"FROM events WHERE {where} AND {chosen} ORDER BY moment, reading, line"
         )
         for moment, zone, address, user, action, raw, plain, status, size, reading, line in opened.store.rows(
             statement, [*values, *patterns]
