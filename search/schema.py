@@ -64,6 +64,9 @@ CORE: tuple[FieldRow, ...] = (
     FieldRow("known", "keyword", "a hash set of known files that holds the bytes", "known:nsrl"),
     FieldRow("notable", "keyword", "a hash set of notable files that holds the bytes", "notable:*"),
     FieldRow("tag", "keyword", "a reviewer's tag", "tag:responsive"),
+    FieldRow(
+        "cluster", "keyword", "a cluster of near-duplicates that `similar --clusters` made", "cluster:picture-3f2a*"
+    ),
     # What `archivore features` gathers from the texts.
     FieldRow("email", "keyword", "a mailbox named in the text", "email:*@studio.example"),
     FieldRow("url", "keyword", "a URL in the text, in part with *", "url:*studio.example/*"),
