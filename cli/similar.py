@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.answers import FormatOption, OutputOption, give
 from cli.console import note
 from cli.options import CaseOption, JobsOption, JsonOption, PasswordsOption, open_case, read_passwords
+
+if TYPE_CHECKING:
+    from search.case import Case
+    from search.clustering import Cluster
 
 
 def similar(
@@ -32,14 +37,16 @@ def similar(
 ) -> None:
     """Find near-duplicates: texts with a few words changed, pictures scaled, cut or recompressed.
 
+    Clusters of the whole case are kept: then queries know them, cluster:ID, and `facets --by cluster`.
+
     Examples: archivore similar 3f2a91   archivore similar --picture poster.jpg   archivore similar --clusters
     """
     from cli.looks import look_at, look_at_file
     from cli.runs import limits_of
     from indexer.errors import UsageError
     from search.alike import KINDS, Alike, similar_to_picture
-    from search.alike import clusters as join
     from search.alike import similar as like
+    from search.clustering import clusters_in, report_of_clusters
 
     kinds = [each.strip() for each in kind.split(",") if each.strip()]
     if not kinds or set(kinds) - set(KINDS):
@@ -61,5 +68,26 @@ def similar(
         elif item:
             report = like(alike, item, kinds, least)
         else:
-            report = join(alike, query, kinds, least)
+            found = clusters_in(alike, kinds, least)
+            if not query and least is None:
+                _keep(case, found, kinds)
+            report = report_of_clusters(alike, found, query, kinds, least)
         give(report, as_json=as_json, output=output, kind=form, limit=limit)
+
+
+def _keep(case: Case, found: list[Cluster], kinds: list[str]) -> None:
+    """Keeps the clusters where the case can be written to just now."""
+    from indexer.errors import LockedError
+    from search.clustering import keep_clusters
+
+    if not os.access(case.path, os.W_OK):
+        note("This case cannot be written: queries and facets will not know these clusters.")
+        return
+    try:
+        with open_case(case.path, write=True) as writing:
+            count = keep_clusters(writing, found, kinds)
+            writing.record("clusters", kinds=",".join(kinds), clusters=len(found), items=count)
+    except LockedError as error:
+        note(f"Queries and facets will not know these clusters: {error}")
+        return
+    note(f"{len(found):,} clusters kept; {count:,} items indexed anew.")

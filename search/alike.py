@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from indexer import likeness
 from indexer.errors import UsageError
 from indexer.model import Item, Scalar
-from search.answers import matching
 from search.case import Case
 from search.database import Database
 from search.report import Cell, Column, Report, colophon_of, sheet_of
@@ -40,11 +39,11 @@ CREATE TABLE IF NOT EXISTS pictures (
 );
 """
 _HEAD = 4
-_ITEMS = (
-    Column("likeness", "number"), Column("kind"), Column("id"), Column("path"), Column("size", "number"),
-    Column("media_type"), Column("width", "number", shown=False), Column("height", "number", shown=False),
+ITEM_COLUMNS = (
+    Column("id"), Column("path"), Column("size", "number"), Column("media_type"),
+    Column("width", "number", shown=False), Column("height", "number", shown=False),
 )  # fmt: skip
-_CLUSTERS = (Column("cluster", "number"), Column("kind"), Column("members", "number"), *_ITEMS[2:])
+_COLUMNS = (Column("likeness", "number"), Column("kind"), *ITEM_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,25 @@ class Looked:
 
 
 Looking = Callable[[Iterable[Item]], Iterator[Looked]]
+
+
+class Keys:
+    """Keys of one length, taken as hex digits by their number; a million of them are a few dozen megabytes."""
+
+    def __init__(self) -> None:
+        self._whole = bytearray()
+        self._count = 0
+
+    def passing(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+        """The bodies of rows of a key and a body; the keys stay here."""
+        for key, body in rows:
+            self._whole += key
+            self._count += 1
+            yield body
+
+    def __getitem__(self, at: int) -> str:
+        size = len(self._whole) // self._count
+        return self._whole[at * size : (at + 1) * size].hex()
 
 
 class Alike:
@@ -97,10 +115,9 @@ class Alike:
         """
         from search.signatures import sign_text
 
-        held = self._held("texts")
         count = 0
-        for key, chunks in list(self.case.catalog.texts_read()) if self._write else ():
-            if bytes.fromhex(key) in held:
+        for key, chunks in self.case.catalog.texts_read() if self._write else ():
+            if self._has("texts", key):
                 continue
             body = sign_text(text.body for text in self.case.texts.of(key, chunks))
             self._database.write_soon("INSERT OR REPLACE INTO texts VALUES (?, ?)", (bytes.fromhex(key), body))
@@ -118,11 +135,10 @@ class Alike:
             look: makes likenesses of items, in any order.
             tell: called with the number so far.
         """
-        held = self._held("pictures")
         new = (
             item
             for item in self.case.catalog.pictures()
-            if item.digests and bytes.fromhex(item.digests.sha256) not in held
+            if item.digests and not self._has("pictures", item.digests.sha256)
         )
         count = 0
         for looked in look(new) if self._write else ():
@@ -143,21 +159,23 @@ class Alike:
         row = self._database.row("SELECT count(*) FROM pictures WHERE problem != ''")
         return int(row[0]) if row else 0
 
+    def notes(self) -> tuple[str, ...]:
+        """What an answer about pictures leaves out, in words."""
+        count = self.problems()
+        return (f"{count:,} pictures could not be looked at, and are not compared.",) if count else ()
+
     def signature(self, kind: str, key: str) -> bytes:
         """What is kept of a text or a picture; nothing where there is none."""
         row = self._database.row(f"SELECT body FROM {kind}s WHERE key = ?", (bytes.fromhex(key),))  # noqa: S608
         return bytes(row[0]) if row else b""
 
-    def load(self, kind: str) -> tuple[list[str], Texts | Pictures]:
+    def load(self, kind: str) -> tuple[Keys, Texts | Pictures]:
         """All keys and signatures of a kind, in the order of the keys."""
         from search.signatures import Pictures, Texts
 
-        keys: list[str] = []
-        bodies: list[bytes] = []
-        for key, body in self._database.rows(f"SELECT key, body FROM {kind}s WHERE body != x'' ORDER BY key"):  # noqa: S608
-            keys.append(key.hex())
-            bodies.append(body)
-        return keys, (Texts if kind == "text" else Pictures)(bodies)
+        keys = Keys()
+        rows = self._database.rows(f"SELECT key, body FROM {kind}s WHERE body != x'' ORDER BY key")  # noqa: S608
+        return keys, (Texts if kind == "text" else Pictures)(keys.passing(rows))
 
     def ids_of(self, kind: str, key: str) -> list[str]:
         """The items that hold a text or a picture, sorted by path."""
@@ -169,8 +187,10 @@ class Alike:
         row = self._database.row("SELECT width, height FROM pictures WHERE key = ?", (bytes.fromhex(key),))
         return (row[0], row[1]) if row else (None, None)
 
-    def _held(self, table: str) -> set[bytes]:
-        return {key for (key,) in self._database.rows(f"SELECT key FROM {table}")}  # noqa: S608
+    def _has(self, table: str, key: str) -> bool:
+        # What waits to be written is of keys that are not asked for again.
+        statement = f"SELECT 1 FROM {table} WHERE key = ?"  # noqa: S608
+        return self._database.row(statement, (bytes.fromhex(key),), apart=True) is not None
 
 
 def sizes_in(body: bytes) -> tuple[int | None, int | None]:
@@ -218,8 +238,8 @@ def _report(
     case = alike.case
     found = sorted(_matches(alike, asked, least), key=lambda each: (-each[0], each[1], str(each[2].provenance)))
     found = [each for each in found if each[2].id != without]
-    if "picture" in asked and alike.problems():
-        notes = (*notes, _not_looked_at(alike))
+    if "picture" in asked:
+        notes = (*notes, *alike.notes())
 
     def rows() -> Iterator[tuple[Cell, ...]]:
         for share, kind, item, sizes in found:
@@ -227,7 +247,7 @@ def _report(
 
     items = dict.fromkeys(item for _, _, item, _ in found)
     colophon = colophon_of(case, "similar", "", **options)
-    return Report(case, colophon, (sheet_of("similar", _ITEMS, rows),), lambda: iter(items), notes)
+    return Report(case, colophon, (sheet_of("similar", _COLUMNS, rows),), lambda: iter(items), notes)
 
 
 def _matches(
@@ -248,46 +268,3 @@ def _matches(
 
 def _nothing_to_compare(item: Item) -> str:
     return f"{item.provenance}: no text of a few words and no picture that could be looked at, so like nothing."
-
-
-def clusters(alike: Alike, query: str = "", kinds: Sequence[str] = KINDS, least: float | None = None) -> Report:
-    """Items that are like one another, joined, the largest clusters first; exact copies alone make none.
-
-    Args:
-        query: only among its hits; among all items where empty.
-        kinds: `text`, `picture` or both.
-        least: from 0 to 1, in the place of `LEAST`.
-
-    Raises:
-        QueryError: the query cannot be understood.
-    """
-    from search.signatures import clusters as join
-
-    case = alike.case
-    chosen = {item.id for item in matching(case, query)} if query else None
-    groups: list[tuple[str, list[Item]]] = []
-    for kind in kinds:
-        keys, kept = alike.load(kind)
-        for rows in join(kept, LEAST[kind] if least is None else least):
-            ids = (each for at in rows for each in alike.ids_of(kind, keys[at]) if chosen is None or each in chosen)
-            members = [item for item in map(case.catalog.item, ids) if item is not None]
-            if len({item.digests.sha256 if item.digests else item.id for item in members}) > 1:
-                groups.append((kind, sorted(members, key=lambda item: (str(item.provenance), item.id))))
-    groups.sort(key=lambda group: (-len(group[1]), group[0], str(group[1][0].provenance)))
-
-    def rows_of() -> Iterator[tuple[Cell, ...]]:
-        for number, (kind, members) in enumerate(groups, 1):
-            for item in members:
-                sizes = alike.sizes_of(item.digests.sha256) if kind == "picture" and item.digests else (None, None)
-                head = (number, kind, len(members), item.id)
-                yield (*head, str(item.provenance), item.size, item.media_type, *sizes)
-
-    options: dict[str, Scalar] = {"clusters": True, "kinds": ",".join(kinds), **({"least": least} if least else {})}
-    notes = (_not_looked_at(alike),) if "picture" in kinds and alike.problems() else ()
-    items = dict.fromkeys(item for _, members in groups for item in members)
-    colophon = colophon_of(case, "similar", query, **options)
-    return Report(case, colophon, (sheet_of("clusters", _CLUSTERS, rows_of),), lambda: iter(items), notes)
-
-
-def _not_looked_at(alike: Alike) -> str:
-    return f"{alike.problems():,} pictures could not be looked at, and are not compared."

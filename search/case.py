@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -36,6 +36,7 @@ from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
     from search.answers import Answer
+    from search.clustering import Clusters
     from search.exporting import Written
     from search.featuring import Features
     from search.index import Index
@@ -163,6 +164,13 @@ class Case:
         from search.featuring import Features
 
         return Features(self.path) if (self.path / FEATURES).exists() else None
+
+    def open_clusters(self) -> Clusters | None:
+        """The clusters of what is nearly the same, open for reading; None where none were made."""
+        from search.clustering import FILE as CLUSTERS
+        from search.clustering import Clusters
+
+        return Clusters(self.path) if (self.path / CLUSTERS).exists() else None
 
     @property
     def audit(self) -> Audit:
@@ -362,6 +370,12 @@ def listed(case: Case, item: Item) -> list[Field]:
     return [Field(kind, name) for kind in KINDS for name in case.hashsets.names_of(item.digests, kind)]
 
 
+def _keys(row: tuple[Item, Reading | None]) -> tuple[str, str]:
+    """Of its reading and of its bytes."""
+    item, reading = row
+    return reading.key if reading else "", item.digests.sha256 if item.digests else ""
+
+
 def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     """The documents of these items, for a process that builds a part of the index.
 
@@ -374,11 +388,13 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
         naming = case.naming
         sources = case.catalog.sources()
         features = stack.enter_context(closing(held)) if (held := case.open_features()) else None
+        clusters = stack.enter_context(closing(kept)) if (kept := case.open_clusters()) else None
         waiting = iter(ids)
         while some := list(islice(waiting, _AT_ONCE)):
             tags = case.review.tags_among(some)
             rows = list(case.catalog.with_readings(some))
             made = features.fields_of([reading.key for _, reading in rows if reading]) if features else {}
+            joined = clusters.fields_of([*filter(None, chain.from_iterable(map(_keys, rows)))]) if clusters else {}
             for item, reading in rows:
                 source = sources[item.provenance.source]
                 texts = case.texts.of(reading.key, reading.chunks) if reading else ()
@@ -392,5 +408,6 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                         *naming.fields(item.provenance.hops),
                         *listed(case, item),
                         *(made.get(reading.key, ()) if reading else ()),
+                        *chain.from_iterable(joined.get(key, ()) for key in _keys((item, reading))),
                     ),
                 )

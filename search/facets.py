@@ -35,7 +35,12 @@ def facets(case: Case, query: str, by: Sequence[str], *, limit: int = 0) -> Repo
     counts = case.index.facets(case.parse(query or "*"), fields)
     rows = partial(_rows, counts, limit)
     colophon = colophon_of(case, "facets", query, by=",".join(by), limit=limit)
-    return Report(case, colophon, (sheet_of("facets", _COLUMNS, rows),), notes=case.index.notes)
+    notes = case.index.notes
+    if "cluster" in fields:
+        from search.clustering import notes_of_clusters
+
+        notes += notes_of_clusters(case)
+    return Report(case, colophon, (sheet_of("facets", _COLUMNS, rows),), notes=notes)
 
 
 def _rows(counts: dict[str, dict[str, int]], limit: int) -> Iterator[tuple[Cell, ...]]:

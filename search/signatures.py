@@ -7,7 +7,8 @@ Picture    vectors of signed bytes; the likeness is the cosine of the whole of o
 
 One against all is a pass over everything. All against all goes by orders: rows are sorted by four hashes of a text,
 or by the signs of a picture's vector in one of many mixed orders, and each is compared with those that follow it:
-texts where the hashes are equal, pictures where few signs differ (LSH).
+texts where the hashes are equal, pictures where few signs differ (LSH). One order is held at a time; pairs are looked
+at part by part and joined at once, so that beside the rows themselves a few numbers for each are all there is.
 
 Source: Broder, On the resemblance and containment of documents (1997); Leskovec, Rajaraman and Ullman, Mining of
 Massive Datasets, chapter 3; Charikar, Similarity estimation techniques from rounding algorithms (2002).
@@ -44,6 +45,7 @@ _FAR = 0.35
 _SIGNS = 64
 _MOST_UNLIKE = 20
 """Signs that differ in pictures that may be alike: at a cosine of 0.75 about 15 do, of others half."""
+_BLOCK = 1 << 13
 _SEED = 20_240_117
 _UNITS = re.compile(r"[^\W\d_\u1100-\uffff]+|\d+|[^\W\u0000-\u10ff]")
 """Words and numbers; each character of scripts that are written in runs."""
@@ -96,16 +98,24 @@ def _mixed(one: Array, other: Array) -> Array:
     return found
 
 
+def _gathered(bodies: Iterable[bytes]) -> bytearray:
+    """All bodies one behind the other, none of them held twice."""
+    whole = bytearray()
+    for body in bodies:
+        whole += body
+    return whole
+
+
 class Texts:
     """Signatures of texts, row by row."""
 
     def __init__(self, bodies: Iterable[bytes]) -> None:
-        self.rows = np.frombuffer(b"".join(bodies), "<u2").reshape(-1, HASHES)
+        self.rows = np.frombuffer(_gathered(bodies), "<u2").reshape(-1, HASHES)
 
     def like(self, body: bytes) -> Array:
         """How alike each is to one, from 0 to 1."""
-        found: Array = (self.rows == np.frombuffer(body, "<u2")).mean(axis=1)
-        return found
+        one = np.frombuffer(body, "<u2")
+        return np.concatenate([np.zeros(0), *((rows == one).mean(axis=1) for rows in _blocks(self.rows))])
 
     def between(self, first: Array, second: Array) -> Array:
         """How alike the rows of each pair are."""
@@ -131,31 +141,25 @@ class Pictures:
     """Vectors of pictures, row by row."""
 
     def __init__(self, bodies: Iterable[bytes]) -> None:
-        self.rows = np.frombuffer(b"".join(bodies), np.int8).reshape(-1, len(CROPS), SIZE)
-        self._lengths = np.empty((len(self.rows), 1), np.float32)
-        for at in range(0, len(self.rows), 1 << 15):
-            some = self.rows[at : at + (1 << 15), 0].astype(np.float32)
-            self._lengths[at : at + (1 << 15), 0] = np.maximum(np.linalg.norm(some, axis=1), 1.0)
+        self.rows = np.frombuffer(_gathered(bodies), np.int8).reshape(-1, len(CROPS), SIZE)
+        lengths = (np.linalg.norm(rows[:, 0].astype(np.float32), axis=1) for rows in _blocks(self.rows))
+        self._lengths = np.maximum(np.concatenate([np.zeros(0, np.float32), *lengths]), 1.0)
 
     def like(self, body: bytes) -> Array:
         """How alike each is to one, from -1 to 1."""
         one = _unit(np.frombuffer(body, np.int8).reshape(len(CROPS), SIZE))
-        found = np.empty(len(self.rows), np.float32)
-        for at in range(0, len(self.rows), 1 << 15):
-            some = slice(at, at + (1 << 15))
-            found[some] = self.rows[some, 0].astype(np.float32) @ one[0] / self._lengths[some, 0]
-        near = np.flatnonzero(found >= _FAR)
-        for at in range(0, len(near), 1 << 15):
-            chosen = near[at : at + (1 << 15)]
-            crops = _unit(self.rows[chosen])
-            found[chosen] = np.maximum((crops[:, 0] @ one.T).max(axis=1), (crops @ one[0]).max(axis=1))
+        wholes = [rows[:, 0].astype(np.float32) @ one[0] for rows in _blocks(self.rows)]
+        found: Array = np.concatenate([np.zeros(0, np.float32), *wholes]) / self._lengths
+        for near in _blocks(np.flatnonzero(found >= _FAR)):
+            crops = _unit(self.rows[near])
+            found[near] = np.maximum((crops[:, 0] @ one.T).max(axis=1), (crops @ one[0]).max(axis=1))
         return found
 
     def between(self, first: Array, second: Array) -> Array:
         """How alike the rows of each pair are."""
         found = [np.zeros(0)]
         for a, b in _in_parts(first, second):
-            lengths = self._lengths[a, 0] * self._lengths[b, 0]
+            lengths = self._lengths[a] * self._lengths[b]
             alike = np.einsum("ns,ns->n", *(self.rows[each, 0].astype(np.float32) for each in (a, b))) / lengths
             near = np.flatnonzero(alike >= _FAR)
             one, other = _unit(self.rows[a[near]]), _unit(self.rows[b[near]])
@@ -169,10 +173,14 @@ class Pictures:
     def orders(self) -> Iterator[Array]:
         """One key for each row, in each order."""
         chooser = np.random.Generator(np.random.PCG64(_SEED))
-        signs = self.rows[:, 0, :_SIGNS] > 0
+        signs = [np.packbits(rows[:, 0, :_SIGNS] > 0, axis=1) for rows in _blocks(self.rows)]
+        each = np.concatenate([np.zeros((0, _SIGNS // 8), np.uint8), *signs]).T.copy()
         for _ in range(_TABLES):
-            mixed = np.packbits(signs[:, chooser.permutation(_SIGNS)], axis=1)
-            yield np.ascontiguousarray(mixed).view(">u8")[:, 0].astype(np.uint64)
+            tables = _moved(chooser.permutation(_SIGNS))
+            keys = tables[0][each[0]]
+            for table, eight in zip(tables[1:], each[1:], strict=True):
+                keys |= table[eight]
+            yield keys
 
     def may_be_alike(self, one: Array, other: Array) -> Array:
         """Which of pairs of keys are worth a look."""
@@ -180,34 +188,56 @@ class Pictures:
         return found
 
 
-def clusters(kept: Texts | Pictures, least: float) -> list[list[int]]:
+def _moved(order: Array) -> Array:
+    """For each eight signs, as the number that they are, where an order puts them among all."""
+    places = np.argsort(order).reshape(-1, 8, 1)
+    is_set = np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(256, 8).T.astype(np.uint64)
+    found: Array = np.bitwise_or.reduce(is_set << (_SIGNS - 1 - places).astype(np.uint64), axis=1)
+    return found
+
+
+def clusters(kept: Texts | Pictures, least: float) -> Iterator[list[int]]:
     """Rows that are alike, or joined by others that are, as ascending numbers; those that are alone are left out."""
-    joined = np.arange(len(kept.rows))  # the least row of the cluster that each is in
+    joined: Array = np.arange(len(kept.rows), dtype=np.int32)  # leads to the least row of the cluster that each is in
     for keys in kept.orders():
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        for step in range(1, _NEAR + 1):
-            first, second = order[step:], order[:-step]
-            near = kept.may_be_alike(ordered[step:], ordered[:-step]) & (joined[first] != joined[second])
-            first, second = first[near], second[near]
+        order: Array = np.argsort(keys, kind="stable").astype(np.int32)
+        for first, second in _neighbours(kept, keys[order], order):
+            apart = joined[first] != joined[second]
+            first, second = first[apart], second[apart]
             alike = kept.between(first, second) >= least
             _join(joined, first[alike], second[alike])
-    order = np.argsort(joined, kind="stable")
+        joined = _roots(joined, joined)
+    order = np.argsort(joined, kind="stable").astype(np.int32)
     starts = np.flatnonzero(np.diff(joined[order], prepend=-1))
-    return [rows.tolist() for rows in np.split(order, starts[1:]) if len(rows) > 1]
+    ends = np.append(starts[1:], len(order))
+    shared = ends - starts > 1
+    for start, end in zip(starts[shared], ends[shared], strict=True):
+        yield order[start:end].tolist()
+
+
+def _neighbours(kept: Texts | Pictures, keys: Array, order: Array) -> Iterator[tuple[Array, Array]]:
+    """Pairs of rows that stand near each other in an order and may be alike."""
+    for step in range(1, _NEAR + 1):
+        for places in _blocks(np.arange(step, len(order), dtype=np.int32)):
+            near = places[kept.may_be_alike(keys[places], keys[places - step])]
+            yield order[near], order[near - step]
 
 
 def _join(joined: Array, first: Array, second: Array) -> None:
-    """Puts the clusters of each pair together; `joined` names them by their least rows before and after."""
-    for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        one, other = a, b
-        while joined[one] != one:
-            one = int(joined[one])
-        while joined[other] != other:
-            other = int(joined[other])
-        joined[max(one, other)] = min(one, other)
-    while len(first) and (joined != joined[joined]).any():
-        joined[:] = joined[joined]
+    """Puts the clusters of each pair together."""
+    while len(first):
+        one, other = _roots(joined, first), _roots(joined, second)
+        np.minimum.at(joined, np.maximum(one, other), np.minimum(one, other))
+        apart = one != other
+        first, second = first[apart], second[apart]
+
+
+def _roots(joined: Array, rows: Array) -> Array:
+    """Where rows are led to in the end."""
+    found: Array = joined[rows]
+    while (found != (further := joined[found])).any():
+        found = further
+    return found
 
 
 def _unit(rows: Array) -> Array:
@@ -217,5 +247,9 @@ def _unit(rows: Array) -> Array:
 
 
 def _in_parts(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
-    for at in range(0, len(first), 1 << 15):
-        yield first[at : at + (1 << 15)], second[at : at + (1 << 15)]
+    yield from zip(_blocks(first), _blocks(second), strict=True)
+
+
+def _blocks(rows: Array) -> Iterator[Array]:
+    """Parts that are small enough to be counted with in whole."""
+    return (rows[at : at + _BLOCK] for at in range(0, len(rows), _BLOCK))

@@ -17,15 +17,21 @@ import io
 import os
 import random
 import resource
+import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance
 
 from indexer.likeness import likeness
-from search.alike import LEAST
+from search.alike import FILE, LEAST, Alike
+from search.case import Case
 from search.signatures import HASHES, PICTURE, Pictures, Texts, clusters, sign_text
 
 _HAN = "的一是不了人我在有他这中大来上国修改画原动背景太暗请线条天空亮明交付检查通过期限摄影色镜头第话集"
@@ -136,7 +142,7 @@ def judge(name: str, kept: Texts | Pictures, bodies: list[bytes], families: list
         due += int((family == family[at]).sum()) - 1
     print(f"{name}: questions: recall {right / due:.4f}, precision {right / max(1, found):.4f}")
     start = time.perf_counter()
-    groups = clusters(kept, least)
+    groups = list(clusters(kept, least))
     seconds = time.perf_counter() - start
     together = pairs = 0
     for group in groups:
@@ -148,29 +154,56 @@ def judge(name: str, kept: Texts | Pictures, bodies: list[bytes], families: list
     print(f"{name}: clusters: recall {together / due:.4f}, precision {together / max(1, pairs):.4f}, {seconds:.2f} s")
 
 
-def measure_many(count: int) -> None:
-    """One question and all clusters among very many signatures, of which each tenth is a changed copy."""
+def measure_many(kind: str, count: int) -> None:
+    """One question and all clusters among very many signatures, each tenth a changed copy of the one before.
+
+    They are put into the store of a case, and asked for there by a process of its own.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with Case.create(Path(folder) / "case") as case, closing(Alike(case)):
+            with sqlite3.connect(case.path / FILE) as store:
+                columns, marks = ("key, body", "?, ?") if kind == "text" else ("key, body, problem", "?, ?, ''")
+                store.executemany(f"INSERT INTO {kind}s ({columns}) VALUES ({marks})", _many(kind, count))
+            store.close()
+            path = case.path
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            print(alone.submit(_measure, kind, path).result())
+
+
+def _many(kind: str, count: int) -> Iterator[tuple[bytes, bytes]]:
     chooser = np.random.Generator(np.random.PCG64(7))
-    rows = chooser.integers(0, 1 << 16, (count, HASHES), dtype=np.uint16)
-    copies = np.arange(0, count - 1, 10)
-    changed = chooser.random((len(copies), HASHES)) < 0.32
-    rows[copies + 1] = np.where(changed, rows[copies + 1], rows[copies])
-    _measure("texts", Texts([rows.tobytes()]), rows[0].tobytes(), len(copies), LEAST["text"])
-    del rows
-    vectors = np.clip(chooser.standard_normal((count, PICTURE), dtype=np.float32) * 36, -127, 127).astype(np.int8)
-    near = vectors[copies].astype(np.float32) + chooser.standard_normal((len(copies), PICTURE)) * 12
-    vectors[copies + 1] = np.clip(near, -127, 127).astype(np.int8)
-    _measure("pictures", Pictures([vectors.tobytes()]), vectors[0].tobytes(), len(copies), LEAST["picture"])
+    for start in range(0, count, 10_000):
+        size = min(10_000, count - start)
+        copies = np.arange(0, size - 1, 10)
+        if kind == "text":
+            rows = chooser.integers(0, 1 << 16, (size, HASHES), dtype=np.uint16)
+            changed = chooser.random((len(copies), HASHES)) < 0.32
+            rows[copies + 1] = np.where(changed, rows[copies + 1], rows[copies])
+        else:
+            values = chooser.standard_normal((size, PICTURE), dtype=np.float32) * 36
+            values[copies + 1] = values[copies] + chooser.standard_normal((len(copies), PICTURE)) * 12
+            rows = np.clip(values, -127, 127).astype(np.int8)
+        yield from (((start + at).to_bytes(32, "big"), row.tobytes()) for at, row in enumerate(rows))
 
 
-def _measure(name: str, kept: Texts | Pictures, one: bytes, due: int, least: float) -> None:
-    start = time.perf_counter()
-    hits = int((kept.like(one) >= least).sum())
-    asked = time.perf_counter() - start
-    groups = clusters(kept, least)
-    joined = time.perf_counter() - start - asked
-    print(f"{len(kept.rows):,} {name}: a question {asked:.2f} s ({hits} found); clusters {joined:.1f} s, "
-          f"{len(groups):,} of {due:,} pairs; peak {_peak():,} MiB")  # fmt: skip
+def _measure(kind: str, path: Path) -> str:
+    begun, start = _peak(), time.process_time()
+    with Case(path) as case, closing(Alike(case)) as alike:
+        held, kept = alike.load(kind)
+    loaded = time.process_time() - start
+    hits = int((kept.like(kept.rows[0].tobytes()) >= LEAST[kind]).sum())
+    asked = time.process_time() - start - loaded
+    groups = list(clusters(kept, LEAST[kind]))
+    joined = time.process_time() - start - loaded - asked
+    due = len(range(0, len(kept.rows) - 1, 10))
+    assert held[due]
+    right = sum(len(rows) == 2 and not rows[0] % 10 and rows[1] == rows[0] + 1 for rows in groups)
+    pairs = sum(len(rows) * (len(rows) - 1) // 2 for rows in groups)
+    return (
+        f"{len(kept.rows):,} {kind}s: loaded {loaded:.1f} s; a question {asked:.2f} s ({hits} found); clusters "
+        f"{joined:.1f} s of CPU; recall {right / due:.4f}, precision {right / max(1, pairs):.4f}; "
+        f"peak {_peak():,} MiB, {begun} of them before"
+    )
 
 
 def _peak() -> int:
@@ -215,7 +248,8 @@ def main() -> None:
         judge("texts", Texts(signed), signed, [at // 2 for at in range(len(texts))], LEAST["text"])
     print(f"peak {_peak():,} MiB")
     if asked.many:
-        measure_many(asked.many)
+        for kind in ("text", "picture"):
+            measure_many(kind, asked.many)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ from cli.runs import ingest_sources, limits_of
 from indexer.errors import EvidenceError, UsageError
 from indexer.likeness import CROPS, SIZE, likeness
 from indexer.model import Source
-from search.alike import FILE, Alike, clusters, similar, similar_to_picture
+from search.alike import FILE, Alike, similar, similar_to_picture
 from search.case import Case
+from search.clustering import Clusters, clusters_in, keep_clusters, notes_of_clusters, report_of_clusters
 from search.exporting import export
+from search.facets import facets
 from search.signatures import Pictures, Texts, sign_text
 from search.signatures import clusters as join
 
@@ -128,10 +130,16 @@ def test_changed_texts_are_found(case: Case, alike: Alike) -> None:
 
 
 def test_clusters_join_what_is_alike(case: Case, alike: Alike) -> None:
-    report = clusters(alike)
+    found = clusters_in(alike)
+    report = report_of_clusters(alike, found)
     rows = [row.exact for row in report.sheets[0].rows()]
-    assert [(row["cluster"], row["members"]) for row in rows] == [(1, 4)] * 4 + [(2, 2)] * 2
-    assert names(clusters(alike, "ext:txt")) == ["a.txt", "daily.zip!/note.txt"]
+    assert [(row["kind"], row["members"]) for row in rows] == [("picture", 4)] * 4 + [("text", 2)] * 2
+    for each in found:
+        digests = [item.digests.sha256 for item in map(case.find, each.ids) if item.digests]
+        assert each.name == f"{each.kind}-{min(digests)[:16]}"
+    assert {row["cluster"] for row in rows} == {each.name for each in found}
+    assert names(report_of_clusters(alike, found, "ext:txt")) == ["a.txt", "daily.zip!/note.txt"]
+    assert names(report_of_clusters(alike, found, "name:a.txt")) == []
     assert "could not be looked at" in report.notes[0]
     assert report.items is not None
     assert len(list(report.items())) == 6
@@ -139,8 +147,30 @@ def test_clusters_join_what_is_alike(case: Case, alike: Alike) -> None:
 
 def test_an_answer_is_exported_as_any_other(case: Case, alike: Alike, tmp_path: Path) -> None:
     for kind in ("csv", "jsonl", "ids", "html"):
-        written = export(clusters(alike), kind, tmp_path / f"clusters.{kind}")
+        written = export(report_of_clusters(alike, clusters_in(alike)), kind, tmp_path / f"clusters.{kind}")
         assert written.rows == 6
+
+
+def counted(case: Case) -> dict[object, object]:
+    return {row.exact["value"]: row.exact["items"] for row in facets(case, "", ["cluster"]).sheets[0].rows()}
+
+
+def test_clusters_are_counted_and_asked_for_once_they_are_kept(case: Case, alike: Alike) -> None:
+    assert counted(case) == {}
+    assert "No clusters were made" in facets(case, "", ["cluster"]).notes[-1]
+    found = clusters_in(alike)
+    assert keep_clusters(case, found) == 6
+    assert facets(case, "", ["cluster"]).notes == ()
+    assert counted(case) == {each.name: len(each.ids) for each in found}
+    for each in found:
+        assert sorted(hit.item.id for hit in case.search(f"cluster:{each.name}", fold=False).hits) == sorted(each.ids)
+    assert keep_clusters(case, found) == 0, "nothing changed, so nothing is indexed anew"
+    texts = [each for each in found if each.kind == "text"]
+    assert keep_clusters(case, [], ["picture"]) == 4, "clusters of another kind stay"
+    assert counted(case) == {each.name: 2 for each in texts}
+    with closing(Clusters(case.path, write=True)) as kept:
+        kept.end("text", (1, 1))
+    assert "1 items; it holds" in notes_of_clusters(case)[0]
 
 
 def test_what_was_looked_at_is_not_looked_at_again(case: Case, alike: Alike) -> None:
@@ -185,20 +215,21 @@ def test_a_picture_of_one_colour_is_like_nothing() -> None:
 def test_recall_and_precision_on_a_small_set() -> None:
     texts = [essay(seed, share, 80) for seed in range(60) for share in (0.0, 0.1)]
     kept = Texts(map(sign_text, texts))
-    assert sum(1 for rows in join(kept, 0.5) if len(rows) == 2 and rows[0] // 2 == rows[1] // 2) >= 57
-    assert all(row // 2 == rows[0] // 2 for rows in join(kept, 0.5) for row in rows)
+    joined = list(join(kept, 0.5))
+    assert sum(1 for rows in joined if len(rows) == 2 and rows[0] // 2 == rows[1] // 2) >= 57
+    assert all(row // 2 == rows[0] // 2 for rows in joined for row in rows)
     bodies = []
     for seed in range(30):
         picture = scene(seed)
         for edited in (picture, picture.resize((100, 100)), picture.crop((8, 5, 320, 200)), picture.rotate(1)):
             bodies.append(likeness(io.BytesIO(file_of(edited, "JPEG", quality=30)))[4:])
-    found = join(Pictures(bodies), 0.75)
+    found = list(join(Pictures(bodies), 0.75))
     assert [rows for rows in found if len(rows) == 4] == found
     assert len(found) == 30
 
 
 def test_nothing_at_all_has_no_clusters() -> None:
-    assert join(Texts([]), 0.5) == []
-    assert join(Pictures([]), 0.5) == []
+    assert list(join(Texts([]), 0.5)) == []
+    assert list(join(Pictures([]), 0.5)) == []
     assert sign_text([]) == b""
     assert sign_text(["word " * 1000]) == b""
