@@ -1,4 +1,4 @@
-"""Pictures looked at: each found again in the evidence by a worker process, as many at once as asked for."""
+"""Pictures and videos looked at: each found again in the evidence by a worker process, as many at once as asked for."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _TOGETHER = 2_000
 """Pictures of one container that are looked at in one pass."""
 
 
-def look_at(case: Case, passwords: tuple[Password, ...], limits: Limits, jobs: int = 0) -> Looking:
-    """What makes likenesses of items of this case."""
+def look_at(
+    case: Case, passwords: tuple[Password, ...], limits: Limits, jobs: int = 0, *, film: bool = False
+) -> Looking:
+    """What makes likenesses of items of this case, of pictures or of videos."""
     sources = case.catalog.sources()
     known = (*passwords, *recall_passwords(case))
     count = jobs or len(os.sched_getaffinity(0))
@@ -37,7 +39,7 @@ def look_at(case: Case, passwords: tuple[Password, ...], limits: Limits, jobs: i
         def one(fetcher: Fetcher, item: Item) -> Looked:
             source = sources[item.provenance.source]
             try:
-                return Looked(item, b"".join(fetcher.fetch(source, item.provenance, look=True)))
+                return Looked(item, b"".join(fetcher.fetch(source, item.provenance, look=True, film=film)))
             except EvidenceError as error:
                 return Looked(item, b"", f"{error.cause}: {error.message}")
 
@@ -52,7 +54,7 @@ def look_at(case: Case, passwords: tuple[Password, ...], limits: Limits, jobs: i
                 found: list[Looked] = []
                 if place.parent and len(group) > 1:
                     with suppress(EvidenceError):  # what is left over is asked for one by one
-                        for told in fetcher.look(source, place.parent, tuple(left)):
+                        for told in fetcher.look(source, place.parent, tuple(left), film=film):
                             problem = f"{told.problem.cause}: {told.problem.message}" if told.problem else ""
                             found.append(Looked(left.pop(told.hop), told.body, problem))
                 return [*found, *(one(fetcher, item) for item in left.values())]

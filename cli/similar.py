@@ -23,9 +23,12 @@ def similar(
     picture: Annotated[Path | None, typer.Option("--picture", help="What is like this picture instead.")] = None,
     clusters: Annotated[bool, typer.Option("--clusters", help="Everything that is like something else.")] = False,
     query: Annotated[str, typer.Option("--query", help="Clusters of these hits only.")] = "",
-    kind: Annotated[str, typer.Option("--kind", help="text, picture, or both with a comma between.")] = "text,picture",
+    kind: Annotated[
+        str, typer.Option("--kind", help="text, picture, video, with commas between.")
+    ] = "text,picture,video",
     least: Annotated[
-        float | None, typer.Option("--least", min=0.1, max=1.0, help="How alike; 0.5 of texts, 0.8 of pictures.")
+        float | None,
+        typer.Option("--least", min=0.1, max=1.0, help="How alike; 0.5 of texts, 0.8 of pictures, 0.9 of videos."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Rows shown; 0: all.")] = 50,
     jobs: JobsOption = 0,
@@ -35,7 +38,7 @@ def similar(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Find near-duplicates: texts with a few words changed, pictures scaled, cut or recompressed.
+    """Find near-duplicates: texts with a few words changed, pictures scaled, cut or recompressed, scenes of videos.
 
     Clusters of the whole case are kept: then queries know them, cluster:ID, and `facets --by cluster`.
 
@@ -46,6 +49,7 @@ def similar(
     from indexer.errors import UsageError
     from search.alike import KINDS, Alike, similar_to_picture
     from search.alike import similar as like
+    from search.clustering import KINDS as JOINED
     from search.clustering import clusters_in, report_of_clusters
 
     kinds = [each.strip() for each in kind.split(",") if each.strip()]
@@ -53,7 +57,10 @@ def similar(
         raise UsageError(f"--kind {kind}: there are {' and '.join(KINDS)}")
     if sum((bool(item_word), picture is not None, clusters)) != 1:
         raise UsageError("one of three: ITEM, --picture FILE, or --clusters")
-    kinds = ["picture"] if picture else kinds
+    if picture:
+        kinds = [each for each in kinds if each != "text"] or list(KINDS[1:])
+    elif clusters:
+        kinds = [each for each in kinds if each in JOINED] or list(JOINED)
     with open_case(case_path) as case, closing(Alike(case)) as alike:
         limits = limits_of(case)
         body = look_at_file(picture, limits) if picture else b""
@@ -63,8 +70,11 @@ def similar(
         if "picture" in kinds:
             look = look_at(case, read_passwords(passwords), limits, jobs)
             alike.take_pictures(look, lambda count: note(f"{count:,} pictures looked at"))
+        if "video" in kinds:
+            look = look_at(case, read_passwords(passwords), limits, jobs, film=True)
+            alike.take_videos(look, lambda count: note(f"{count:,} videos looked at"))
         if picture:
-            report = similar_to_picture(alike, picture, body, least)
+            report = similar_to_picture(alike, picture, body, least, kinds)
         elif item:
             report = like(alike, item, kinds, least)
         else:

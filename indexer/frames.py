@@ -66,21 +66,26 @@ class Job(msgspec.Struct, tag=True, frozen=True):
 class Fetch(msgspec.Struct, tag=True, frozen=True):
     """Sends the bytes of one item, found again by its provenance.
 
-    With `edge` it is a small JPEG of it instead, with `look` what it looks like.
+    With `edge` it is a small JPEG of it instead, with `look` what it looks like; `film`: as a video.
     """
 
     provenance: Provenance
     source: Source
     edge: int = 0
     look: bool = False
+    film: bool = False
 
 
 class Look(msgspec.Struct, tag=True, frozen=True):
-    """Tells what pictures in one container look like: a Looked for each that is found, and a Piece without bytes."""
+    """Tells what pictures in one container look like: a Looked for each that is found, and a Piece without bytes.
+
+    With `film` they are looked at as videos.
+    """
 
     container: Provenance
     source: Source
     wanted: tuple[Hop, ...]
+    film: bool = False
 
 
 class Answer(msgspec.Struct, tag=True, frozen=True):
@@ -137,7 +142,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
 
 class Looked(msgspec.Struct, tag=True, frozen=True):
-    """What one picture looks like, or why that cannot be told."""
+    """What one picture or video looks like, or why that cannot be told."""
 
     hop: Hop
     body: bytes = b""

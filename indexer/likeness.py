@@ -31,7 +31,8 @@ SIZE = 72
 CROPS = ((0.0, 0.0, 1.0, 1.0), (0.025, 0.025, 0.975, 0.975), (0.05, 0.05, 0.95, 0.95),
          (0.0, 0.0, 0.95, 0.95), (0.05, 0.0, 1.0, 0.95), (0.0, 0.05, 0.95, 1.0), (0.05, 0.05, 1.0, 1.0))  # fmt: skip
 """What is looked at: all of it, then without its edges; left, upper, right, lower as shares."""
-_WORKING = 256
+WORKING = 256
+"""Pixels of an edge of what is looked at."""
 _FLAT = 2.0
 """Standard deviation of the grey values below which there is nothing to be alike."""
 
@@ -42,15 +43,19 @@ def likeness(file: BinaryIO) -> bytes:
     Raises:
         EvidenceError: it is no picture that can be decoded.
     """
-    with opened(file, "L", _WORKING * 2) as picture:
+    with opened(file, "L", WORKING * 2) as picture:
         width, height = picture.size
         grey = _in_grey(picture)
-    head = min(width, 65_535).to_bytes(2, "little") + min(height, 65_535).to_bytes(2, "little")
+    return min(width, 65_535).to_bytes(2, "little") + min(height, 65_535).to_bytes(2, "little") + vectors(grey)
+
+
+def vectors(grey: Image) -> bytes:
+    """`SIZE` signed bytes for each of `CROPS` of a grey picture, `WORKING` pixels square; nothing where it is flat."""
     whole = _pixels(grey, CROPS[0])
     mean = sum(whole) / len(whole)
     if math.sqrt(sum((value - mean) ** 2 for value in whole) / len(whole)) < _FLAT:
-        return head
-    return head + b"".join(_transform(_pixels(grey, crop)) for crop in CROPS)
+        return b""
+    return b"".join(_transform(_pixels(grey, crop)) for crop in CROPS)
 
 
 def _in_grey(picture: Image) -> Image:
@@ -61,19 +66,19 @@ def _in_grey(picture: Image) -> Image:
         low, high = picture.getextrema()
         span = max(1.0, float(high) - float(low))  # type: ignore[arg-type]
         picture = picture.convert("F").point(lambda value: value * (255 / span) - float(low) * 255 / span)  # type: ignore[arg-type]
-    picture.thumbnail((_WORKING * 2, _WORKING * 2), Image.Resampling.BOX)
+    picture.thumbnail((WORKING * 2, WORKING * 2), Image.Resampling.BOX)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         ground = Image.new("RGBA", clear.size, "white")
         ground.alpha_composite(clear)
         picture = ground
-    return picture.convert("L").resize((_WORKING, _WORKING), Image.Resampling.BOX)
+    return picture.convert("L").resize((WORKING, WORKING), Image.Resampling.BOX)
 
 
 def _pixels(grey: Image, crop: tuple[float, float, float, float]) -> list[int]:
     from PIL import Image
 
-    left, upper, right, lower = (share * _WORKING for share in crop)
+    left, upper, right, lower = (share * WORKING for share in crop)
     small = grey.resize((EDGE, EDGE), Image.Resampling.BOX, box=(left, upper, right, lower))
     return list(small.tobytes())
 

@@ -23,6 +23,7 @@ from indexer import frames
 from indexer.board import Board
 from indexer.crawl import Crawler
 from indexer.facts import without_bytes
+from indexer.footage import footage
 from indexer.hashsets import HashSets
 from indexer.identify import UNKNOWN
 from indexer.likeness import likeness
@@ -126,7 +127,7 @@ def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> Non
             if fetch.edge:
                 file = io.BytesIO(thumbnail(file, fetch.edge))
             elif fetch.look:
-                file = io.BytesIO(likeness(file))
+                file = io.BytesIO(footage(file) if fetch.film else likeness(file))
             file.seek(0)
             while data := file.read(1 << 20):
                 frames.send(channel, frames.Piece(data))
@@ -136,9 +137,11 @@ def _fetch(crawler: Crawler, channel: socket.socket, fetch: frames.Fetch) -> Non
 
 
 def _look(crawler: Crawler, channel: socket.socket, order: frames.Look) -> None:
+    look = footage if order.film else likeness
+
     def each() -> None:
         for hop, held in members(order.source, order.container, order.wanted, crawler):
-            body = held if isinstance(held, Problem) else crawler.fence(likeness, held)
+            body = held if isinstance(held, Problem) else crawler.fence(look, held)
             told = frames.Looked(hop, problem=body) if isinstance(body, Problem) else frames.Looked(hop, body)
             frames.send(channel, told)
 

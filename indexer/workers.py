@@ -211,27 +211,31 @@ class Fetcher:
         self._hello = frames.Hello(self._limits, passwords, (), self._scratch.name)
         self._worker: Worker | None = None
 
-    def fetch(self, source: Source, provenance: Provenance, *, edge: int = 0, look: bool = False) -> Iterator[bytes]:
+    def fetch(
+        self, source: Source, provenance: Provenance, *, edge: int = 0, look: bool = False, film: bool = False
+    ) -> Iterator[bytes]:
         """The bytes of one item, in pieces.
 
         Args:
             edge: gives a small JPEG of a picture instead, neither side longer than so many pixels.
-            look: gives what `indexer.likeness` makes of a picture instead.
+            look: gives what `indexer.likeness` makes of a picture instead; `film`: what `indexer.footage` makes.
 
         Raises:
             EvidenceError: they are not to be had any more, or the worker died of them.
         """
-        for frame in self._ask(frames.Fetch(provenance, source, edge, look)):
+        for frame in self._ask(frames.Fetch(provenance, source, edge, look, film)):
             if isinstance(frame, frames.Piece):
                 yield frame.data
 
-    def look(self, source: Source, container: Provenance, wanted: tuple[Hop, ...]) -> Iterator[frames.Looked]:
-        """What pictures in one container look like, as far as they are found in it.
+    def look(
+        self, source: Source, container: Provenance, wanted: tuple[Hop, ...], *, film: bool = False
+    ) -> Iterator[frames.Looked]:
+        """What pictures, or videos, in one container look like, as far as they are found in it.
 
         Raises:
             EvidenceError: the rest are not to be had, or the worker died of one of them.
         """
-        for frame in self._ask(frames.Look(container, source, wanted)):
+        for frame in self._ask(frames.Look(container, source, wanted, film)):
             if isinstance(frame, frames.Looked):
                 yield frame
 

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.model import Field, Item, Scalar
-from search.alike import ITEM_COLUMNS, KINDS, LEAST, Alike
+from search.alike import ITEM_COLUMNS, LEAST, Alike
 from search.answers import matching
 from search.case import Case
 from search.database import Database
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
 FIELD = "cluster"
+KINDS = ("text", "picture")
+"""What is joined; of videos only moments are alike."""
 FILE = "clusters.sqlite"
 _DIGITS = 16
 _SCHEMA = """
@@ -146,7 +148,7 @@ def report_of_clusters(
     def rows() -> Iterator[tuple[Cell, ...]]:
         for each in groups:
             for item in filter(None, map(case.catalog.item, each.ids)):
-                sizes = alike.sizes_of(item.digests.sha256) if each.kind == "picture" and item.digests else (None, None)
+                sizes = alike.sizes_of(each.kind, item.digests.sha256) if item.digests else (None, None)
                 head = (each.name, each.kind, len(each.ids), item.id)
                 yield (*head, str(item.provenance), item.size, item.media_type, *sizes)
 
@@ -155,8 +157,7 @@ def report_of_clusters(
 
     options: dict[str, Scalar] = {"clusters": True, "kinds": ",".join(kinds), **({"least": least} if least else {})}
     colophon = colophon_of(case, "similar", query, **options)
-    notes = alike.notes() if "picture" in kinds else ()
-    return Report(case, colophon, (sheet_of("clusters", _COLUMNS, rows),), items, notes)
+    return Report(case, colophon, (sheet_of("clusters", _COLUMNS, rows),), items, alike.notes(kinds))
 
 
 def _among(chosen: set[str], case: Case, found: Iterable[Cluster]) -> Iterator[Cluster]:

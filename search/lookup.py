@@ -175,12 +175,20 @@ class Lookup:
 
     def pictures(self) -> Iterator[Item]:
         """One item for each picture of other bytes, sorted by path."""
+        return self._of_other_bytes("media_type LIKE 'image/%'")
+
+    def videos(self) -> Iterator[Item]:
+        """One item for each video of other bytes, sorted by path."""
+        return self._of_other_bytes(
+            "media_type LIKE 'video/%' OR media_type IN ('application/vnd.rn-realmedia', 'application/vnd.ms-asf')"
+        )
+
+    def _of_other_bytes(self, where: str) -> Iterator[Item]:
         rows = self._database.rows(
             f"SELECT {ITEM} FROM items WHERE number IN (SELECT min(number) FROM items "  # noqa: S608
-            "WHERE media_type LIKE 'image/%' AND sha256 NOT NULL AND size > 0 GROUP BY sha256) ORDER BY path, id"
+            f"WHERE ({where}) AND sha256 NOT NULL AND size > 0 GROUP BY sha256) ORDER BY path, id"
         )
-        for row in rows:
-            yield found_in(row)[0].join(None)
+        return (found_in(row)[0].join(None) for row in rows)
 
     def ids_beginning(self, prefix: str, most: int = 10) -> list[str]:
         """Ids that begin with these hex digits."""

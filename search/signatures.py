@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,11 @@ class Texts:
         one = np.frombuffer(body, "<u2")
         return np.concatenate([np.zeros(0), *((rows == one).mean(axis=1) for rows in _blocks(self.rows))])
 
+    def likest(self, bodies: Sequence[bytes]) -> tuple[Array, Array]:
+        """How alike each is to the likest of some, from 0 to 1, and which of them that is."""
+        each = np.stack([self.like(body) for body in bodies])
+        return each.max(axis=0), each.argmax(axis=0)
+
     def between(self, first: Array, second: Array) -> Array:
         """How alike the rows of each pair are."""
         return np.concatenate(
@@ -147,13 +152,20 @@ class Pictures:
 
     def like(self, body: bytes) -> Array:
         """How alike each is to one, from -1 to 1."""
-        one = _unit(np.frombuffer(body, np.int8).reshape(len(CROPS), SIZE))
-        wholes = [rows[:, 0].astype(np.float32) @ one[0] for rows in _blocks(self.rows)]
-        found: Array = np.concatenate([np.zeros(0, np.float32), *wholes]) / self._lengths
-        for near in _blocks(np.flatnonzero(found >= _FAR)):
-            crops = _unit(self.rows[near])
-            found[near] = np.maximum((crops[:, 0] @ one.T).max(axis=1), (crops @ one[0]).max(axis=1))
-        return found
+        return self.likest([body])[0]
+
+    def likest(self, bodies: Sequence[bytes]) -> tuple[Array, Array]:
+        """How alike each is to the likest of some, from -1 to 1, and which of them that is."""
+        asked = _unit(np.frombuffer(b"".join(bodies), np.int8).reshape(-1, len(CROPS), SIZE))
+        shares, which = np.empty(len(self.rows), np.float32), np.empty(len(self.rows), np.int32)
+        for places in _blocks(np.arange(len(self.rows))):
+            wholes = self.rows[places, 0].astype(np.float32) @ asked[:, 0].T / self._lengths[places, None]
+            near = np.argwhere(wholes >= _FAR)
+            for pairs in _blocks(near):
+                at, one = pairs.T
+                wholes[at, one] = _cut_or_whole(_unit(self.rows[places[at]]), asked[one])
+            shares[places], which[places] = wholes.max(axis=1), wholes.argmax(axis=1)
+        return shares, which
 
     def between(self, first: Array, second: Array) -> Array:
         """How alike the rows of each pair are."""
@@ -162,11 +174,7 @@ class Pictures:
             lengths = self._lengths[a] * self._lengths[b]
             alike = np.einsum("ns,ns->n", *(self.rows[each, 0].astype(np.float32) for each in (a, b))) / lengths
             near = np.flatnonzero(alike >= _FAR)
-            one, other = _unit(self.rows[a[near]]), _unit(self.rows[b[near]])
-            alike[near] = np.maximum(
-                np.einsum("ns,ncs->nc", one[:, 0], other).max(axis=1, initial=-1.0),
-                np.einsum("ns,ncs->nc", other[:, 0], one).max(axis=1, initial=-1.0),
-            )
+            alike[near] = _cut_or_whole(_unit(self.rows[a[near]]), _unit(self.rows[b[near]]))
             found.append(alike)
         return np.concatenate(found)
 
@@ -237,6 +245,15 @@ def _roots(joined: Array, rows: Array) -> Array:
     found: Array = joined[rows]
     while (found != (further := joined[found])).any():
         found = further
+    return found
+
+
+def _cut_or_whole(one: Array, other: Array) -> Array:
+    """The likeness of pairs of pictures, the whole of one and the likest of the other."""
+    found: Array = np.maximum(
+        np.einsum("ns,ncs->nc", one[:, 0], other).max(axis=1, initial=-1.0),
+        np.einsum("ns,ncs->nc", other[:, 0], one).max(axis=1, initial=-1.0),
+    )
     return found
 
 

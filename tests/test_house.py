@@ -57,12 +57,26 @@ FENCES = {
 """Where an `except Exception` stands that does not raise again, and why; nowhere else."""
 PICKLE_READERS: dict[str, str] = {}
 """Who may know pickle, and why."""
-START_UP = {"chardet", "exifread", "google", "kps9566", "lxml", "numpy", "opencc", "p7z", "PIL", "py7zr", "pypdfium2"}
+START_UP = {
+    "av",
+    "chardet",
+    "exifread",
+    "google",
+    "kps9566",
+    "lxml",
+    "numpy",
+    "opencc",
+    "p7z",
+    "PIL",
+    "py7zr",
+    "pypdfium2",
+}
 START_UP |= {"duckdb", "magic", "maxminddb", "phonenumbers", "pillow_heif", "pure_magic_rs", "re2", "whoosh"}
 """What must not be loaded before a command needs it."""
 SEARCH_MAY_KNOW = {
     "VERSION",
     "errors",
+    "footage",
     "likeness",
     "limits",
     "model",
