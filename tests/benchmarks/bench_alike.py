@@ -1,13 +1,15 @@
 """Near-duplicates found and told apart: recall, precision, time and memory on a generated set.
 
-    python tests/benchmarks/bench_alike.py [--pictures 1000] [--texts 1000] [--many 1000000]
+    python tests/benchmarks/bench_alike.py [--pictures 1000] [--texts 1000] [--videos 100] [--many 1000000]
 
 Pictures: drawn scenes (line art on white, flat shapes, lettering), each with ten edits: half and double size,
 JPEG quality 30 and 10, cut by 5 %, brighter or darker, less or more contrast, lettering across the middle,
 turned by one and by two degrees. Texts: of 40 to 1,500 words in Latin letters, Chinese and Korean, each with a
 copy of which 10 % of the words are others. Recall: edits that are found from their original, and edits that are
-clustered with it; precision: found that are edits. `--many` is the number of signatures, mostly random, of the
-last part, which measures one question and all clusters at that size. Nothing is asserted.
+clustered with it; precision: found that are edits. Videos: of four scenes, each with a copy of half the size and a
+tenth of the bits, asked for by every scene as a picture of half the size and of quality 30, and by the copy.
+`--many` is the number of signatures, mostly random, of the last part, which measures one question and all clusters
+at that size. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance
 
+from indexer.footage import footage
 from indexer.likeness import likeness
 from search.alike import FILE, LEAST, Alike
 from search.case import Case
@@ -100,6 +103,58 @@ def looked(number: int) -> list[tuple[str, bytes, float]]:
         start = time.process_time()
         found.append((name, likeness(io.BytesIO(body))[4:], time.process_time() - start))
     return found
+
+
+def filmed(number: int) -> tuple[list[bytes], list[bytes], float]:
+    """What is seen in a video and in its poor copy, likenesses of stills of it, and the seconds of looking at one."""
+    chooser = random.Random(f"video {number}")
+    scenes = [scene(chooser).resize((640, 360)) for _ in range(4)]
+    films = (_film(scenes, "mp4", 1), _film(scenes, "matroska", 2))
+    start = time.process_time()
+    seen = [footage(io.BytesIO(body))[4:] for body in films]
+    took = (time.process_time() - start) / 2
+    stills = [likeness(io.BytesIO(_file(each.resize((320, 180)), quality=30)))[4:] for each in scenes]
+    return seen, [each for each in stills if each], took
+
+
+def _film(scenes: list[Image.Image], kind: str, smaller: int) -> bytes:
+    """Three seconds of each scene, slowly moved to the right."""
+    import av
+
+    body = io.BytesIO()
+    with av.open(body, "w", format=kind) as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 640 // smaller, 360 // smaller, "yuv420p"
+        stream.bit_rate = 2_000_000 // (1 if smaller == 1 else 10)
+        for each in scenes:
+            for at in range(36):
+                moved = Image.new("RGB", each.size)
+                moved.paste(each, (at // 4, 0))
+                small = moved.resize((stream.width, stream.height))
+                container.mux(stream.encode(av.VideoFrame.from_image(small)))
+        container.mux(stream.encode())
+    return body.getvalue()
+
+
+def judge_videos(count: int) -> None:
+    """Prints how videos are found by stills and by poor copies of themselves."""
+    size = 4 + PICTURE
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        told = list(pool.map(filmed, range(count), chunksize=4))
+    moments = [[[body[at + 4 : at + size] for at in range(0, len(body), size)] for body in seen] for seen, _, _ in told]
+    kept = Pictures(each for whole, _ in moments for each in whole)
+    family = np.array([number for number, (whole, _) in enumerate(moments) for _ in whole])
+    seconds = sum(took for _, _, took in told) / count
+    print(f"{count:,} videos of 12 s: {len(family):,} moments; looked at in {1000 * seconds:.0f} ms of one core each")
+    stills = [(number, [still]) for number, (_, each, _) in enumerate(told) for still in each]
+    copies = [(number, copy) for number, (_, copy) in enumerate(moments)]
+    for name, asked in (("a still", stills), ("a poor copy", copies)):
+        right = found = 0
+        for number, bodies in asked:
+            hits = set(family[kept.likest(bodies)[0] >= LEAST["video"]].tolist())
+            right += number in hits
+            found += len(hits)
+        print(f"videos by {name}: recall {right / len(asked):.4f}, precision {right / max(1, found):.4f}")
 
 
 class Words:
@@ -215,6 +270,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=1_000)
     parser.add_argument("--texts", type=int, default=1_000)
+    parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--many", type=int, default=1_000_000)
     asked = parser.parse_args()
     bodies: list[bytes] = []
@@ -246,6 +302,8 @@ def main() -> None:
     if texts:
         print(f"{len(texts):,} texts of {sum(map(len, texts)):,} characters: signed in {took:.1f} s of one core")
         judge("texts", Texts(signed), signed, [at // 2 for at in range(len(texts))], LEAST["text"])
+    if asked.videos:
+        judge_videos(asked.videos)
     print(f"peak {_peak():,} MiB")
     if asked.many:
         for kind in ("text", "picture"):
