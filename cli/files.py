@@ -8,9 +8,10 @@ import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
+
+from msgspec.structs import replace
 
 from indexer.digests import Hasher
 from indexer.errors import EvidenceError, StoreError, UsageError

@@ -25,7 +25,7 @@ def diff(
 
     Examples: archivore diff day1 day2   archivore diff day1 day2 --by folder
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from indexer.errors import UsageError
     from search.snapshots import diff as compare
@@ -52,7 +52,7 @@ def series(
 
     Example: archivore series nk-server
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from search.snapshots import series as gather
 

@@ -28,7 +28,7 @@ def watch(
 
     Example: archivore watch shows.toml names.csv --since last
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from search.watchlist import read_list
     from search.watchlist import watch as ask

@@ -21,8 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError, StoreError
 from indexer.facts import Facts, clean, fields_at, place_of, problems_at, without_bytes
 from indexer.handler import Handler, Stream
@@ -40,6 +38,7 @@ from indexer.model import (
     Problem,
     Reading,
     Text,
+    replace,
 )
 from indexer.names import last_part
 from indexer.passwords import Password, Passwords

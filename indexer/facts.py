@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 
-from msgspec.structs import replace
-
 from indexer.handler import Handler
-from indexer.languages import LANGUAGES, languages_of
+from indexer.languages import languages_of
 from indexer.limits import Limits
 from indexer.mailfolders import maildir_folder
-from indexer.model import Child, Field, Found, Problem, Provenance, Reading, Text, Timestamp
+from indexer.model import LANGUAGES, Child, Field, Found, Problem, Provenance, Reading, Text, Timestamp, replace
 from indexer.names import last_part, unsafe_reason
 from indexer.places import Place
 

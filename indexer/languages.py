@@ -15,8 +15,6 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-LANGUAGES = "text.language"
-"""The field in which an item holds its further languages, and the scripts of its Chinese."""
 _SAMPLE = 20_000
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import BinaryIO, Literal, get_args
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 Cause = Literal[
     "encrypted",
@@ -43,8 +43,12 @@ CAUSES: tuple[str, ...] = get_args(Cause)
 HARMLESS: frozenset[str] = frozenset({"unsafe-name"})
 """Causes that are worth telling but kept nothing from being read."""
 
+LANGUAGES = "text.language"
+"""The field in which an item holds its further languages, and the scripts of its Chinese."""
 Status = Literal["read", "partly-read", "not-read"]
 Scalar = str | int | float | bool
+replace = structs.replace
+"""A value with some of its parts changed."""
 
 
 class Source(Struct, frozen=True, array_like=True):

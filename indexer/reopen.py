@@ -7,12 +7,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, BinaryIO
 
-from msgspec.structs import replace
-
 from indexer.crawl import Crawler
 from indexer.errors import EvidenceError
 from indexer.facts import clean, place_of
-from indexer.model import Child, Fact, Hop, Problem, Provenance, Source
+from indexer.model import Child, Fact, Hop, Problem, Provenance, Source, replace
 from indexer.places import Place
 from indexer.sources import Beside, open_evidence
 from indexer.volumes import Siblings, no_siblings

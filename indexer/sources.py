@@ -15,11 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError, UsageError
 from indexer.facts import clean
-from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp
+from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp, replace
 from indexer.names import Decision, decode_names
 from indexer.places import Place
 from indexer.timestamps import from_unix

@@ -32,7 +32,6 @@ from indexer.model import (
     Spent,
     status_of,
 )
-from indexer.names import last_part
 from search import journal, review
 from search.database import Database
 from search.lookup import ITEM, Lookup, decode_hops, encode, found_in
@@ -136,6 +135,8 @@ class Catalog(Lookup):
 
     def rename_members(self, container: Provenance, names: Mapping[Hop, str]) -> int:
         """Gives members other names, and everything below them the paths that follow; returns how many items."""
+        from indexer.names import last_part  # brings all that tells encodings
+
         depth = len(container.hops)
         renamed = 0
         waiting = deque([bytes.fromhex(container.id)])

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from indexer import VERSION
 from indexer.model import Hit, Item, Scalar, print_time
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
 Cell = str | int | float | bool | datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column: its name in snake case, how its cells are typed, and whether a terminal shows it."""
 
     name: str
@@ -36,16 +37,14 @@ class Column:
     shown: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """Cells in the order of the columns, and the same as exact JSON, with all that has no column."""
 
     cells: tuple[Cell, ...]
     exact: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """One table; its rows can be gone through once for each call of `rows`.
 
     A time without a zone in a cell is a wall clock of which the zone is not known.
@@ -56,8 +55,7 @@ class Sheet:
     rows: Callable[[], Iterable[Row]]
 
 
-@dataclass(frozen=True, slots=True)
-class Colophon:
+class Colophon(Struct, frozen=True):
     """How an answer was made: enough for somebody else to make it again, and nothing that differs then.
 
     `version` is of the Archivore that answered, `versions` are of what read the evidence in the last run.
@@ -83,8 +81,7 @@ class Colophon:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """An answer that can be written in any format."""
 
     case: Case

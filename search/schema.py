@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from indexer.languages import LANGUAGES
-from indexer.model import Field, Item, Scalar
+from indexer.model import LANGUAGES, Field, Item, Scalar
 from search.kinds import coarse_type
 
 FieldType = Literal["text", "name", "keyword", "number", "date"]

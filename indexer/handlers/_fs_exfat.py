@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from struct import unpack_from
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FOLDER
 from indexer.handlers._fs_fat import ATTRIBUTES, GUESSED, Clusters
@@ -33,7 +31,7 @@ from indexer.handlers._fs_parts import (
     unallocated,
     zero_bits,
 )
-from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Timestamp, replace
 from indexer.timestamps import from_dos
 
 _BITMAP, _LABEL, _FILE, _STREAM, _NAME = 0x01, 0x03, 0x05, 0x40, 0x41

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from struct import unpack_from
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FOLDER
 from indexer.handlers._fs_parts import (
@@ -32,7 +30,7 @@ from indexer.handlers._fs_parts import (
     opener,
     unallocated,
 )
-from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Timestamp, replace
 from indexer.timestamps import from_dos
 
 _LONG, _LABEL, _DIRECTORY = 0x0F, 0x08, 0x10

@@ -16,8 +16,6 @@ from struct import unpack_from
 from sys import intern
 from typing import BinaryIO
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, FOLDER, SYMLINK, kind_of_mode
 from indexer.handlers._fs_parts import (
@@ -37,7 +35,7 @@ from indexer.handlers._fs_parts import (
     zero_bits,
 )
 from indexer.handlers._streams import open_chunks
-from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Timestamp, replace
 from indexer.timestamps import from_hfs
 
 _ROOT = 2

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, SAMPLE, Names
 from indexer.handlers._disk import DiskRange, DiskReader
 from indexer.handlers._streams import open_chunks
-from indexer.model import Child, Fact, Field, Problem, Scalar, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Scalar, Timestamp, replace
 from indexer.passwords import Passwords
 
 STEP = 1 << 20

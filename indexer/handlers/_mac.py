@@ -8,10 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 
-from msgspec.structs import replace
-
 from indexer.decoding import decode
-from indexer.model import Field, Timestamp
+from indexer.model import Field, Timestamp, replace
 from indexer.timestamps import from_hfs
 
 FLAGS = (

@@ -10,12 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec.structs import replace
-
 from indexer.handler import Stream
 from indexer.handlers import _picture
 from indexer.handlers._picture import FIELD_CHARS, held_member, read_text, shared_codec
-from indexer.model import Child, Fact, Field, Scalar, Text
+from indexer.model import Child, Fact, Field, Scalar, Text, replace
 
 TAGS: Final = 5_000
 """Tags read from one file."""

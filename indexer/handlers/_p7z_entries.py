@@ -11,15 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._archive import FIELDS as ARCHIVE_FIELDS
 from indexer.handlers._archive import FILE, FOLDER, LINK, SYMLINK
 from indexer.handlers._p7z import Record, list_members, stream_members
 from indexer.handlers._streams import Slice
-from indexer.model import Field, Problem, Timestamp
+from indexer.model import Field, Problem, Timestamp, replace
 from indexer.passwords import Password
 from indexer.timestamps import from_iso
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._filesystems import FIELDS as VOLUME_FIELDS
@@ -23,7 +21,7 @@ from indexer.handlers._partitions import Partition, Table, read_table
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._volume_marks import Lock, kind_of, lock_of, mirrored
 from indexer.limits import GIB, MIB
-from indexer.model import Child, Fact, Field, Problem, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Timestamp, replace
 
 __all__ = ["FIELDS", "NEEDS", "walk"]
 

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import BinaryIO, ClassVar
 
-from msgspec.structs import replace
-
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cfb import MAGIC, STREAM, Compound, Entry, compound
@@ -23,7 +21,7 @@ from indexer.handlers._hwp import BIN_DATA, CHANGER, LOCKED_KEY, Body, counted, 
 from indexer.handlers._ole import FIELDS, kind_of, members, read_properties
 from indexer.handlers._streams import open_chunks
 from indexer.limits import MIB
-from indexer.model import Child, Fact, Field, Problem, Text
+from indexer.model import Child, Fact, Field, Problem, Text, replace
 
 _SIGNATURE = b"HWP Document File"
 _PROTECTIONS = {1: "a password", 4: "DRM", 8: "a certificate", 10: "certificate-based DRM"}

@@ -107,6 +107,9 @@ class SplitFile(Handler):
 
 def take_apart(name: str) -> Piece | None:
     """What a name says of a piece, or None where it is no piece's."""
+    last = name.rpartition(".")[2].lower()
+    if len(last) > 2 and not last[-1].isdigit() and not last.startswith("part"):
+        return None  # as nearly all
     for pattern in (NAMED, NUMBERED):
         if match := re.fullmatch(pattern, name, re.IGNORECASE):
             whole, mark = match[1], match[2].lower()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
 from typing import Any
+
+from msgspec.structs import replace
 
 from indexer.model import Item
 from search.case import Case

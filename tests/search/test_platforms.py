@@ -132,7 +132,7 @@ def test_texts_lie_where_the_load_file_says(case: Case, tmp_path: Path) -> None:
 
 
 def test_pictures_go_along_where_they_can_be_had(case: Case, tmp_path: Path) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     report = replace(report_of(case, "name:cut"), thumbnail=lambda item: b"jpeg" if item.name == "cut.txt" else None)
     export(report, "dat", tmp_path / "out")
