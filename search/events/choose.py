@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_network
+from itertools import islice
 
 from indexer.errors import UsageError
 from indexer.model import Scalar
@@ -16,6 +17,8 @@ from search.events.store import EventStore
 
 _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d))?)?)?)?)?(?:Z)?", re.ASCII)
 _GLOB = re.compile(r"[*?]")
+_NAMED = 10_000
+"""Paths that are named one by one."""
 LOCAL_PATH = "url_decode(split_part(path, '?', 1))"
 
 
@@ -57,11 +60,9 @@ def condition(choice: Choice, store: EventStore, book: AddressBook) -> tuple[str
             parts.append(f"lower({column}) GLOB ?")
             values.append(_glob(wanted.lower()))
     if choice.path:
-        # Each path is looked at once: many events share one.
-        parts.append(
-            f"path IN (SELECT path FROM (SELECT DISTINCT path FROM events) WHERE path GLOB ? OR {LOCAL_PATH} GLOB ?)"
-        )
-        values += [_glob(choice.path)] * 2
+        part, more = with_path(store, f"path GLOB ? OR {LOCAL_PATH} GLOB ?", [_glob(choice.path)] * 2)
+        parts.append(part)
+        values += more
     if choice.address and "/" not in choice.address:
         parts.append("address GLOB ?")
         values.append(_glob(choice.address))
@@ -75,6 +76,18 @@ def condition(choice: Choice, store: EventStore, book: AddressBook) -> tuple[str
         parts.append("moment < ?")
         values.append(read_time(choice.until)[1])
     return " AND ".join(parts), values
+
+
+def with_path(store: EventStore, meant: str, patterns: list[str]) -> tuple[str, list[object]]:
+    """The condition that an event has a path that is meant, and its values.
+
+    Each path is looked at once, however many events share it; where few are meant, they are named.
+    """
+    every = "WITH every AS MATERIALIZED (SELECT DISTINCT path FROM events WHERE path <> '')"
+    found = list(islice(store.rows(f"{every} SELECT path FROM every WHERE {meant}", patterns), _NAMED + 1))
+    if len(found) > _NAMED:
+        return f"path <> '' AND ({meant})", [*patterns]
+    return "path IN (SELECT unnest(?::VARCHAR[]))", [[path for (path,) in found]]
 
 
 def read_time(text: str) -> tuple[datetime, datetime]:

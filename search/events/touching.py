@@ -10,7 +10,8 @@ from indexer.model import Item
 from search.case import Case
 from search.events.ask import Opened, clock, make_report
 from search.events.build import Tell
-from search.events.choose import LOCAL_PATH, Choice, condition
+from search.events.choose import LOCAL_PATH, Choice, condition, with_path
+from search.events.slices import in_time_order
 from search.report import Cell, Column, Report
 
 _COLUMNS = (
@@ -38,23 +39,16 @@ def touched(case: Case, path: str, choice: Choice, *, tell: Tell = lambda path, 
         where, values = condition(choice, opened.store, opened.book)
         pattern = wanted.replace("[", "[[]")
         # A name stands at the end of a path; a path may be the end of a longer one.
-        # Each path is looked at once: many events share one.
-        chosen = (
-            "path IN (SELECT path FROM (SELECT DISTINCT path FROM events WHERE path <> '') "
-            f"WHERE {LOCAL_PATH} GLOB ? OR {LOCAL_PATH} GLOB ? OR path GLOB ?)"
-        )
         patterns = [pattern, f"*/{pattern.lstrip('/')}", pattern]
+        chosen, named = with_path(opened.store, f"{LOCAL_PATH} GLOB ? OR {LOCAL_PATH} GLOB ? OR path GLOB ?", patterns)
         paths = opened.store.rows(
             f"SELECT DISTINCT {LOCAL_PATH} FROM events WHERE {where} AND {chosen}",
-            [*values, *patterns],
+            [*values, *named],
         )
         finder = _Finder(case, [each for (each,) in paths], item)
-        statement = (
-            f"SELECT moment, zone, address, account, action, path, {LOCAL_PATH}, status, size, reading, line "
-            f"FROM events WHERE {where} AND {chosen} ORDER BY moment, reading, line"
-        )
-        for moment, zone, address, user, action, raw, plain, status, size, reading, line in opened.store.rows(
-            statement, [*values, *patterns]
+        columns = f"moment, zone, address, account, action, path, {LOCAL_PATH}, status, size, reading, line"
+        for moment, zone, address, user, action, raw, plain, status, size, reading, line in in_time_order(
+            opened.store, columns, f"{where} AND {chosen}", [*values, *named]
         ):
             place = opened.book.place(address)
             said = (address, place.country, place.network, user, action, raw, status, size)
