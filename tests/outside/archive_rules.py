@@ -149,7 +149,8 @@ class Rules:
             return f"a table of symbols as {file.program} prints it; the archive holds another form"
         if self.data.startswith(b"PK") and file.failed and self._swallows(file):
             return f"all bytes to the end of the archive, records of other members among them, by {file.program}"
-        if self._is_volume() and file.name.rpartition("/")[2].encode() not in self.data:
+        spelled = (file.name.encode(), file.name.replace("/", "\\").encode())
+        if self._is_volume() and not any(name in self.data for name in spelled):
             return f"in another volume, which lay beside this one when {file.program} was run, and does not here"
         member = self._tar_members().get(file.name) or self._tar_members().get(pax_name(file.name))
         if member is None:
