@@ -29,15 +29,11 @@ class Identity(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """A handler that is asked about items that begin in one of these ways; `order` is its turn."""
+    """A handler that is asked, where it declares marks about items that begin so; `order` is its turn."""
 
     order: int
     handler: Handler
-    prefixes: tuple[bytes, ...] = (b"",)
-
-    def may_begin(self, start: bytes) -> bool:
-        """Whether an item of the handler's may begin with these few bytes."""
-        return any(start.startswith(prefix[: len(start)]) for prefix in self.prefixes)
+    starts: tuple[bytes, ...] = ()
 
 
 class Identifier:
@@ -56,9 +52,8 @@ class Identifier:
                 self._by_type.setdefault(media_type, handler)
             for suffix in handler.suffixes:
                 self._types_of_suffix.setdefault(suffix, set()).update(handler.media_types)
-        self._marked: list[_Rule] = []
-        """Those with a mark at the start, and by the first two bytes of an item the few that may hold."""
-        self._marked_by_start: dict[bytes, tuple[_Rule, ...]] = {}
+        self._marked: dict[int, list[_Rule]] = {}
+        """Those with a mark at the start, by its first byte."""
         self._inside: dict[tuple[int, int], dict[bytes, list[_Rule]]] = {}
         """Where marks further inside begin and end; by the mark: whose it is."""
         self._unmarked: list[_Rule] = []
@@ -68,8 +63,9 @@ class Identifier:
             starts = tuple(mark.magic for mark in handler.signatures if not mark.offset)
             if b"" in starts or (not handler.signatures and type(handler).claims is not Handler.claims):
                 self._unmarked.append(_Rule(order, handler))
-            elif starts:
-                self._marked.append(_Rule(order, handler, starts))
+            else:
+                for first in {start[0] for start in starts}:
+                    self._marked.setdefault(first, []).append(_Rule(order, handler, starts))
             for mark in handler.signatures:
                 if mark.offset:
                     marks = self._inside.setdefault((mark.offset, mark.offset + len(mark.magic)), {})
@@ -91,22 +87,16 @@ class Identifier:
 
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
-        start = head[:2]
-        rules = self._marked_by_start.get(start)
-        if rules is None:
-            rules = self._marked_by_start[start] = tuple(rule for rule in self._marked if rule.may_begin(start))
-        inside = [
-            rule
-            for (begin, end), marks in self._inside.items()
-            if end <= len(head)
-            for rule in marks.get(head[begin:end], ())
-        ]
+        marked = [rule for rule in self._marked.get(head[0], ()) if head.startswith(rule.starts)]
+        for (begin, end), marks in self._inside.items():
+            if held := marks.get(head[begin:end]):
+                marked += held
         asked = self._asked(head, whole=stream.size == len(head))
-        if rules or inside:
-            asked = sorted((*asked, *rules, *inside), key=lambda rule: rule.order)
-        for _, handler, prefixes in asked:
-            if head.startswith(prefixes) and (media_type := handler.claims(stream)):
-                return Identity(media_type, handler)
+        if marked:
+            asked = sorted((*asked, *marked), key=lambda rule: rule.order)
+        for rule in asked:
+            if media_type := rule.handler.claims(stream):
+                return Identity(media_type, rule.handler)
         return None
 
     def _asked(self, head: bytes, *, whole: bool) -> Sequence[_Rule]:

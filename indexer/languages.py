@@ -29,8 +29,9 @@ class _Script(NamedTuple):
     def count_in(self, text: str, rows: bytes) -> int:
         """How many characters of `text` are in the script, given the row of each."""
         found = len(rows) - len(rows.translate(None, self.whole))
-        if any(row in rows for row in self.shared):
-            found += sum(map(len, self.its_own.findall(text)))
+        for row in self.shared:
+            if row in rows:
+                return found + sum(map(len, self.its_own.findall(text)))
         return found
 
 
@@ -39,8 +40,10 @@ _HANGUL = _Script(bytes((0x11, *range(0xAC, 0xD8))), b"\x31", re.compile("[\u313
 _HAN = _Script(bytes((*range(0x34, 0x4D), *range(0x4E, 0xA0), 0xF9, 0xFA)), b"\x4d", re.compile("[\u4d00-\u4dbf]+"))
 _CYRILLIC = _Script(b"\x04", b"", re.compile("(?!)"))
 _ARABIC = _Script(b"\x06", b"", re.compile("(?!)"))
-_LATIN = _Script(b"\x01", b"\x00\x02", re.compile("[A-Za-z\u00c0-\u00ff\u0200-\u024f]+"))
+_LATIN = _Script(b"\x01", b"\x02", re.compile("[\u0200-\u024f]+"))
+"""But for the row of ASCII and Latin-1, in which bytes are counted."""
 _LETTERS = bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
+_LATIN_1 = _LETTERS + bytes(range(0xC0, 0x100))
 _ENGLISH_SAMPLE = 4_000
 _WORDS = bytes(byte if chr(byte).islower() else 0x20 for byte in range(128)) + b" " * 128
 _ENGLISH = frozenset(
@@ -125,7 +128,9 @@ def language_of(text: str) -> str:
 def _count(sample: str) -> _Counts:
     rows = sample.encode("utf-16-le", "surrogatepass")[1::2]
     scripts = (_KANA, _HANGUL, _HAN, _CYRILLIC, _ARABIC, _LATIN)
-    return _Counts(*(script.count_in(sample, rows) for script in scripts))
+    counts = _Counts(*(script.count_in(sample, rows) for script in scripts))
+    single = sample.encode("latin-1", "ignore")
+    return counts._replace(latin=counts.latin + len(single) - len(single.translate(None, _LATIN_1)))
 
 
 def _main_language(sample: str, counts: _Counts) -> str:

@@ -8,6 +8,7 @@ the parent ends, see `workers.py`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import io
 import resource
 import signal
@@ -63,6 +64,8 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
     handlers = list(all_handlers())
     for path in hello.handler_files:
         handlers += handlers_in(path)
+    gc.freeze()  # what is declared once is not looked through for every few thousand values
+    gc.set_threshold(10_000, 20, 50)
     outlet = _Outlet(channel, Board(board_descriptor), Sieve(sieve_descriptor), hello)
     skip = HashSets(Path(hello.skip)) if hello.skip else None
     crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch, skip)
