@@ -2,8 +2,9 @@
 
 Everything here is a frozen struct of plain values: bytes, str, int, float, bool, aware UTC datetimes,
 tuples of these. Structs are made several times as fast as dataclasses are, and go between processes as
-they stand. Nothing here opens, reads or writes anything, and nothing of ours is imported, so that every
-other part can speak in these words.
+they stand; those that a case keeps are written with the names of their parts, so that a case outlives a
+change here. Nothing here opens, reads or writes anything, and nothing of ours is imported, so that
+every other part can speak in these words.
 
     Source ─┐
             ├─ Provenance ── Hop, Hop, ...        where a thing was found
@@ -51,7 +52,7 @@ replace = structs.replace
 """A value with some of its parts changed."""
 
 
-class Source(Struct, frozen=True, array_like=True):
+class Source(Struct, frozen=True):
     """One evidence source as received: a folder, a file, or the files that a manifest lists.
 
     `series` ties the daily snapshots of one server together; `declared_zone` is the analyst's word
@@ -67,7 +68,7 @@ class Source(Struct, frozen=True, array_like=True):
     only: tuple[str, ...] = ()
 
 
-class Hop(Struct, frozen=True, array_like=True):
+class Hop(Struct, frozen=True):
     """One step from a container to one of its members.
 
     `raw` is the name as the container holds it, byte for byte; `name` is how we decode it for
@@ -134,7 +135,7 @@ class Provenance(Struct, frozen=True, array_like=True):
         return f"{self.source}:" + "!/".join(str(hop) for hop in self.hops)
 
 
-class Timestamp(Struct, frozen=True, array_like=True):
+class Timestamp(Struct, frozen=True):
     """One recorded time.
 
     `kind` is `M`, `A`, `C` or `B` (modified, accessed, changed, born) or a named event such as
@@ -159,14 +160,14 @@ class Text(Struct, frozen=True, array_like=True):
     locator: str = ""
 
 
-class Field(Struct, frozen=True, array_like=True):
+class Field(Struct, frozen=True):
     """One named piece of metadata; a name may come more than once. Names are declared by handlers."""
 
     name: str
     value: Scalar
 
 
-class Problem(Struct, frozen=True, array_like=True):
+class Problem(Struct, frozen=True):
     """Something that kept an item from being fully read; `resolution` says what was done about it."""
 
     cause: Cause
@@ -383,7 +384,7 @@ class Hit(Struct, frozen=True, array_like=True):
         return row
 
 
-class Run(Struct, frozen=True, array_like=True):
+class Run(Struct, frozen=True):
     """What made a set of items: when, with which versions, options and limits, and how much."""
 
     id: int
