@@ -8,103 +8,83 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 import typer
 
-from cli import (
-    audit,
-    demo,
-    doctor,
-    events,
-    export,
-    extract,
-    facets,
-    features,
-    fields,
-    formats,
-    grep,
-    hashset,
-    ingest,
-    naming,
-    new,
-    pack,
-    pairs,
-    problems,
-    reindex,
-    retry,
-    review,
-    search,
-    sequences,
-    show,
-    similar,
-    snapshots,
-    status,
-    text,
-    timeline,
-    tree,
-    watch,
-)
 from cli.console import note, say_caret, say_error, use_utf8
 from indexer.errors import ArchivoreError, Interrupted, QueryError
 
 COMMANDS = (
-    new.new,
-    ingest.ingest,
-    status.status,
-    search.search,
-    grep.grep,
-    facets.facets,
-    features.features,
-    timeline.timeline,
-    watch.watch,
-    similar.similar,
-    pairs.pairs,
-    events.events,
-    events.logins,
-    events.sessions,
-    events.addresses,
-    events.touched,
-    events.addressbook,
-    snapshots.diff,
-    snapshots.series,
-    sequences.sequences,
-    show.show,
-    tree.tree,
-    text.text,
-    extract.extract,
-    export.export,
-    review.tag,
-    review.note,
-    review.save,
-    review.saved,
-    review.run,
-    audit.verify,
-    audit.verify_export,
-    pack.pack,
-    pack.open_pack,
-    problems.problems,
-    retry.retry,
-    reindex.reindex,
-    formats.formats,
-    fields.fields,
-    naming.names,
-    naming.rename_fields,
-    doctor.doctor,
-    demo.demo,
+    "new.new",
+    "ingest.ingest",
+    "status.status",
+    "search.search",
+    "grep.grep",
+    "facets.facets",
+    "features.features",
+    "timeline.timeline",
+    "watch.watch",
+    "similar.similar",
+    "pairs.pairs",
+    "events.events",
+    "events.logins",
+    "events.sessions",
+    "events.addresses",
+    "events.touched",
+    "events.addressbook",
+    "snapshots.diff",
+    "snapshots.series",
+    "sequences.sequences",
+    "show.show",
+    "tree.tree",
+    "text.text",
+    "extract.extract",
+    "export.export",
+    "review.tag",
+    "review.note",
+    "review.save",
+    "review.saved",
+    "review.run",
+    "audit.verify",
+    "audit.verify_export",
+    "pack.pack",
+    "pack.open_pack",
+    "problems.problems",
+    "retry.retry",
+    "reindex.reindex",
+    "formats.formats",
+    "fields.fields",
+    "naming.names",
+    "naming.rename_fields",
+    "doctor.doctor",
+    "demo.demo",
+    "audit.audit",
+    "hashset.hashset",
 )
+"""Where each is, in the order of the help: a module of this folder and a function, or a family of commands."""
 
-app = typer.Typer(
-    name="archivore",
-    help="Opens what was seized, reads what is in it, and finds it again.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in COMMANDS:
-    app.command()(command)
-app.add_typer(audit.audit)
-app.add_typer(hashset.hashset)
+
+def app_for(words: list[str]) -> typer.Typer:
+    """The command line with the command that is asked for; with all of them where help is, or a word is wrong."""
+    app = typer.Typer(
+        name="archivore",
+        help="Opens what was seized, reads what is in it, and finds it again.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(lambda: None)  # a single command would lose its name
+    asked = words[0].replace("-", "_") if words else ""
+    for place in [place for place in COMMANDS if place.endswith(f".{asked}")] or COMMANDS:
+        module, _, name = place.partition(".")
+        command = getattr(import_module(f"cli.{module}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command)
+        else:
+            app.command()(command)
+    return app
 
 
 def run() -> None:
@@ -113,7 +93,7 @@ def run() -> None:
     # numpy is used for arrays, not for algebra: its threads would only cost their start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        app()
+        app_for(sys.argv[1:])()
     except QueryError as error:
         say_caret(str(error), error.query, error.column)
         sys.exit(error.exit_code)

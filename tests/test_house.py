@@ -206,7 +206,7 @@ def test_search_knows_the_indexers_values_only() -> None:
 def test_the_command_starts_without_loading_the_libraries() -> None:
     if not (TOP / "cli" / "main.py").exists():
         pytest.skip("there is no command yet")
-    code = "import cli.main, sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import cli.main, sys; cli.main.app_for([]); print(*sorted({name.split('.')[0] for name in sys.modules}))"
     out = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True)
     assert not START_UP & set(out.stdout.split())
 

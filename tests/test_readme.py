@@ -31,7 +31,7 @@ def test_the_table_of_file_types_is_what_the_declarations_say() -> None:
 
 def test_every_command_is_named() -> None:
     for command in COMMANDS:
-        name = command.__name__.replace("_", "-")
+        name = command.partition(".")[2].replace("_", "-")
         assert re.search(rf"`{name}[` ]", README), name
 
 

@@ -13,6 +13,9 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from cli.main import COMMANDS, app_for
 
 TOUR = Path(__file__).parents[2] / "fixtures" / "tour"
 EVIL = "evil[/]\x1b]52;c;aGk=\x07\u202egpj.exe"
@@ -304,7 +307,8 @@ def test_what_is_there_is_listed(command: str) -> None:
 
 def test_help_is_quick_to_import() -> None:
     code = (
-        "import sys, cli.main; print([m for m in ('whoosh','lxml','PIL','numpy','py7zr','rich') if m in sys.modules])"
+        "import sys, cli.main; cli.main.app_for([]);"
+        "print([m for m in ('whoosh','lxml','PIL','numpy','py7zr','rich') if m in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
@@ -317,3 +321,9 @@ def test_the_demo_makes_only_its_own_case_anew(tmp_path: Path) -> None:
     answer = archivore("demo", TOUR, "-o", tmp_path / "mine")
     assert answer.returncode == 2
     assert (tmp_path / "mine" / "case" / "catalog.sqlite").exists()
+
+
+def test_a_command_is_loaded_alone_and_keeps_its_name() -> None:
+    for place in COMMANDS:
+        name = place.partition(".")[2].replace("_", "-")
+        assert list(vars(get_command(app_for([name])))["commands"]) == [name]
