@@ -27,7 +27,7 @@ from search.database import Database
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
 if TYPE_CHECKING:
-    from search.signatures import Pictures, Texts
+    from search.engine.signatures import Pictures, Texts
 
 FILE = "alike.sqlite"
 VERSION = 1
@@ -140,7 +140,7 @@ class Alike:
         Args:
             tell: called with the number so far.
         """
-        from search.signatures import sign_text
+        from search.engine.signatures import sign_text
 
         count = 0
         for key, chunks in self.case.catalog.texts_read() if self._write else ():
@@ -217,7 +217,7 @@ class Alike:
 
     def load(self, kind: str) -> tuple[Keys, Texts | Pictures]:
         """All keys and signatures of a kind, in the order of the keys."""
-        from search.signatures import Pictures, Texts
+        from search.engine.signatures import Pictures, Texts
 
         keys = Keys()
         rows = self._database.rows(f"SELECT key, body FROM {kind}s WHERE body != x'' ORDER BY key")  # noqa: S608
@@ -337,7 +337,7 @@ def _seconds(moment: int | None) -> float | None:
 def _matches(
     alike: Alike, asked: dict[str, list[Seen]], kinds: Sequence[str], least: float | None
 ) -> Iterator[tuple[str, str, _Best]]:
-    from search.signatures import Pictures, Texts
+    from search.engine.signatures import Pictures, Texts
 
     for one, seen in asked.items():
         for kind in kinds:

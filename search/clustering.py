@@ -105,7 +105,7 @@ def clusters_in(alike: Alike, kinds: Sequence[str] = KINDS, least: float | None 
         kinds: `text`, `picture` or both.
         least: from 0 to 1, in the place of `LEAST`.
     """
-    from search.signatures import clusters as join
+    from search.engine.signatures import clusters as join
 
     found: list[Cluster] = []
     for kind in kinds:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search import _whoosh  # noqa: F401
+from search.engine import _whoosh  # noqa: F401
 
 # isort: split
 from whoosh.index import Index as WhooshIndex

@@ -4,7 +4,7 @@ Everything that builds, reads or evaluates a tree takes them from here; only the
 of Whoosh than these.
 """
 
-from search import _whoosh  # noqa: F401
+from search.engine import _whoosh  # noqa: F401
 
 # isort: split
 from whoosh.query import (

@@ -29,20 +29,28 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from indexer.errors import QueryError, UsageError
 from indexer.model import Item
 from search.case import Case
-from search.columns import NEVER, Columns, columns_of, distinct, hex_of, moment_of
+from search.engine.columns import (
+    NEVER,
+    AnyOf,
+    Array,
+    Columns,
+    chosen_rows,
+    columns_of,
+    distinct,
+    hex_of,
+    moment_of,
+    readings_among,
+    rows_reading,
+    total_of,
+)
 from search.grep import compile_pattern, compile_set
 from search.hits import highlight, leaves
 from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 from search.tree import Or, Query
-
-Array = NDArray[Any]
 
 MOST = 200_000
 """Terms of a list."""
@@ -169,9 +177,7 @@ def date_of(item: Item) -> datetime | None:
 def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tuple[list[_Tally], dict[str, _Tally]]:
     """What there is of each entry, and of each group."""
     columns = columns_of(case.catalog)
-    chosen = np.full(len(columns.ids) + 1, only is None)
-    chosen[columns.find(bytes.fromhex("".join(only or ())))] = True
-    chosen[-1] = False  # what the index holds and the catalog does not
+    chosen = chosen_rows(columns, only)
     parts = [_leaves(entry) for entry in entries]
     expressed = _search(case, entries, columns, chosen)
     # Terms that begin alike follow each other: the index keeps their lists.
@@ -181,45 +187,17 @@ def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tupl
     tallies = [_Tally()] * len(entries)
     groups: dict[str, _Tally] = {}
     for name, members in groupby(order, key=lambda at: entries[at].group):
-        every = _Every(len(columns.ids))
+        every = AnyOf(len(columns.ids))
         hits = 0
         for at in members:
             found = [(rows_of[documents], times) for documents, times in islice(counts, len(parts[at]))]
-            rows, times = _sum([*found, *expressed.get(at, ())], chosen)
+            rows, times = total_of([*found, *expressed.get(at, ())], chosen)
             tallies[at] = _Tally.of(columns, rows, int(times.sum()))
             every.add(rows)
             hits += tallies[at].hits
         if hits:
             groups[name] = _Tally.of(columns, every.rows(), hits)
     return tallies, groups
-
-
-class _Every:
-    """Rows that are in any of many arrays; no more are held than there are rows."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._waiting: list[Array] = [np.zeros(0, np.int64)]
-        self._held = 0
-
-    def add(self, rows: Array) -> None:
-        self._waiting.append(rows)
-        self._held += len(rows)
-        if self._held > self._size:
-            self._waiting = [self.rows()]
-            self._held = 0
-
-    def rows(self) -> Array:
-        return distinct(np.concatenate(self._waiting), self._size)
-
-
-def _sum(found: Sequence[tuple[Array, Array]], chosen: Array) -> tuple[Array, Array]:
-    """The chosen rows, each once, and how much was counted in each."""
-    found = [(rows[keep], times[keep]) for rows, times in found if len(rows) for keep in (chosen[rows],)]
-    if len(found) < 2:
-        return found[0] if found else (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    rows, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
-    return rows, np.bincount(places, np.concatenate([each[1] for each in found]), len(rows)).astype(np.int64)
 
 
 def _search(
@@ -232,8 +210,7 @@ def _search(
     every = compile_set([each for _, each in searched])
     each_alone = [compile_pattern(each) for _, each in searched]
     found: dict[int, tuple[array[int], array[int]]] = {}
-    wanted = np.unique(columns.reading[chosen[:-1]])
-    for reading in wanted[wanted >= 0].tolist():
+    for reading in readings_among(columns, chosen):
         for text in case.texts.of(hex_of(columns.readings[reading]), int(columns.chunks[reading])):
             for place in every.Match(_storable(text.body)) or ():
                 count = sum(1 for _ in each_alone[place].finditer(text.body))
@@ -241,12 +218,7 @@ def _search(
                     readings, counts = found.setdefault(searched[place][0], (array("q"), array("q")))
                     readings.append(reading)
                     counts.append(count)
-    expressed: dict[int, list[tuple[Array, Array]]] = {}
-    for number, (readings, counts) in found.items():
-        held, places = np.unique(np.array(readings), return_inverse=True)
-        rows, which = columns.sharing(held)
-        expressed[number] = [(rows, np.bincount(places, counts).astype(np.int64)[which])]
-    return expressed
+    return {number: [rows_reading(columns, *held)] for number, held in found.items()}
 
 
 def _leaves(entry: Entry) -> list[Query]:

@@ -22,9 +22,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from indexer.errors import LockedError, StoreError, UsageError
+from search.engine.columns import blank
 from search.events.event import Event
 
 FILE = "events.duckdb"
@@ -226,9 +225,7 @@ class _Intake:
         self._held: list[tuple[int, int, int]] = connection.execute(held, (name,)).fetchall()
         self._near: set[int] = set()
         # One piece, filled anew each time: the engine keeps what is registered until the transaction ends.
-        self._piece = {
-            name: np.zeros(_PIECE, np.int64) if name in _NUMBERS else np.full(_PIECE, "", object) for name in _COLUMNS
-        }
+        self._piece = blank(_PIECE, _COLUMNS, _NUMBERS)
         connection.register("piece", self._piece)
 
     def take(self, waiting: list[Any]) -> int:

@@ -35,7 +35,7 @@ from indexer.footage import footage
 from indexer.likeness import likeness
 from search.alike import FILE, LEAST, Alike
 from search.case import Case
-from search.signatures import HASHES, PICTURE, Pictures, Texts, clusters, sign_text
+from search.engine.signatures import HASHES, PICTURE, Pictures, Texts, clusters, sign_text
 
 _HAN = "的一是不了人我在有他这中大来上国修改画原动背景太暗请线条天空亮明交付检查通过期限摄影色镜头第话集"
 _SIZES = ((640, 360), (480, 480), (360, 500), (800, 600))

@@ -20,10 +20,10 @@ from indexer.model import Source
 from search.alike import FILE, Alike, similar, similar_to_picture
 from search.case import Case
 from search.clustering import Clusters, clusters_in, keep_clusters, notes_of_clusters, report_of_clusters
+from search.engine.signatures import Pictures, Texts, sign_text
+from search.engine.signatures import clusters as join
 from search.exporting import export
 from search.facets import facets
-from search.signatures import Pictures, Texts, sign_text
-from search.signatures import clusters as join
 
 
 def scene(seed: int) -> Image.Image:

@@ -14,7 +14,7 @@ from cli.runs import ingest_sources, limits_of
 from indexer.model import Source, print_time
 from search.answers import matching
 from search.case import Case
-from search.columns import NEVER, columns_of, distinct, moment_of
+from search.engine.columns import NEVER, columns_of, distinct, moment_of
 from search.families import Families
 from search.timeline import STEPS, Step, histogram
 from search.watchlist import date_of

@@ -113,6 +113,63 @@ def columns_of(catalog: Lookup) -> Columns:
     )
 
 
+def chosen_rows(columns: Columns, ids: Iterable[str] | None) -> Array:
+    """Whether each row is among these ids, or any; the last place is for -1, what the index has and the catalog not."""
+    chosen = np.full(len(columns.ids) + 1, ids is None)
+    chosen[columns.find(bytes.fromhex("".join(ids or ())))] = True
+    chosen[-1] = False
+    return chosen
+
+
+def readings_among(columns: Columns, chosen: Array) -> list[int]:
+    """The readings of the chosen rows, each once."""
+    wanted = np.unique(columns.reading[chosen[:-1]])
+    found: list[int] = wanted[wanted >= 0].tolist()
+    return found
+
+
+def rows_reading(columns: Columns, readings: Sequence[int], counts: Sequence[int]) -> tuple[Array, Array]:
+    """The rows that have these readings, which may come more than once, and what was counted in all of each."""
+    held, places = np.unique(np.array(readings), return_inverse=True)
+    rows, which = columns.sharing(held)
+    return rows, np.bincount(places, counts).astype(np.int64)[which]
+
+
+def total_of(found: Sequence[tuple[Array, Array]], chosen: Array) -> tuple[Array, Array]:
+    """The chosen rows, each once, and how much was counted in each."""
+    found = [(rows[keep], times[keep]) for rows, times in found if len(rows) for keep in (chosen[rows],)]
+    if len(found) < 2:
+        return found[0] if found else (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    rows, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
+    return rows, np.bincount(places, np.concatenate([each[1] for each in found]), len(rows)).astype(np.int64)
+
+
+class AnyOf:
+    """Rows that are in any of many arrays; no more are held than there are rows."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._waiting: list[Array] = [np.zeros(0, np.int64)]
+        self._held = 0
+
+    def add(self, rows: Array) -> None:
+        """Takes rows."""
+        self._waiting.append(rows)
+        self._held += len(rows)
+        if self._held > self._size:
+            self._waiting = [self.rows()]
+            self._held = 0
+
+    def rows(self) -> Array:
+        """All rows taken, each once, ascending."""
+        return distinct(np.concatenate(self._waiting), self._size)
+
+
+def blank(size: int, names: Iterable[str], numbers: Iterable[str]) -> dict[str, Array]:
+    """A column of so many empty values for each name, of numbers or of texts."""
+    return {name: np.zeros(size, np.int64) if name in numbers else np.full(size, "", object) for name in names}
+
+
 def distinct(numbers: Array, size: int) -> Array:
     """The numbers, which are below `size`, each once, ascending."""
     if len(numbers) * 16 < size:
