@@ -14,7 +14,7 @@ from indexer import footage as module
 from indexer.errors import EvidenceError
 from indexer.footage import MOST, footage
 from indexer.likeness import CROPS, SIZE, likeness
-from search.signatures import Pictures
+from search.engine.signatures import Pictures
 
 av = pytest.importorskip("av")
 FRAME = 4 + SIZE * len(CROPS)
