@@ -28,7 +28,6 @@ from indexer.model import Hop, Item, Reading, Run, Scalar, Source, Spent
 from indexer.names import decode_as
 from indexer.passwords import Password
 from indexer.places import Place
-from indexer.registry import all_handlers
 from indexer.sources import check_source, place_of_root
 from indexer.workers import Fetcher
 from search.case import Case
@@ -87,8 +86,10 @@ def ingest_sources(
         case.keep_source(source)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "skip_known": skip_known}
     skip = case.path / FILE if skip_known else None
-    with _recorded(case, "ingest", limits, options, [source.name for source in sources], indexed) as counts:
-        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, skip=skip)
+    with _recorded(case, "ingest", limits, options, [source.name for source in sources], indexed) as (counts, ready):
+        run = Ingest(
+            case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, skip=skip, ready=ready
+        )
         counts |= run.run(sources)
     return counts
 
@@ -132,7 +133,7 @@ def read_again(
     if guessed := sum(map(len, offered.values())):
         options["guessed"] = guessed
     names = sorted({item.provenance.source for item in wanted})
-    with _recorded(case, "retry", limits, options, names, indexed) as counts:
+    with _recorded(case, "retry", limits, options, names, indexed) as (counts, ready):
         places: list[Again] = []
         for item in wanted:
             place = _place(sources, item)
@@ -142,7 +143,7 @@ def read_again(
             else:
                 case.catalog.forget_below([item.id])
             places.append((sources[item.provenance.source], place, done, offered[item.id]))
-        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell)
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ready=ready)
         counts |= run.read_again(places)
     if left := [again for item in later if (again := case.catalog.item(item.id))]:
         more = read_again(
@@ -261,11 +262,11 @@ def _recorded(
     options: dict[str, Scalar],
     sources: list[str],
     indexed: Callable[[int], None],
-) -> Iterator[dict[str, int]]:
+) -> Iterator[tuple[dict[str, int], Callable[[dict[str, str]], None]]]:
+    """A run that is in the catalog from its start: its counts, to be filled, and who takes the handlers' versions."""
     counts: dict[str, int] = {}
     runs = case.catalog.runs()
     versions = {"archivore": VERSION, "libmagic": magic_version()}
-    versions |= {handler.name: str(handler.version) for handler in all_handlers()}
     run = Run(
         id=runs[-1].id + 1 if runs else 1,
         started=datetime.now(UTC),
@@ -275,12 +276,18 @@ def _recorded(
         limits=asdict(limits),
         counts=counts,
     )
+
+    def add_versions(handlers: dict[str, str]) -> None:
+        if not handlers.items() <= versions.items():
+            versions.update(handlers)
+            case.catalog.keep_run(run)
+
     case.catalog.keep_run(run)
     case.commit()
     case.record("started", run=run.id, command=command, sources=sources, **options)
     complete = False
     try:
-        yield counts
+        yield counts, add_versions
         case.update_index(indexed)
         complete = True
     finally:

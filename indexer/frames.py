@@ -4,7 +4,8 @@ A frame is a length (4 bytes, little-endian) and a msgpack of one of the tagged 
 is ever pickled: a worker that reads hostile bytes can say no more than these values can hold.
 
     parent -> worker   Hello once, then Jobs, Fetches and Looks, and an Answer to each Ask
-    worker -> parent   Texts, Item, Ask, Spilled while a job runs, Done after it; Pieces, or Failed
+    worker -> parent   Ready ahead of its first job's; Texts, Item, Ask, Spilled while a job runs, Done after it;
+                       Pieces, or Failed
 """
 
 from __future__ import annotations
@@ -94,6 +95,12 @@ class Answer(msgspec.Struct, tag=True, frozen=True):
     known: Known | None
 
 
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """Ahead of everything that a worker found: the versions of its handlers by their names."""
+
+    versions: dict[str, str]
+
+
 class Texts(msgspec.Struct, tag=True, frozen=True):
     """One chunk of a reading's texts, packed."""
 
@@ -150,7 +157,7 @@ class Looked(msgspec.Struct, tag=True, frozen=True):
 
 
 ToWorker = Hello | Job | Fetch | Look | Answer
-FromWorker = Texts | Item | Ask | Spilled | Done | Piece | Failed | Looked
+FromWorker = Ready | Texts | Item | Ask | Spilled | Done | Piece | Failed | Looked
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

@@ -133,6 +133,7 @@ class Ingest:
         tell: called with events.
         handler_files: Python files with further handlers; for tests.
         skip: a file of hash sets; what they know is not read further.
+        ready: called with the versions of the handlers by their names, before anything they found is kept.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Ingest:
         tell: Callable[[Event], None] = lambda event: None,
         handler_files: tuple[str, ...] = (),
         skip: Path | None = None,
+        ready: Callable[[dict[str, str]], None] = lambda versions: None,
     ) -> None:
         self._ledger = ledger
         self._scratch = scratch
@@ -153,6 +155,7 @@ class Ingest:
         self._count = jobs or len(os.sched_getaffinity(0))
         self._hello = frames.Hello(self._limits, passwords, handler_files, str(scratch), str(skip or ""))
         self._tell = tell
+        self._ready = ready
         self._roots: dict[str, _Root] = {}
         self._work: dict[int, _Work] = {}
         self._queue: deque[_Work] = deque()
@@ -308,6 +311,8 @@ class Ingest:
         if worker not in pool.workers and not isinstance(said, Death):
             return  # it was replaced after it had said this
         match said:
+            case frames.Ready():
+                self._ready(said.versions)
             case frames.Texts():
                 self._ledger.keep_texts(said.key, said.number, said.body)
             case frames.Item():

@@ -66,9 +66,11 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
         handlers += handlers_in(path)
     gc.freeze()  # what is declared once is not looked through for every few thousand values
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
     outlet = _Outlet(channel, Board(board_descriptor), Sieve(sieve_descriptor), hello)
     skip = HashSets(Path(hello.skip)) if hello.skip else None
     crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch, skip)
+    outlet.ready({handler.name: str(handler.version) for handler in handlers})
     while frame := outlet.next_order():
         if isinstance(frame, frames.Job):
             _work(crawler, outlet, frame)
@@ -166,6 +168,10 @@ class _Outlet:
         self._spilled = 0
         self._read = self._entered = 0
         self._deadline = self._cpu_deadline = self._sent = 0.0
+
+    def ready(self, versions: dict[str, str]) -> None:
+        """Said together with the first findings: a worker that dies before them was not ready."""
+        self._outbox.add(frames.Ready(versions))
 
     def enter(self, provenance: Provenance, deadline: float) -> None:
         self._stack.append((provenance.id, str(provenance)))

@@ -29,7 +29,8 @@ from indexer.model import Cause, Hop, Problem, Provenance, Source
 from indexer.passwords import Password
 from indexer.sieve import Sieve
 
-_START = "import sys; from indexer.worker import serve; serve(*map(int, sys.argv[1:]))"
+_START = "import gc, sys; gc.disable(); from indexer.worker import serve; serve(*map(int, sys.argv[1:]))"
+"""What is imported stays: nothing is to be collected before there is evidence."""
 _GRACE = 2.0
 """Seconds past a deadline before the parent acts: the crawler's own checks come first."""
 _WATCH = 0.25

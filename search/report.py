@@ -109,7 +109,7 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
         query=query,
         options=options,
         version=VERSION,
-        versions=dict(sorted(runs[-1].versions.items())) if runs else {},
+        versions=dict(sorted({name: made for run in runs for name, made in run.versions.items()}.items())),
         runs=[{"id": run.id, "limits": dict(run.limits), "options": _asked(run.options)} for run in runs],
         sources=[
             {

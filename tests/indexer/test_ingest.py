@@ -52,6 +52,21 @@ def by_name(case_path: Path) -> dict[str, Item]:
         return {str(item.provenance): item for item in case.items(with_text=True)}
 
 
+def test_versions_of_handlers_are_told_before_anything_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "note.txt").write_text("a note\n")
+    told: list[tuple[int, dict[str, str]]] = []
+    with Case.create(tmp_path / "case") as case:
+
+        def hear(versions: dict[str, str]) -> None:
+            told.append((case.catalog.totals()[0], versions))
+
+        Ingest(case, case.scratch, limits=QUICK, jobs=1, ready=hear).run([Source("s", str(tmp_path / "in"))])
+        assert case.catalog.totals()[0] == 1
+    assert [held for held, _ in told] == [0]
+    assert {"text", "strings"} <= told[0][1].keys()
+
+
 @pytest.mark.parametrize(
     ("what", "cause"),
     [
