@@ -50,6 +50,8 @@ _FREE_FLOOR = 64 << 20
 _READER = "search.case:documents_of"
 _AT_ONCE = 256
 """Items looked up together for the index."""
+_SHORT = 16_384
+"""Characters of texts that are looked up together with others."""
 
 
 class Case:
@@ -376,6 +378,10 @@ def _keys(row: tuple[Item, Reading | None]) -> tuple[str, str]:
     return reading.key if reading else "", item.digests.sha256 if item.digests else ""
 
 
+def _is_short(reading: Reading) -> bool:
+    return reading.chunks == 1 and reading.chars <= _SHORT
+
+
 def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     """The documents of these items, for a process that builds a part of the index.
 
@@ -395,9 +401,12 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
             rows = list(case.catalog.with_readings(some))
             made = features.fields_of([reading.key for _, reading in rows if reading]) if features else {}
             joined = clusters.fields_of([*filter(None, chain.from_iterable(map(_keys, rows)))]) if clusters else {}
+            short = case.texts.first_of([reading.key for _, reading in rows if reading and _is_short(reading)])
             for item, reading in rows:
                 source = sources[item.provenance.source]
-                texts = case.texts.of(reading.key, reading.chunks) if reading else ()
+                texts: Iterable[Text] = ()
+                if reading:
+                    texts = short.get(reading.key) or case.texts.of(reading.key, reading.chunks)
                 yield document_of(
                     item,
                     (text.body for text in texts),

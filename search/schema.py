@@ -7,9 +7,10 @@ under their own names; only the fields that every case has are listed here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from indexer.model import LANGUAGES, Field, Item, Scalar
 from search.kinds import coarse_type
@@ -22,8 +23,7 @@ keyword: the whole value. number, date: comparisons and ranges (a date also as y
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRow:
+class FieldRow(Struct, frozen=True):
     """A searchable field, as the documentation prints it."""
 
     name: str
@@ -105,8 +105,7 @@ def key(name: str) -> str:
     return "".join(char if char.isalnum() or char in "._-" else "_" for char in name.casefold())
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """What the index is given of one item; plain values, so that it knows nothing of the case.
 
     `texts` are the passages in order, gone through once; a phrase never reaches from one into the next. `fields` holds
@@ -138,7 +137,7 @@ def document_of(
         texts: the passages, where the item comes without them.
         derived: fields that are made of the item when it is indexed, such as what its name says.
     """
-    parent = item.provenance.parent
+    ids = item.provenance.ids()
     stem, dot, suffix = item.name.rpartition(".")
     pairs: list[tuple[str, Scalar]] = [
         ("ext", suffix if dot and stem else ""),
@@ -150,22 +149,22 @@ def document_of(
         ("lang", item.language),
         ("status", item.status),
         ("handler", item.handler),
-        ("parent", parent.id if parent else ""),
+        ("parent", ids[-2].hex() if len(ids) > 1 else ""),
     ]
     if item.digests:
         pairs += [("md5", item.digests.md5), ("sha1", item.digests.sha1), ("sha256", item.digests.sha256)]
     pairs += [("problem", cause) for cause in dict.fromkeys(problem.cause for problem in item.problems)]
     pairs += [("lang", each.value) for each in item.fields if each.name == LANGUAGES]
     pairs += [("tag", tag) for tag in tags]
+    pairs = [pair for pair in pairs if pair[1] != ""]
+    pairs += [(each.name, each.value) for each in item.fields]
+    pairs += [(each.name, each.value) for each in derived]
     return Document(
-        id=item.id,
+        id=ids[-1].hex(),
         texts=tuple(text.body for text in item.texts) if texts is None else texts,
         name=item.name,
         path=str(item.provenance),
         size=item.size,
-        fields=(
-            *((name, value) for name, value in pairs if value != ""),
-            *((each.name, each.value) for each in (*item.fields, *derived)),
-        ),
+        fields=tuple(pairs),
         times=tuple((stamp.kind, stamp.at) for stamp in item.timestamps),
     )

@@ -5,7 +5,7 @@ texts(key 16 bytes, number, body: zstd of msgpack [[locator, body], ...])
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from indexer.model import Text
@@ -43,6 +43,18 @@ class Texts:
         statement = "SELECT body FROM texts WHERE key = ? AND number < ? ORDER BY number"
         for (body,) in self._database.rows(statement, (bytes.fromhex(key), chunks)):
             yield from unpack_texts(body)
+
+    def first_of(self, keys: Sequence[str]) -> dict[str, tuple[Text, ...]]:
+        """The texts in the first chunk of each of a few hundred readings, by key.
+
+        Raises:
+            StoreError: a text is damaged.
+        """
+        rows = self._database.rows(
+            f"SELECT key, body FROM texts WHERE number = 0 AND key IN ({', '.join('?' * len(keys))})",  # noqa: S608
+            [bytes.fromhex(key) for key in keys],
+        )
+        return {key.hex(): unpack_texts(body) for key, body in rows}
 
     def commit(self) -> None:
         """Makes everything so far durable."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,19 @@ CHARACTERS = 48_000_000
 """Characters of text after which a segment is full."""
 _SHORT = 256  # characters of a value that is remembered
 _MOST_NAMES = 1024  # characters of a field's name
+_UNLIKE = frozenset({"md5", "sha1", "sha256"})
+"""Fields whose values hardly come twice: they are not remembered."""
+
+
+class _Value(NamedTuple):
+    """What a value of a field comes to."""
+
+    name: str
+    term: int
+    """The number of the whole value."""
+    text: str | None
+    """None where the whole value is all there is to it."""
+    number: float | None
 
 
 class Builder:
@@ -50,7 +63,7 @@ class Builder:
         self._placed = {field: inverter(split=field != "text") for field in PLACED}
         self._listed = {field: _Listed() for field in LISTED}
         self._numbers: dict[str, tuple[array[float], array[int]]] = {}
-        self._values: dict[tuple[str, Scalar], tuple[str, int, bool, str]] = {}
+        self._values: dict[tuple[str, Scalar], _Value] = {}
         self._groups: dict[tuple[str, ...], list[int]] = {}
 
     @property
@@ -70,6 +83,7 @@ class Builder:
         has: list[str] = []
         whole_number = self._listed["whole"].number
         wholes = [whole_number(f"id\0{whole(document.id)}")]
+        add_value = self._placed["fields"].add
         for text in document.texts:
             self._placed["text"].add(text, number)
             self._size += len(text)
@@ -84,16 +98,13 @@ class Builder:
             self._number("size", document.size, number)
         for pair in document.fields:
             known = self._values.get(pair) if type(pair[1]) is str else None
-            name, term, is_whole, value = known or self._value(*pair)
+            name, term, given, figure = known or self._value(*pair)
             has.append(name)
             wholes.append(term)
-            if not is_whole:
-                self._placed["fields"].add(value, number, name)
-                given = pair[1]
-                if isinstance(given, int | float) and not isinstance(given, bool):
-                    self._number(name, float(given) if abs(given) < 1 << 1000 else math.inf, number)
-                elif analysis.reads_as_number(value):
-                    self._number(name, float(value), number)
+            if given is not None:
+                add_value(given, number, name)
+            if figure is not None:
+                self._number(name, figure, number)
         for kind, at in document.times:
             name = _key(schema.KINDS.get(kind, kind))
             has += (name, f"{name}\0date", "date")
@@ -101,13 +112,17 @@ class Builder:
         self._listed["has"].add(self._together(tuple(has)), number)
         self._listed["whole"].add(wholes, number)
 
-    def _value(self, raw: str, given: Scalar) -> tuple[str, int, bool, str]:
-        """A field's name, its whole value as a term, whether that is all there is to it, and its text."""
+    def _value(self, raw: str, given: Scalar) -> _Value:
         name = _key(raw)
-        value = given if type(given) is str else str(given).lower() if isinstance(given, bool) else str(given)
-        term = self._listed["whole"].number(f"{name}\0{whole(value)}")
-        known = name, term, schema.TYPES.get(name) == "keyword", value
-        if type(given) is str and len(value) < _SHORT:
+        text = given if type(given) is str else str(given).lower() if isinstance(given, bool) else str(given)
+        term = self._listed["whole"].number(f"{name}\0{whole(text)}")
+        if schema.TYPES.get(name) == "keyword":
+            known = _Value(name, term, None, None)
+        elif isinstance(given, int | float) and not isinstance(given, bool):
+            known = _Value(name, term, text, float(given) if abs(given) < 1 << 1000 else math.inf)
+        else:
+            known = _Value(name, term, text, float(text) if analysis.reads_as_number(text) else None)
+        if type(given) is str and len(text) < _SHORT and name not in _UNLIKE:
             self._values[raw, given] = known
         return known
 
