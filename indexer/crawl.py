@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
@@ -30,7 +30,6 @@ from indexer.limits import Limits
 from indexer.model import (
     Child,
     Digests,
-    Fact,
     Field,
     Found,
     Hop,
@@ -49,6 +48,8 @@ from indexer.volumes import Joined, Siblings, no_siblings
 
 FALLBACK = "strings"
 """The handler for what no other handler reads, or what another could not read."""
+_TICK = 0.05
+"""Seconds between two signs of life while a handler yields facts."""
 _UNALLOCATED = Field("file.kind", "unallocated")
 RATIO = 100
 """Members this many times larger than their container are worth a label, `container.ratio`."""
@@ -307,10 +308,13 @@ class Crawler:
         ancestors = (*place.ancestors, digests.sha256)
         generator = handler.read(stream)
         waiting = Waiting(self.shelf())
-        with closing(waiting.shelf), closing(_Closer(generator, self.fence)):
+        ticked = 0.0
+        try:
             while True:
                 started = time.monotonic()
-                self.outlet.tick(started + allowance - own)
+                if started - ticked > _TICK:
+                    self.outlet.tick(started + allowance - own)
+                    ticked = started
                 fact = self.fence(next, generator, None, handler=handler.name)
                 own += time.monotonic() - started
                 if fact is None:
@@ -329,6 +333,7 @@ class Crawler:
                     seen[fact.raw_name] = ordinal = seen.get(fact.raw_name, 0) + 1
                     hop = Hop(fact.raw_name, clean(fact.name), ordinal)
                     produced += self._visit_child(place_of(fact, place.provenance.child(hop), ancestors), fact, waiting)
+                    ticked = 0.0  # the deadline on the board is the member's
                 else:
                     facts.add(fact, self.limits)
                 if own > allowance:
@@ -338,6 +343,10 @@ class Crawler:
                 if facts.full:
                     break
             self._visit_volumes(waiting)
+        finally:
+            with closing(waiting.shelf):
+                if close := getattr(generator, "close", None):
+                    self.fence(close)  # its `finally` and `with` run evidence code too
         locked = waiting.locked or any(problem.cause == "encrypted" for problem in facts.problems)
         if locked and handler is not self._fallback:
             facts.fields += stream.passwords.fields()
@@ -429,19 +438,6 @@ class Crawler:
 def _at_this_place(key: str, place: Place) -> str:
     """The key of a reading that no other place shares: it came of more than the item's own bytes."""
     return hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
-
-
-class _Closer:
-    """Closes a generator through the fence: its `finally` and `with` run evidence code too."""
-
-    def __init__(self, generator: Iterator[Fact], fence: Callable[..., Any]) -> None:
-        self._generator = generator
-        self._fence = fence
-
-    def close(self) -> None:
-        close = getattr(self._generator, "close", None)
-        if close:
-            self._fence(close)
 
 
 def _kind_of(child: Child) -> str:

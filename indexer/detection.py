@@ -93,8 +93,8 @@ def _is_utf8(data: bytes) -> bool:
 
 def _is_short_rival(data: bytes) -> bool:
     """Whether valid UTF-8 is so short and so odd that a code page fits better."""
-    words = _WORD.findall(data[:64])
-    if len(data) > 12 or not words:
+    words = _WORD.findall(data) if len(data) <= 12 else []
+    if not words:
         return False
     best = _rank_eight_bit(b"\n".join(words))[0]
     return best.nats > unicode_nats(b"\n".join(words).decode("utf-8", "replace")) + 4.0
