@@ -26,13 +26,12 @@ class _Script(NamedTuple):
     its_own: re.Pattern[str]
     """What of the shared rows is the script's."""
 
-    def count_in(self, text: str, rows: bytes) -> int:
-        """How many characters of `text` are in the script, given the row of each."""
-        found = len(rows) - len(rows.translate(None, self.whole))
+    def count_shared(self, text: str, rows: bytes) -> int:
+        """How many characters of `text` are the script's in rows that it shares, given the row of each."""
         for row in self.shared:
             if row in rows:
-                return found + sum(map(len, self.its_own.findall(text)))
-        return found
+                return sum(map(len, self.its_own.findall(text)))
+        return 0
 
 
 _KANA = _Script(b"", b"\x30\xff", re.compile("[\u3040-\u30ff\uff66-\uff9d]+"))
@@ -42,6 +41,8 @@ _CYRILLIC = _Script(b"\x04", b"", re.compile("(?!)"))
 _ARABIC = _Script(b"\x06", b"", re.compile("(?!)"))
 _LATIN = _Script(b"\x01", b"\x02", re.compile("[\u0200-\u024f]+"))
 """But for the row of ASCII and Latin-1, in which bytes are counted."""
+_SCRIPTS = (_KANA, _HANGUL, _HAN, _CYRILLIC, _ARABIC, _LATIN)
+_SCRIPT_OF_ROW = bytes(next((n for n, one in enumerate(_SCRIPTS) if row in one.whole), 255) for row in range(256))
 _LETTERS = bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
 _LATIN_1 = _LETTERS + bytes(range(0xC0, 0x100))
 _ENGLISH_SAMPLE = 4_000
@@ -85,6 +86,10 @@ _CHINESE = re.compile(f"{_IDEOGRAPH}(?:[0-9\u3000-\u303f\uff01-\uff1f]?{_IDEOGRA
 """Beside Korean in one line: longer than the words that Korean itself writes in these characters."""
 
 
+_FEW = (("ja", 2), ("ko", 2), ("zh", 2), ("ru", 4), ("ar", 4), ("en", 12))
+"""How many characters of its script make a word or two of a language."""
+
+
 class _Counts(NamedTuple):
     """Characters of each script."""
 
@@ -97,8 +102,7 @@ class _Counts(NamedTuple):
 
     def languages(self) -> list[str]:
         """Those whose script has enough for a word or two."""
-        tags = (("ja", 2), ("ko", 2), ("zh", 2), ("ru", 4), ("ar", 4), ("en", 12))
-        return [tag for count, (tag, few) in zip(self, tags, strict=True) if count >= few]
+        return [tag for count, (tag, few) in zip(self, _FEW, strict=True) if count >= few]
 
 
 def languages_of(text: str) -> tuple[str, tuple[str, ...]]:
@@ -114,7 +118,8 @@ def languages_of(text: str) -> tuple[str, tuple[str, ...]]:
     there = counts.languages()
     if len(there) < 2:
         return main, _chinese_scripts(sample[:_SCRIPT_SAMPLE]) if main == "zh" else ()
-    found = {language: cells for language in there if (cells := _cells_in(language, sample, main))}
+    cells = sample.replace("\t", "\n")
+    found = {language: some for language in there if (some := _cells_in(language, cells, main))}
     scripts = _chinese_scripts("\n".join(found.get("zh", ())))
     return main, (*sorted(found.keys() - {main}), *scripts)
 
@@ -127,10 +132,11 @@ def language_of(text: str) -> str:
 
 def _count(sample: str) -> _Counts:
     rows = sample.encode("utf-16-le", "surrogatepass")[1::2]
-    scripts = (_KANA, _HANGUL, _HAN, _CYRILLIC, _ARABIC, _LATIN)
-    counts = _Counts(*(script.count_in(sample, rows) for script in scripts))
+    scripts = rows.translate(_SCRIPT_OF_ROW)
+    counts = [scripts.count(n) + one.count_shared(sample, rows) for n, one in enumerate(_SCRIPTS)]
     single = sample.encode("latin-1", "ignore")
-    return counts._replace(latin=counts.latin + len(single) - len(single.translate(None, _LATIN_1)))
+    counts[-1] += len(single) - len(single.translate(None, _LATIN_1))
+    return _Counts(*counts)
 
 
 def _main_language(sample: str, counts: _Counts) -> str:
@@ -149,7 +155,7 @@ def _main_language(sample: str, counts: _Counts) -> str:
 
 
 def _cells_in(language: str, sample: str, main: str) -> list[str]:
-    """What is in a language of the first lines and table cells that have some of its script."""
+    """What is in a language of the first cells, each a line here, that have some of its script."""
     found: list[str] = []
     if language == "en":
         runs = [match[0] for match in islice(_LATIN_RUN.finditer(sample), _MOST_CELLS)]
@@ -159,8 +165,9 @@ def _cells_in(language: str, sample: str, main: str) -> list[str]:
         match = _WORDS_OF[language].search(sample, at)
         if not match:
             break
-        start = max(sample.rfind(edge, at, match.start()) for edge in "\n\t") + 1
-        at = min(end if (end := sample.find(edge, match.end())) >= 0 else len(sample) for edge in "\n\t")
+        start = sample.rfind("\n", at, match.start()) + 1
+        end = sample.find("\n", match.end())
+        at = end if end >= 0 else len(sample)
         cell = sample[start:at]
         if language in ("ko", "zh") and not _KANA_LETTER.search(cell):
             if language == "zh" and _SYLLABLE.search(cell):

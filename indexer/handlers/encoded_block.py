@@ -28,7 +28,7 @@ STEP = 768 * 1024
 LEAST_BASE64 = 80
 TYPES = {"uuencode": "text/x-uuencode", "yenc": "application/x-yenc", "base64": "application/x-base64"}
 _BEGIN = re.compile(rb"^(?:begin |begin-base64 |=ybegin )[^\r\n]{5,}", re.MULTILINE)
-_BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]*={0,2}[ \t\r\n]*")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]*+={0,2}[ \t\r\n]*")
 _KNOWN = (
     b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c",
     b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\xd0\xcf\x11\xe0\xa1\xb1", b"RIFF", b"OggS", b"ID3", b"fLaC", b"8BPS",
@@ -55,7 +55,7 @@ class EncodedBlock(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         head = stream.head
-        for match in _BEGIN.finditer(head):
+        for match in _BEGIN.finditer(head) if b"begin" in head else ():
             lines = head[match.start() : match.start() + 2048].split(b"\n")
             found = begins(lines[0].rstrip(b"\r"))
             if found and _follows(found[0], [line.rstrip(b"\r") for line in lines[1:3]]):
