@@ -5,8 +5,8 @@ other in the order of the segments, so nothing is sorted again: every number mov
 
     start of its term + what earlier segments have of the term + its place in its own list
 
-O(numbers), in arrays; terms cost one look-up in a dictionary each. Memory: about `_BATCH` numbers
-in one stretch, or one term's list; nothing for each place.
+O(numbers), in arrays; terms cost one look-up in a dictionary each. Memory: about `_BATCH` numbers in one
+stretch, or one term's list, and the lists of one step of terms, in 4 bytes a number; nothing for each place.
 """
 
 from __future__ import annotations
@@ -117,22 +117,26 @@ def _field(
     if placed:
         _passages(views, field, writer)
     out = FieldWriter(writer, field, max(base, 1) if placed else total, ids)
-    rest: tuple[Array, ...] | None = None
-    for part in _stretches(views, moved, field):
-        blob, sizes, counts, docs, values = part
-        if rest is not None:
-            blob, sizes, counts, docs, values = (np.concatenate(pair) for pair in zip(rest, part, strict=True))
-        cut = len(sizes) // STEP * STEP
-        a, b = int(sizes[:cut].sum()), int(counts[:cut].sum())
-        if cut:
-            out.add(blob[:a], sizes[:cut], counts[:cut], docs[:cut] if placed else None, values[:b])
-        rest = blob[a:], sizes[cut:], counts[cut:], docs[cut:], values[b:]
-    assert rest is not None
-    blob, sizes, counts, docs, values = rest
-    if not out.terms or len(sizes):
-        out.add(blob, sizes, counts, docs if placed else None, values)
+    kind = np.uint32 if out.universe < 1 << 32 else np.int64
+    waiting: list[tuple[Array, ...]] = []
+    for part in _stretches(views, moved, field, kind):
+        waiting.append(part)
+        if sum(len(held[1]) for held in waiting) >= STEP:
+            waiting = [_write(out, waiting, placed=placed, whole_steps=True)]
+    _write(out, waiting, placed=placed, whole_steps=False)
     out.finish()
     return out.universe, out.terms
+
+
+def _write(out: FieldWriter, waiting: list[tuple[Array, ...]], *, placed: bool, whole_steps: bool) -> tuple[Array, ...]:
+    """Write the terms that wait, or as many as are whole steps; the rest is returned, and `waiting` is empty."""
+    blob, sizes, counts, docs, values = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
+    waiting.clear()
+    cut = len(sizes) // STEP * STEP if whole_steps else len(sizes)
+    a, b = int(sizes[:cut].sum()), int(counts[:cut].sum())
+    if cut or not (whole_steps or out.terms):
+        out.add(blob[:a], sizes[:cut], counts[:cut], docs[:cut] if placed else None, values[:b])
+    return blob[a:].copy(), sizes[cut:], counts[cut:], docs[cut:], values[b:].copy()
 
 
 def _passages(views: Sequence[View], field: str, writer: Writer) -> None:
@@ -151,7 +155,7 @@ def _passages(views: Sequence[View], field: str, writer: Writer) -> None:
     writer.add(f"{field}.held", narrow(np.concatenate(held).astype(np.int64)))
 
 
-def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str) -> Iterator[tuple[Array, ...]]:
+def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str, kind: Any) -> Iterator[tuple[Array, ...]]:
     """Terms in order with their merged lists: bytes, sizes, counts, documents, values."""
     lexicons = [view.segment.lexicons[field] for view in views]
     largest = max(lexicons, key=lambda lexicon: lexicon.count)
@@ -165,14 +169,14 @@ def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str) -> It
             ends = [lexicon.lower(border) for lexicon in lexicons]
         else:
             ends = [lexicon.count for lexicon in lexicons]
-        yield _stretch(lexicons, moved, starts, ends)
+        yield _stretch(lexicons, moved, starts, ends, kind)
         if at >= largest.count:
             return
         starts = ends
 
 
 def _stretch(
-    lexicons: Sequence[Any], moved: Sequence[_Moved], starts: Sequence[int], ends: Sequence[int]
+    lexicons: Sequence[Any], moved: Sequence[_Moved], starts: Sequence[int], ends: Sequence[int], kind: Any
 ) -> tuple[Array, ...]:
     parts = list(zip(lexicons, moved, starts, ends, strict=True))
     held = [lexicon.terms(start, end) for lexicon, _, start, end in parts]
@@ -181,17 +185,17 @@ def _stretch(
     each: list[tuple[Array, Array]] = []  # of each segment: the values, and how many of them each term has
     docs = np.zeros(len(terms), np.int64)
     for (lexicon, move, start, end), own in zip(parts, held, strict=True):
-        where = np.fromiter((number[term] for term in own), np.int64, len(own))
+        where = np.fromiter((number[term] for term in own), np.int32, len(own))
         counts = lexicon.counts(start, end)
         values, keep, owners = move(lexicon.values(start, end))
         of = np.repeat(where, counts)[keep]
-        each.append((values, np.bincount(of, minlength=len(terms))))
+        each.append((values.astype(kind), np.bincount(of, minlength=len(terms))))
         if owners is None:
             docs[where] += lexicon.documents(start, end)
         elif len(of):
             docs += np.bincount(of[np.append(True, (np.diff(of) != 0) | (np.diff(owners) != 0))], minlength=len(terms))
     totals = np.sum([now for _, now in each], axis=0) if terms else np.zeros(0, np.int64)
-    merged = np.zeros(int(totals.sum()), np.int64)
+    merged = np.zeros(int(totals.sum()), kind)
     free = before(totals)
     for values, now in each:
         merged[np.repeat(free - before(now), now) + np.arange(len(values))] = values
