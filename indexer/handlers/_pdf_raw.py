@@ -6,11 +6,14 @@ Source: ISO 32000-2: 7.5.5 (trailer), 7.5.6 (incremental updates), 7.6.2 (encryp
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from indexer.errors import EvidenceError
 from indexer.handler import Stream
+from indexer.handlers._pdfium import IN_MEMORY
 from indexer.limits import KIB, MIB
 
 PACKETS = 16
@@ -31,6 +34,8 @@ REBUILT = 64 * MIB
 _OBJECT = re.compile(rb"\b(\d{1,7})\s{1,3}\d{1,5}\s{1,3}obj\b")
 _PAGE = re.compile(rb"\b(\d{1,7})\s{1,3}0\s{1,3}obj\s{0,3}<<(?:(?!endobj)[^\0]){0,1500}?/Type\s{0,3}/Page\b(?!s)")
 _PAGES, _NUMBERS = 100_000, 4_000_000
+_SEARCHED, _SEARCHED_EACH = 128 * MIB, 4
+_OPENS = re.compile(rb"[\0\t\n\f\r ]obj\b")
 
 
 class Raw(NamedTuple):
@@ -105,6 +110,43 @@ def rebuilt(stream: Stream) -> bytes:
     root = b"%d 0 obj\n<</Type/Catalog/Pages %d 0 R>>\nendobj\n" % (number + 1, number)
     end = b"trailer\n<</Size %d/Root %d 0 R>>\nstartxref\n0\n%%%%EOF\n" % (number + 2, number + 1)
     return data + b"\nendstream\nendobj\n" + tree + root + end
+
+
+def check_streams(stream: Stream) -> None:
+    """Refuses a file in which so many streams lack their end that PDFium would look for it for hours.
+
+    A stream whose length is not right ends at the next `endstream` or `endobj`; PDFium goes over all
+    that lies between, to the end of the file where there is none, and does so for each stream anew.
+
+    Raises:
+        EvidenceError: `limit`.
+    """
+    if stream.size <= KIB:
+        return
+    if stream.size <= IN_MEMORY:
+        searched = count_searched(stream.at(0, stream.size))
+    else:
+        with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+            searched = count_searched(data)
+    if searched > _SEARCHED + _SEARCHED_EACH * stream.size:
+        raise EvidenceError("limit", "too many streams without an end: looking for them would take too long")
+
+
+def count_searched(data: bytes | mmap.mmap) -> int:
+    """How many bytes lie between the streams of all objects and the next `endstream` and `endobj` after each."""
+    searched, before = 0, 0
+    ends = {b"endstream": 0, b"endobj": 0}
+    at = data.find(b"stream")
+    while at >= 0:
+        if data[max(0, at - 3) : at] != b"end" and _OPENS.search(data, before, at):
+            for word, end in ends.items():
+                if end < at:
+                    found = data.find(word, at)
+                    ends[word] = found if found >= 0 else len(data)
+                searched += ends[word] - at
+        before = at
+        at = data.find(b"stream", at + 6)
+    return searched
 
 
 def read_string(data: bytes) -> str:

@@ -20,7 +20,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers._flow import label
 from indexer.handlers._parts import DATA, XmlReader
-from indexer.handlers._pdf_raw import Raw, rebuilt, scan
+from indexer.handlers._pdf_raw import Raw, check_streams, rebuilt, scan
 from indexer.handlers._pdfium import (
     WrongPasswordError,
     attachment_file,
@@ -92,6 +92,11 @@ class Pdf(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         pdfium = load_pdfium()
         raw = scan(stream)
+        try:
+            check_streams(stream)
+        except EvidenceError:
+            yield from _read_raw(raw)
+            raise
         for password in _candidates(stream):
             try:
                 text = password.text if password else ""

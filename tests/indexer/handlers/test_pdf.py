@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
+from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers import _pdf_raw, _pdfium
 from indexer.handlers.pdf import Pdf, _time
@@ -159,3 +160,29 @@ def test_damage_never_leaves_the_crawl(flips: list[tuple[int, int]], cut: int) -
         data[place] = value
     for item in crawl_bytes(bytes(data[: len(data) * (4 - cut) // 4]), handlers=HANDLERS):
         assert not [problem for problem in item.problems if problem.cause == "crash"]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"1 0 obj<<>>stream\n", b"1 0 obj<</Length 9>>%\nstream\nendobj\n", b"endstream 1 0 obj<<>>stream\n"],
+)
+def test_very_many_streams_without_an_end_are_refused_before_they_are_looked_for(unit: bytes) -> None:
+    item = read(b"%PDF-1.4\n1 0 obj\n(kite festival)\nendobj\n" + unit * 60_000)
+    assert [each.cause for each in item.problems] == ["truncated", "limit"]
+    assert "kite festival" in item.texts[0].body
+
+
+def test_streams_that_end_are_gone_over_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ended = b"1 0 obj<<>>stream\nstream stream\nendstream\nendobj\n" * 100
+    assert len(ended) < _pdf_raw.count_searched(ended) < 2 * len(ended)
+    assert _pdf_raw.count_searched(b"The stream of an obj, a stream, and a stream.") == 2 * 21
+    assert _pdf_raw.count_searched(EVERYTHING) < 2 * len(EVERYTHING)
+    monkeypatch.setattr(_pdf_raw, "IN_MEMORY", 10)
+    monkeypatch.setattr(_pdf_raw, "_SEARCHED", 0)
+    path = tmp_path / "input.pdf"
+    path.write_bytes(b"1 0 obj<<>>stream\n" * 100)
+    with path.open("rb") as file, pytest.raises(EvidenceError, match="without an end"):
+        _pdf_raw.check_streams(Stream(file))
+    path.write_bytes(ended)
+    with path.open("rb") as file:
+        _pdf_raw.check_streams(Stream(file))
