@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 nothing found (or `--strict` met a problem), 2 the analyst
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -92,6 +93,7 @@ def run() -> None:
     use_utf8()
     # numpy is used for arrays, not for algebra: its threads would only cost their start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(20_000, 20, 50)  # little of what a command makes holds cycles, and there is much of it
     try:
         app_for(sys.argv[1:])()
     except QueryError as error:

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 from functools import cache
 from math import exp
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from indexer import dprk, likelihood
 from indexer.charsets import EAST, EASTERN_CODECS, EVERY_LANGUAGE, LIKE, WEST, WIDER, Candidate, find_codec
@@ -39,8 +40,7 @@ _SENSIBLE, _SENSELESS = -4.9, -6.2
 """Nats a byte: text in a code page costs 2 to 4.5; random bytes cost 5 and more by every codec."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(Struct, frozen=True):
     """A codec of Python's registry, a confidence from 0 to 1, and the next best codecs."""
 
     codec: str

@@ -165,7 +165,7 @@ def problems_at(place: Place, problems: Sequence[Problem]) -> tuple[Problem, ...
 
 def place_of(child: Child, provenance: Provenance, ancestors: tuple[str, ...]) -> Place:
     """The place of a member, with what its container tells of it."""
-    fields = tuple(clean_field(entry) for entry in child.fields)
+    fields = tuple(map(clean_field, child.fields))
     problems = tuple(replace(problem, message=clean(problem.message)) for problem in child.problems)
     return Place(provenance, child.timestamps, fields, problems, ancestors)
 

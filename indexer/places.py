@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from indexer.model import Field, Found, Known, Problem, Provenance, Spent, Text, Timestamp
 
@@ -29,8 +28,7 @@ class Avoided(Struct, frozen=True, array_like=True):
     deaths: int
 
 
-@dataclass(slots=True)
-class Task:
+class Task(Struct):
     """What to walk, and what is known of it from an earlier attempt.
 
     `alone` keeps every member in this worker and enforces the root's limits, so that what is cut

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError, StoreError
 from indexer.handler import Handler, Stream
@@ -53,12 +54,11 @@ class VolumeNames:
         return waits
 
 
-@dataclass(slots=True)
-class Waiting:
+class Waiting(Struct):
     """The members of one container that wait for its last one, in its order; `locked` if one stayed closed."""
 
     shelf: Shelf
-    members: list[tuple[Place, BinaryIO, Digests, list[Problem], Avoided | None]] = field(default_factory=list)
+    members: list[tuple[Place, BinaryIO, Digests, list[Problem], Avoided | None]] = []
     locked: bool = False
 
 
