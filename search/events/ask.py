@@ -48,6 +48,8 @@ _SESSIONS = (
     Column("minutes", "number"), Column("events", "number"), Column("paths", "number"), Column("bytes", "number"),
     Column("refused", "number"), Column("agents", "number"), Column("zone", shown=False),
 )  # fmt: skip
+_TOGETHER = 2_000_000
+"""Events whose sessions are worked out at a time."""
 _ZONE = f"CASE WHEN bool_and(zone = '{KNOWN}') THEN '{KNOWN}' ELSE min(zone) FILTER (zone <> '{KNOWN}') END"
 _REFUSED = "count(*) FILTER (status IN ('401', '403', '530', 'failed') OR action = 'login failed')"
 _SIGNED = "('login', 'login failed', 'logout', 'boot', 'shutdown')"
@@ -184,18 +186,21 @@ def sessions(case: Case, choice: Choice, *, gap: str = "30m", tell: Tell = lambd
                     coalesce(moment - lag(moment) OVER mine > to_seconds({seconds:d}), true) AS starts,
                     CASE WHEN starts OR account <> lag(account) OVER mine THEN account END AS name,
                     CASE WHEN agent <> '' AND (starts OR agent <> lag(agent) OVER mine) THEN hash(agent) END AS means
-                FROM events WHERE {where} AND address <> '' WINDOW mine AS (PARTITION BY address ORDER BY moment)
+                FROM events WHERE {where} AND address <> '' AND hash(address) % ? = ?
+                WINDOW mine AS (PARTITION BY address ORDER BY moment)
             ), counted AS (
                 SELECT *, sum(starts::INTEGER) OVER (PARTITION BY address ORDER BY moment) AS session FROM marked
             )
-            SELECT address, {_users("name")}, min(moment), max(moment), count(*),
-                count(DISTINCT path) FILTER (path <> ''), sum(size)::BIGINT, {_REFUSED},
+            SELECT address, {_users("name")} AS users, min(moment) AS start, max(moment) AS stop, count(*) AS events,
+                count(DISTINCT path) FILTER (path <> '') AS paths, sum(size)::BIGINT AS size, {_REFUSED} AS refused,
                 coalesce(len(list_distinct(list(means) FILTER (means IS NOT NULL))), 0), {_ZONE}
-            FROM counted GROUP BY address, session ORDER BY 3, address
+            FROM counted GROUP BY address, session
         """
-        for address, users, start, end, count, paths, size, refused, agents, zone in opened.store.rows(
-            statement, values
-        ):
+        (events,) = opened.store.row(f"SELECT count(*) FROM events WHERE {where}", values)
+        parts = 1 + events // _TOGETHER
+        each = ([*values, parts, part] for part in range(parts))
+        found = opened.store.gathered(statement, each, "start, address")
+        for address, users, start, end, count, paths, size, refused, agents, zone in found:
             minutes = round((end - start).total_seconds() / 60, 1)
             times = (clock(start, zone), clock(end, zone), minutes)
             yield (address, *opened.places(address), users, *times, count, paths, size, refused, agents, zone)

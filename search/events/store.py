@@ -131,6 +131,23 @@ class EventStore:
         except self._error as error:
             raise StoreError(f"{self.path}: {error}") from error
 
+    def gathered(self, statement: str, each: Iterable[Sequence[Any]], order: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement that is run with one list of values after the other, all of them in an order.
+
+        What one run needs in memory is given back before the next.
+        """
+        try:
+            cursor = self._connection.cursor()
+            taking = "CREATE TEMP TABLE gathered AS "
+            for values in each:
+                cursor.execute(taking + statement, values)
+                taking = "INSERT INTO gathered "
+            cursor.execute(f"SELECT * FROM gathered ORDER BY {order}")
+            while some := cursor.fetchmany(1024):
+                yield from some
+        except self._error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+
     def row(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
         """The one row of a statement."""
         return next(self.rows(statement, values))

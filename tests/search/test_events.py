@@ -457,8 +457,11 @@ def test_counts_are_those_of_plain_python(case: Case, tmp_path: Path) -> None:
     assert len(day) == sum(part[2].startswith("02/Apr") for part in parts)
 
 
-@pytest.mark.parametrize("gap", ["30m", "1s", "1d"])
-def test_sessions_are_those_of_plain_python(case: Case, tmp_path: Path, gap: str) -> None:
+@pytest.mark.parametrize(("gap", "together"), [("30m", 2_000_000), ("30m", 100), ("1s", 100), ("1d", 2_000_000)])
+def test_sessions_are_those_of_plain_python(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: str, together: int
+) -> None:
+    monkeypatch.setattr("search.events.ask._TOGETHER", together)
     lines = access_lines(800, seed=3)
     ingest(case, keep(tmp_path / "day1", "www", "\n".join(lines)))
     seconds = read_gap(gap)
