@@ -77,9 +77,7 @@ def build_beside(
     """
     running: list[subprocess.Popen[str]] = []
     try:
-        for ids, path in zip(parts, files, strict=True):
-            told: dict[str, object] = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path)}
-            told |= {"characters": characters, "paths": [entry for entry in sys.path if entry]}
+        for _ in parts:
             child = subprocess.Popen(
                 # -I: nothing is imported from the folder one stands in
                 [sys.executable, "-I", "-m", "search.engine.worker"],
@@ -89,6 +87,9 @@ def build_beside(
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # nothing here is for its threads, which spin
             )
             running.append(child)
+        for child, ids, path in zip(running, parts, files, strict=True):  # none is heard before it has started
+            told: dict[str, object] = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path)}
+            told |= {"characters": characters, "paths": [entry for entry in sys.path if entry]}
             assert child.stdin is not None
             child.stdin.write(json.dumps(told) + "\n")
             child.stdin.close()
