@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from indexer.handlers._markup import CLOSE, COMMENT, OPEN, TEXT, attributes, cut_tags, plain, tokens
+from indexer.handlers._markup import CARRY, CLOSE, COMMENT, OPEN, TEXT, attributes, cut_tags, plain, tokens
 from indexer.model import Child, Fact, Field, Text
 
 RUN = 1 << 20
@@ -103,16 +103,22 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
     """
     out: list[str] = []
     title: list[str] = []
+    script: list[str] = []
+    """A whole script or style sheet: an address in it may be cut anywhere."""
     silent = ""
-    pre = 0
+    scripted = pre = 0
     stretches = _Stretches(page, out)
     for kind, name, value in tokens(pieces, raw=_RAW, take=stretches.take):
         if kind == TEXT:
             if silent:
                 if silent == "title":
                     title.append(plain(value))
-                elif "data:" in value:
-                    _find_files(page, value)
+                else:
+                    script.append(value)
+                    scripted += len(value)
+                    if scripted > CARRY:
+                        _find_files(page, script)
+                        scripted = 0
             else:
                 out.append(plain(value if pre else _SPACE.sub(" ", value)))
                 page.chars += len(value)
@@ -128,6 +134,8 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
         elif kind == CLOSE:
             if name == silent:
                 silent = ""
+                _find_files(page, script)
+                scripted = 0
             if name not in _INLINE:
                 out.append("\t" if name in _CELLS else "\n")
                 pre -= name == "pre" and pre > 0
@@ -140,6 +148,7 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
             yield _lines("".join(out))
             out.clear()
             page.chars = 0
+    _find_files(page, script)
     page.title = _SPACE.sub(" ", "".join(title)).strip()
     yield _lines("".join(out))
 
@@ -209,7 +218,7 @@ def _read_tag(page: Page, name: str, text: str) -> bool:
     """Whether a tag of these attributes may say something to the page."""
     says = "data:" in text or name in _SAYING
     if "data:" in text:
-        _find_files(page, text)
+        _find_files(page, [text])
     held = attributes(text)
     for key, value in held:
         says = says or key in _LINKS or key in _WORDS
@@ -235,8 +244,12 @@ def _read_tag(page: Page, name: str, text: str) -> bool:
     return says
 
 
-def _find_files(page: Page, text: str) -> None:
-    page.files += ((found[1].lower(), found[2]) for found in _DATA_URI.finditer(text))
+def _find_files(page: Page, held: list[str]) -> None:
+    """Keeps the files in the `data:` addresses of a text that is held in pieces, which are then forgotten."""
+    text = "".join(held)
+    held.clear()
+    if "data:" in text:
+        page.files += ((found[1].lower(), found[2]) for found in _DATA_URI.finditer(text))
 
 
 def _embedded(kind: str, payload: str) -> Child:

@@ -124,7 +124,9 @@ class _Scan:
                 careful = max(careful, at + 1)
             if self.inside:
                 found = _raw_end(self.inside).search(text, at)
-                stop = found.start() if found else size if self.last else max(at, size - len(self.inside) - 3)
+                stop = found.start() if found else size
+                if not found and not self.last:
+                    stop = _entity_cut(text, at, max(at, size - len(self.inside) - 3))
                 if stop > at:
                     yield (TEXT, "", text[at:stop])
                 if not found:
@@ -135,7 +137,7 @@ class _Scan:
             less = text.find("<", at)
             if less < 0:
                 # An entity may be cut by the end of a piece; it waits for the rest.
-                cut = size if self.last else _entity_cut(text, at)
+                cut = size if self.last else _entity_cut(text, at, size)
                 if cut > at:
                     yield (TEXT, "", text[at:cut])
                 self.end = cut
@@ -197,9 +199,9 @@ def _guarded(text: str) -> str:
     return text.replace("&", "&amp;")
 
 
-def _entity_cut(text: str, at: int) -> int:
-    mark = text.rfind("&", max(at, len(text) - 40))
-    return mark if mark >= 0 and ";" not in text[mark:] else len(text)
+def _entity_cut(text: str, at: int, end: int) -> int:
+    mark = text.rfind("&", max(at, end - 40), end)
+    return mark if mark >= 0 and ";" not in text[mark:end] else end
 
 
 @cache

@@ -200,3 +200,27 @@ def test_most_of_a_page_is_read_in_bulk() -> None:
         patch.setattr(_html._Stretches, "take", counted)
         assert body(source).count("scene 12 cut&") == 2000
     assert sum(taken) > len(source) * 0.95
+
+
+@pytest.mark.parametrize("cut", range(60))
+def test_scripts_titles_and_boxes_may_be_cut_anywhere(cut: int) -> None:
+    for text in (
+        "<title>Kite &amp; Sons</title><textarea>salt &lt; rain</textarea>",
+        "<script>a = 'data:image/gif;base64,R0lGODlhAQABAAAAACw=' && b</script>end",
+        "<style>b {background: url(data:;base64,AAAA)",
+    ):
+        whole, pieced = Page(), Page()
+        expected = list(read_page([text], whole))
+        assert list(read_page([text[:cut], text[cut:]], pieced)) == expected
+        assert pieced == whole
+        assert whole.title == "Kite & Sons" or len(whole.files) == 1
+
+
+def test_a_script_without_an_end_is_held_no_further_than_a_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_html, "CARRY", 100)
+    page = Page()
+    list(read_page(["<script>", *["data:;base64,AAAA, " + "x" * 100] * 100], page))
+    assert len(page.files) == 100
+    started = time.process_time()
+    list(read_page(["<script/>" + "a<b>" * 50_000], page))
+    assert time.process_time() - started < 2
