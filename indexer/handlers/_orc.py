@@ -5,12 +5,14 @@ Source: Protocol Buffers, "Encoding"; Apache ORC specification v1, "File Tail", 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from indexer.errors import EvidenceError
-from indexer.handlers._column_codecs import unpack
+from indexer.handlers._column_codecs import MOST, unpack
 
 CODECS: Final = {0: "none", 1: "deflate", 2: "snappy", 3: "lzo", 4: "lz4", 5: "zstandard", 6: "brotli"}
+MOST_CHUNK: Final = 1 << 23
+"""Bytes of a chunk: its length has 23 bits."""
 Message = dict[int, list[int | bytes]]
 
 
@@ -89,22 +91,34 @@ def text(message: Message, key: int) -> str:
     return held[-1].decode("utf-8", "replace") if held else ""
 
 
-def unpack_chunks(data: bytes, codec: int, size: int) -> bytes:
-    """The content of a stream that is packed in chunks of up to `size` bytes.
+class Packing(NamedTuple):
+    """How the streams of a file are packed: by which codec, in chunks of how many bytes."""
 
-    Raises:
-        EvidenceError: where it cannot be had.
-    """
-    if not codec:
-        return data
-    out = bytearray()
-    at = 0
-    while at + 3 <= len(data):
-        head = int.from_bytes(data[at : at + 3], "little")
-        length, plain = head >> 1, head & 1
-        chunk = data[at + 3 : at + 3 + length]
-        if len(chunk) < length:
-            raise EvidenceError("truncated", "a chunk breaks off")
-        out += chunk if plain else unpack(CODECS.get(codec, str(codec)), chunk, size)
-        at += 3 + length
-    return bytes(out)
+    codec: int
+    block: int
+
+    def unpack(self, chunk: bytes) -> bytes:
+        """The content of a chunk.
+
+        Raises:
+            EvidenceError: where it cannot be had.
+        """
+        return unpack(CODECS.get(self.codec, str(self.codec)), chunk, min(self.block or MOST_CHUNK, MOST_CHUNK))
+
+    def unpack_chunks(self, data: bytes) -> bytes:
+        """The content of a stream, all of it; as `unpack`."""
+        if not self.codec:
+            return data
+        out = bytearray()
+        at = 0
+        while at + 3 <= len(data):
+            head = int.from_bytes(data[at : at + 3], "little")
+            length, plain = head >> 1, head & 1
+            chunk = data[at + 3 : at + 3 + length]
+            if len(chunk) < length:
+                raise EvidenceError("truncated", "a chunk breaks off")
+            out += chunk if plain else self.unpack(chunk)
+            if len(out) > MOST:
+                raise EvidenceError("limit", f"a foot of more than {MOST} bytes")
+            at += 3 + length
+        return bytes(out)

@@ -1,18 +1,21 @@
-"""ORC files: columns, number of rows, who wrote them, the least and the greatest value of every column.
+"""ORC files: rows, columns, who wrote them, the least and the greatest value of every column.
 
-Source: Apache ORC specification v1: file tail, footer, column statistics.
-Limits: rows are not put together: strings are carved as they stand, which in a packed file are few; of every
-column the least and the greatest value are told, as the foot of the file holds them.
+Source: Apache ORC specification v1: file tail, footer, column statistics, stripes.
+Limits: LZO is not unpacked; encrypted columns are told as their masked values; a time without zone is told by the
+clock its writer's zone had on 1 January 2015, without summer time; values nested deeper than 64, and rows behind
+the ten millionth, are not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice, zip_longest
 from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._orc import CODECS, Message, number, numbers, parts, read_message, text, unpack_chunks
+from indexer.handlers._orc import CODECS, Message, Packing, number, numbers, parts, read_message, text
+from indexer.handlers._orc_stripe import STRUCT, Columns, Value, read_stripe
 from indexer.handlers._rows import one_line, passages
 from indexer.handlers._runs import carve
 from indexer.limits import MIB
@@ -20,15 +23,18 @@ from indexer.model import Fact, Field, Problem
 
 _FOOT: Final = 64 * MIB
 _COLUMNS: Final = 10_000
+_ROWS: Final = 10_000_000
 _TYPES: Final = (
     *("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string", "binary", "timestamp"),
     *("list", "map", "struct", "union", "decimal", "date", "varchar", "char", "timestamp with zone", "geometry"),
+    "geography",
 )
 _WRITERS: Final = {0: "Java", 1: "C++", 2: "Presto", 3: "Go", 4: "Trino", 5: "CUDF"}
 
 
 class OrcTable(Handler):
     name = "orc"
+    version = 2
     media_types = ("application/vnd.apache.orc",)
     signatures = (Signature(b"ORC"),)
     suffixes = (".orc",)
@@ -38,9 +44,10 @@ class OrcTable(Handler):
         "orc.codec": "how the file is packed",
         "orc.writer": "program that wrote it",
         "orc.stripes": "parts that rows are kept in",
+        "orc.zone": "zone of the writer, by whose clock times without zone are told",
         "orc.meta.*": "any other value of the foot",
     }
-    reads = "columns, number of rows, least and greatest values, who wrote it"
+    reads = "rows with the names of their columns, least and greatest values, who wrote it"
     needs = ("cramjam", "backports.zstd", "lz4", "brotli")
     rank = 45
 
@@ -59,8 +66,9 @@ class OrcTable(Handler):
         length, codec, block = number(after, 1), number(after, 2), number(after, 3)
         if text(after, 8000) != "ORC" or not 0 < length <= min(_FOOT, end):
             raise EvidenceError("truncated", "the foot, which tells of all the rest, is not here")
+        packing = Packing(codec, block)
         yield Field("orc.codec", CODECS.get(codec, str(codec)))
-        foot = read_message(unpack_chunks(stream.at(end - length, length), codec, min(block or _FOOT, _FOOT)))
+        foot = read_message(packing.unpack_chunks(stream.at(end - length, length)))
         yield Field("orc.rows", number(foot, 6))
         yield Field("orc.stripes", len(parts(foot, 3)))
         writer = f"{_WRITERS.get(number(foot, 9), number(foot, 9))} {text(foot, 12)}".strip()
@@ -76,9 +84,60 @@ class OrcTable(Handler):
         told = parts(foot, 7)
         rows = (_spread(names[place], read_message(told[place])) for place in sorted(names) if place < len(told))
         yield from passages((row for row in rows if row), "columns", heading="column\tvalues\tleast\tgreatest")
-        yield from carve(stream)
-        message = f"{number(foot, 6)} rows: the rows of ORC are not put together"
-        yield Problem("unsupported", message, resolution="strings indexed")
+        if parts(foot, 10):
+            yield Problem("encrypted", "some columns are encrypted", resolution="told as their masked values")
+        rows_of = _Rows(stream, types, packing)
+        yield from rows_of.facts([read_message(each) for each in parts(foot, 3)])
+        faults = rows_of.faults
+        if rows_of.told < number(foot, 6) and not faults:
+            faults = [Problem("truncated", f"{rows_of.told} of {number(foot, 6)} rows are here")]
+        yield from faults
+        if faults:
+            yield from carve(stream)
+
+
+class _Rows:
+    def __init__(self, stream: Stream, types: list[Message], packing: Packing) -> None:
+        self._stream = stream
+        self._types = types
+        self._packing = packing
+        self.told = 0
+        self.faults: list[Problem] = []
+
+    def facts(self, stripes: list[Message]) -> Iterator[Fact]:
+        """The rows of all stripes; `told` and `faults` say afterwards how far it went."""
+        if not self._types:
+            return
+        outer = self._types[0]
+        table = number(outer, 1) == STRUCT
+        places = [place for place in numbers(outer, 2) if 0 < place < len(self._types)] if table else [0]
+        names = [one_line(each.decode("utf-8", "replace")) for each in parts(outer, 3)] if table else ["value"]
+        zones: set[str] = set()
+        for about in stripes:
+            try:
+                stripe = read_stripe(self._stream, about, self._packing)
+            except EvidenceError as error:
+                self.faults.append(error.problem("", "these rows are left out"))
+                continue
+            if stripe.zone and stripe.zone not in zones:
+                zones.add(stripe.zone)
+                yield Field("orc.zone", stripe.zone[:200])
+            columns = Columns(stripe, self._types, self._stream)
+            cells = [self._cells(columns, place, name) for place, name in zip(places, names, strict=False)]
+            rows = islice(zip_longest(*cells), min(stripe.rows, _ROWS - self.told))
+            lines = ("\t".join(cell or "" for cell in row) for row in rows)
+            yield from passages(lines, "rows", heading="\t".join(names), first=self.told + 1)
+            self.told += stripe.rows
+            if self.told > _ROWS:
+                self.faults.append(Problem("limit", f"more than {_ROWS} rows", resolution="read up to there"))
+                return
+
+    def _cells(self, columns: Columns, place: int, name: str) -> Iterator[Value]:
+        try:
+            for value in columns.values(place):
+                yield None if value is None else one_line(value)
+        except EvidenceError as error:
+            self.faults.append(Problem(error.cause, f"{name}: {error.message}", resolution="left out from there on"))
 
 
 def _names(types: list[Message]) -> dict[int, str]:

@@ -15,8 +15,9 @@ import git_parts as git
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers import _column_codecs, _parquet
+from indexer.handlers import _column_codecs, _orc_runs, _parquet
 from indexer.handlers._git import apply_delta
+from indexer.handlers._orc import Packing
 from indexer.handlers.dbf_table import DbfTable
 from indexer.handlers.git_pack import GitPack
 from indexer.model import Child, Field, Problem, Text
@@ -41,7 +42,7 @@ KINDS = {
     "parquet": "rows/input.parquet",
     "pcap": "new/input.pcapng",
     "redis": "both/input.aof",
-    "orc": "packed/input.orc",
+    "orc": "rows-packed/input.orc",
     "leveldb": "plain/input.ldb",
 }
 
@@ -122,3 +123,35 @@ def test_long_runs_cost_no_more_than_their_length(head: bytes, name: str) -> Non
     started = time.process_time()
     crawl_bytes(head, name)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "second", "numbers"),
+    [
+        ("610007", False, [7] * 100),
+        ("fb0203060711", False, [2, 3, 6, 7, 17]),
+        ("0a2710", True, [10000] * 5),
+        ("5e035ca1ab1edeadbeef", True, [23713, 43806, 57005, 48879]),
+        ("c609020222424246", True, [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]),
+        (
+            "8e132b2107d01e00147028323c46505a646e78828c96a0aab4befce8",
+            True,
+            [2030, 2000, 2020, 1000000, *range(2040, 2191, 10)],
+        ),
+    ],
+)
+def test_runs_of_orc_give_the_numbers_of_its_specification(raw: str, second: bool, numbers: list[int]) -> None:
+    stream = Stream(io.BytesIO(bytes.fromhex(raw)))
+    feed = _orc_runs.Feed(stream, 0, stream.size, Packing(0, 0), _orc_runs.Purse())
+    values = _orc_runs.read_numbers(feed, second=second, signed=False)
+    assert [next(values) for _ in numbers] == numbers
+    with pytest.raises(EvidenceError, match="values are missing"):
+        next(values)
+
+
+def test_a_value_of_orc_goes_over_chunks_and_ends_with_its_stream() -> None:
+    chunks = b"".join((len(each) << 1 | 1).to_bytes(3, "little") + each for each in (b"ab", b"", b"cde", b"f"))
+    feed = _orc_runs.Feed(Stream(io.BytesIO(chunks + b"more")), 0, len(chunks), Packing(1, 0), _orc_runs.Purse())
+    assert [feed.take(1), feed.take(4), feed.take(0)] == [b"a", b"bcde", b""]
+    with pytest.raises(EvidenceError, match="values are missing"):
+        feed.take(2)
