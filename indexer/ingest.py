@@ -44,9 +44,10 @@ Again = tuple[Source, Place, Mapping[str, Spent], tuple[Password, ...]]
 """An item to be read again: its source and place, members that need no reading, passwords for it alone."""
 _COMMIT_SECONDS = 2.0
 _EVENT_SECONDS = 0.2
-_AT_ONCE = 8
-"""Small jobs that a worker may hold, so that it never waits for the next."""
+_AT_ONCE = 32
+"""Small jobs that a worker may hold, so that it never waits for the next while the writer is busy."""
 _SMALL = MIB
+"""Bytes of a small job, and of all that a worker holds."""
 
 
 class Ledger(Protocol):
@@ -296,7 +297,9 @@ class Ingest:
 
     def _load(self, worker: Worker) -> int:
         jobs = [self._work[number] for number in worker.jobs]
-        return len(jobs) if all(work.small for work in jobs) else _AT_ONCE
+        if sum(work.size for work in jobs) < _SMALL and all(work.small for work in jobs):
+            return len(jobs)
+        return _AT_ONCE
 
     def _next(self, coming: Iterator[_Work]) -> _Work | None:
         if self._queue:
