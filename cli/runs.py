@@ -263,10 +263,10 @@ def _recorded(
     sources: list[str],
     indexed: Callable[[int], None],
 ) -> Iterator[tuple[dict[str, int], Callable[[dict[str, str]], None]]]:
-    """A run that is in the catalog from its start: its counts, to be filled, and who takes the handlers' versions."""
+    """A run that is in the catalog from its start: its counts, to be filled, and who takes the readers' versions."""
     counts: dict[str, int] = {}
     runs = case.catalog.runs()
-    versions = {"archivore": VERSION, "libmagic": magic_version()}
+    versions = {"archivore": VERSION}
     run = Run(
         id=runs[-1].id + 1 if runs else 1,
         started=datetime.now(UTC),
@@ -278,8 +278,9 @@ def _recorded(
     )
 
     def add_versions(handlers: dict[str, str]) -> None:
-        if not handlers.items() <= versions.items():
-            versions.update(handlers)
+        made = {"libmagic": magic_version(), **handlers}
+        if not made.items() <= versions.items():
+            versions.update(made)
             case.catalog.keep_run(run)
 
     case.catalog.keep_run(run)
