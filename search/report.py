@@ -58,7 +58,8 @@ class Sheet(Struct, frozen=True):
 class Colophon(Struct, frozen=True):
     """How an answer was made: enough for somebody else to make it again, and nothing that differs then.
 
-    `version` is of the Archivore that answered, `versions` are of what read the evidence in the last run.
+    `version` is of the Archivore that answered, `versions` are of what read the evidence, the newest where
+    runs differ.
     """
 
     case: str
