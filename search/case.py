@@ -31,7 +31,7 @@ from indexer.hashsets import FILE, KINDS, HashSets
 from indexer.model import Field, Found, Item, Known, Provenance, Reading, Source, Spent, Text
 from search.audit import Audit
 from search.catalog import Catalog
-from search.folder import FORMAT, SETTINGS, new_settings, raise_format, read_settings, take_lock
+from search.folder import FORMAT, SETTINGS, is_free, new_settings, raise_format, read_settings, take_lock
 from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
@@ -84,17 +84,16 @@ class Case:
         Raises:
             UsageError: the folder holds something already.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path}: not an empty folder; a case is made in a new or empty one")
-        from search.index import Index
-
         try:
+            if not is_free(path):
+                raise UsageError(f"{path}: not an empty folder; a case is made in a new or empty one")
             path.mkdir(parents=True, exist_ok=True)
             new_settings(path, name)
-            Index.create(path / "index").close()
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from error
-        return cls(path, write=True)
+        case = cls(path, write=True)
+        case.update_index()
+        return case
 
     def __enter__(self) -> Case:
         return self
@@ -126,11 +125,17 @@ class Case:
 
     @property
     def index(self) -> Index:
-        """The index, opened when first asked for."""
+        """The index, opened when first asked for; a writer makes it where a kill came before it was whole."""
         if self._index is None:
             from search.index import Index
 
-            self._index = Index.open(self.path / "index")
+            folder = self.path / "index"
+            if self._lock and not Index.stands_in(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                self.catalog.make_all_stale()
+                self._index = Index.create(folder)
+            else:
+                self._index = Index.open(folder)
         return self._index
 
     @property
@@ -285,15 +290,18 @@ class Case:
         """Builds the index anew beside the old one, puts it in its place, and returns the number of items."""
         from search.index import Index
 
-        beside = self.path / "index.new"
+        beside, place, old = (self.path / name for name in ("index.new", "index", "index.old"))
         shutil.rmtree(beside, ignore_errors=True)
         self._close_index()
-        old, self._index = self.path / "index", Index.create(beside)
+        self._index = Index.create(beside)
         self.catalog.make_all_stale()
         count = self.update_index(tell)
         self._close_index()
         shutil.rmtree(old, ignore_errors=True)
-        beside.rename(old)
+        if place.exists():
+            place.rename(old)
+        beside.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
         return count
 
     # -- what a run needs: indexer.ingest.Ledger -----------------------------------------------

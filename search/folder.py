@@ -18,6 +18,8 @@ from indexer.model import print_time
 FORMAT = 2
 """Rises when an older Archivore could not read the folder any more. 2: tags and notes; an audit log."""
 SETTINGS = "case.toml"
+_PART = "case.toml.part"
+"""The settings while they are written: all that a kill can leave in a folder that is no case yet."""
 
 
 def find_case(start: Path) -> Path:
@@ -27,13 +29,18 @@ def find_case(start: Path) -> Path:
         UsageError: there is none.
     """
     for folder in (start, *start.parents):
-        if (folder / SETTINGS).is_file() and (folder / "catalog.sqlite").exists():
+        if (folder / SETTINGS).is_file():
             return folder
     raise UsageError("no case here: give --case PATH, set ARCHIVORE_CASE, or make one with `archivore new PATH`")
 
 
+def is_free(path: Path) -> bool:
+    """Whether a case may be made here: in a new folder, in an empty one, or where making one was cut off."""
+    return not path.exists() or (path.is_dir() and all(entry.name == _PART for entry in path.iterdir()))
+
+
 def new_settings(path: Path, name: str) -> None:
-    """Writes the settings of a new case."""
+    """Writes the settings of a new case; from here on there is one, and what it lacks is made when it is opened."""
     settings = (
         f"format = {FORMAT}\n"
         f"name = {json.dumps(name or path.resolve().name, ensure_ascii=False)}\n"
@@ -41,7 +48,9 @@ def new_settings(path: Path, name: str) -> None:
         f'version = "{VERSION}"\n\n'
         "[limits]\n# depth = 24\n"
     )
-    (path / SETTINGS).write_text(settings, "utf-8")
+    part = path / _PART
+    part.write_text(settings, "utf-8")
+    part.replace(path / SETTINGS)
 
 
 def read_settings(path: Path, *, write: bool) -> dict[str, object]:

@@ -73,6 +73,11 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
                 raise StoreError(f"{folder} is not empty: an index is never made over something else")
             return cls(folder, _changes(folder, anew=True).commit())
 
+    @staticmethod
+    def stands_in(folder: Path) -> bool:
+        """Whether an index was ever whole in this folder, be it damaged now."""
+        return any((folder / name).exists() for name in (store.NEWEST, store.PREVIOUS))
+
     @classmethod
     def open(cls, folder: Path | str) -> Index:
         """The index in this folder.

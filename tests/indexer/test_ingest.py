@@ -29,7 +29,7 @@ IMPATIENT = replace(QUICK, seconds=1.0)
 def ingest(
     folder: Path, case_path: Path, *, jobs: int = 2, limits: Limits = QUICK, sources: list[Source] | None = None
 ) -> dict[str, int]:
-    opened = Case(case_path, write=True) if case_path.exists() else Case.create(case_path)
+    opened = Case(case_path, write=True) if (case_path / "case.toml").exists() else Case.create(case_path)
     with opened as case:
         run = Ingest(case, case.scratch, limits=limits, jobs=jobs, handler_files=(KILLERS,))
         return run.run(sources or [Source("s", str(folder))])

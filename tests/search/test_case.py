@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +18,11 @@ from indexer.errors import StoreError, UsageError
 from indexer.model import Source
 from search.answers import ask
 from search.case import Case
-from search.folder import find_case
+from search.folder import SETTINGS, find_case
 
 
 def fill(path: Path, folder: Path, *, jobs: int = 1) -> None:
-    opened = Case(path, write=True) if path.exists() else Case.create(path)
+    opened = Case(path, write=True) if (path / SETTINGS).exists() else Case.create(path)
     with opened as case:
         source = Source("s", str(folder))
         ingest_sources(case, [source], limits=limits_of(case), passwords=(), jobs=jobs, tell=lambda _: None)
@@ -51,6 +53,64 @@ def test_a_case_is_made_only_in_an_empty_folder(tmp_path: Path) -> None:
     Case.create(tmp_path / "case").close()
     with pytest.raises(UsageError, match="empty"):
         Case.create(tmp_path / "case")
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from search.case import Case
+
+path, what, moment = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+
+def hook(event, arguments):
+    global moment
+    if event in ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "sqlite3.connect"):
+        if str(path) in str(arguments):
+            moment -= 1
+            if not moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+if what == "create":
+    import search.upkeep
+    sys.addaudithook(hook)
+    Case.create(path).close()
+else:
+    with Case(path, write=True) as case:
+        case.index
+        sys.addaudithook(hook)
+        case.rebuild_index()
+"""
+
+
+def killed_at(moment: int, path: Path, what: str) -> bool:
+    """Whether a process that makes a case, or its index anew, came to the moment at which it is killed."""
+    code = subprocess.run([sys.executable, "-c", _KILLED, str(path), what, str(moment)], check=False).returncode
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+def test_a_case_whose_making_was_killed_at_any_step_is_made_by_the_next_try(tmp_path: Path, evidence: Path) -> None:
+    moment = 1
+    while killed_at(moment, tmp_path / str(moment), "create"):
+        fill(tmp_path / str(moment), evidence)
+        with Case(tmp_path / str(moment)) as case:
+            assert ask(case, "words").total == 40
+        moment += 1
+    assert moment > 8
+
+
+def test_an_index_whose_building_anew_was_killed_at_any_step_is_there_or_made_again(
+    tmp_path: Path, evidence: Path
+) -> None:
+    fill(tmp_path / "whole", evidence)
+    moment = 1
+    while killed_at(moment, shutil.copytree(tmp_path / "whole", tmp_path / str(moment)), "rebuild"):
+        with Case(tmp_path / str(moment), write=True) as case:
+            case.update_index()
+        with Case(tmp_path / str(moment)) as case:
+            assert ask(case, "words").total == 40
+        moment += 1
+    assert moment > 12
 
 
 def test_a_case_is_found_upwards(tmp_path: Path) -> None:
