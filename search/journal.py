@@ -25,6 +25,8 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._resumed: set[bytes] = set()
+        """Roots with members that an earlier run left pending."""
 
     def root_state(self, root: str) -> str:
         """`open`, `done`, or nothing."""
@@ -38,7 +40,10 @@ class Journal:
 
     def close_root(self, root: str) -> None:
         """Everything below the root is kept."""
-        self._database.write("UPDATE roots SET state = 'done' WHERE id = ?", (bytes.fromhex(root),), apart=True)
+        key = bytes.fromhex(root)
+        self._database.write("UPDATE roots SET state = 'done' WHERE id = ?", (key,), apart=True)
+        if key in self._resumed:
+            self.clear(root)
 
     def open_roots(self) -> int:
         """How many roots a run has left unfinished."""
@@ -59,15 +64,16 @@ class Journal:
         """What is kept below a root and what each subtree cost.
 
         Args:
-            resumed: leaves out the containers of pending members, and forgets that those were
-                pending: they are found again by walking.
+            resumed: leaves out the containers of pending members, which are found again by walking. Those
+                stay pending until the root is closed: a second kill must find them, and nothing may be
+                copied from their containers before.
         """
         key = bytes.fromhex(root)
         skipped = set()
         if resumed:
-            for identity, above in list(self._database.rows("SELECT id, above FROM pending WHERE root = ?", (key,))):
+            for identity, above in self._database.rows("SELECT id, above FROM pending WHERE root = ?", (key,)):
                 skipped |= {above[start : start + 16] for start in range(0, len(above), 16)} | {identity}
-            self._database.write("DELETE FROM pending WHERE root = ?", (key,))
+                self._resumed.add(key)
         rows = list(self._database.rows("SELECT id, parent, coalesce(size, 0) FROM items WHERE root = ?", (key,)))
         parents = {identity: parent for identity, parent, _ in rows}
         sizes = {identity: size for identity, _, size in rows}
@@ -86,4 +92,4 @@ class Journal:
 
     def clear(self, root: str) -> None:
         """No member of this root waits any more."""
-        self._database.write("DELETE FROM pending WHERE root = ?", (bytes.fromhex(root),))
+        self._database.write("DELETE FROM pending WHERE root = ?", (bytes.fromhex(root),), apart=True)

@@ -212,6 +212,38 @@ def test_killed_at_any_moment_and_resumed_gives_the_same_case(tmp_path: Path, vi
     assert killed == whole
 
 
+@pytest.mark.parametrize("path", ["s:a.lst!/1", "s:a.lst!/0!/1"])
+@pytest.mark.parametrize("stops", [1, 3])
+def test_members_that_waited_in_the_spool_are_read_by_the_next_run(tmp_path: Path, path: str, stops: int) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    for name in "ab":  # twice: what is read once is copied, and must not be copied in part
+        bodies = [pack([line("inner"), line("waits inside")]), line("waits"), line(f"of {name}")]
+        (evidence / f"{name}.lst").write_bytes(pack(bodies))
+    ingest(evidence, tmp_path / "case", jobs=1)
+    before = rows(tmp_path / "case")
+    with Case(tmp_path / "case", write=True) as case:
+        # As if a run had been stopped when the containers were kept, and this member still waited for a worker.
+        waits = case.find(path)
+        root = waits.provenance.root.id
+        case.catalog._drop("id = ?", (bytes.fromhex(waits.id),))
+        other = case.find("s:b.lst").id
+        case.catalog.forget(other)
+        for identity in (root, other):
+            case.catalog.journal.open_root(identity, "s")
+        case.catalog.journal.pend(waits.provenance)
+        case.commit()
+    for _ in range(stops - 1):
+        with Case(tmp_path / "case", write=True) as case:
+            assert waits.provenance.root.id not in case.catalog.journal.spent(root, resumed=True)
+            case.commit()
+    ingest(evidence, tmp_path / "case", jobs=2)
+    assert rows(tmp_path / "case") == before
+    with sqlite3.connect(tmp_path / "case" / "catalog.sqlite") as catalog:
+        assert catalog.execute("SELECT count(*) FROM pending").fetchone() == (0,)
+    catalog.close()
+
+
 def test_stopped_by_a_signal_and_run_again_gives_the_same_case(tmp_path: Path) -> None:
     evidence = evidence_with_copies(tmp_path)
     ingest(evidence, tmp_path / "whole", jobs=1)
