@@ -93,6 +93,7 @@ class Case:
             raise StoreError(f"{path}: {error.strerror}") from error
         case = cls(path, write=True)
         case.update_index()
+        case.catalog.commit()
         return case
 
     def __enter__(self) -> Case:
