@@ -6,6 +6,8 @@ import json
 import sys
 from typing import Any
 
+from msgspec.structs import asdict
+
 from cli.console import cut, note, size_of
 from indexer.events import Died, Event, Progress
 from search.sanitise import visible
@@ -36,7 +38,7 @@ class Reporter:
         if self._as_json:
             row = {"event": type(event).__name__.lower()}
             if isinstance(event, Progress):
-                row |= {name: getattr(event, name) for name in event.__dataclass_fields__}
+                row |= asdict(event)
             else:
                 row |= {"path": event.path, "cause": event.problem.cause, "message": event.problem.message}
             note(json.dumps(row))

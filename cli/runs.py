@@ -9,12 +9,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import asdict, replace
 
 from indexer import VERSION
 from indexer.digests import Hasher
@@ -46,7 +45,7 @@ def limits_of(case: Case, overrides: tuple[str, ...] = ()) -> Limits:
     Raises:
         UsageError: a name that is no limit, or a value that is no number.
     """
-    known = {each.name: type(getattr(Limits(), each.name)) for each in fields(Limits)}
+    known = {name: type(value) for name, value in asdict(Limits()).items()}
     held = case.settings.get("limits")
     wanted = {str(name): str(value) for name, value in held.items()} if isinstance(held, dict) else {}
     wanted |= dict(override.replace(" ", "").partition("=")[::2] for override in overrides)
@@ -294,7 +293,7 @@ def _recorded(
     finally:
         case.record("ended", run=run.id, complete=complete, counts=counts)
     options = {**run.options, "last_item": case.catalog.last_item()}
-    case.catalog.keep_run(structs.replace(run, ended=datetime.now(UTC), options=options, counts=dict(counts)))
+    case.catalog.keep_run(replace(run, ended=datetime.now(UTC), options=options, counts=dict(counts)))
     case.commit()
 
 

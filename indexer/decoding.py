@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from indexer.detection import Detection, detect
 
@@ -14,8 +15,7 @@ CHUNK = 1 << 20
 """Bytes decoded at a time from a big file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Struct, frozen=True):
     """Text and how it was come by; `lossy` counts bytes that stand as U+FFFD."""
 
     text: str

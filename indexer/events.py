@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from indexer.model import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a run is; sent a few times a second."""
 
     items: int
@@ -23,8 +22,7 @@ class Progress:
     working_on: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Died:
+class Died(Struct, frozen=True):
     """A worker was lost on an item; it is read again with more care."""
 
     path: str

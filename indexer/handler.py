@@ -13,9 +13,10 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, ClassVar
+
+from msgspec import Struct
 
 from indexer.limits import KIB, Limits
 from indexer.model import Fact
@@ -28,8 +29,7 @@ CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\f\r\x1b")
 """Control characters that stand in no text: what a binary format `holds`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """Bytes that stand at a fixed offset of every file of a type."""
 
     magic: bytes

@@ -15,9 +15,10 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from indexer.errors import StoreError, UsageError
 from indexer.model import Digests
@@ -39,8 +40,7 @@ _COLUMNS = ("sha256", "sha-256", "sha1", "sha-1", "md5")
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
-@dataclass(frozen=True, slots=True)
-class HashSet:
+class HashSet(Struct, frozen=True):
     """One list, as it was taken in."""
 
     name: str

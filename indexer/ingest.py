@@ -22,11 +22,11 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from indexer import frames
@@ -93,8 +93,7 @@ class Ledger(Protocol):
         """Makes everything so far durable."""
 
 
-@dataclass(slots=True)
-class _Root:
+class _Root(Struct):
     """A file of a source while anything below it is still to be done."""
 
     source: Source
@@ -110,8 +109,7 @@ class _Root:
     """Ids of members that wait in the spool or are read from it, with their sizes."""
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     """A job and where it belongs."""
 
     job: frames.Job

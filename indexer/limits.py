@@ -8,13 +8,13 @@ produced bytes are bounded instead, and the ratio is kept as a field to search b
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+
+from msgspec import Struct
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds for one run; sizes in bytes, times in seconds, text in characters."""
 
     depth: int = 24
@@ -72,5 +72,5 @@ class Limits:
     @property
     def key(self) -> str:
         """A short digest of all values: content read under other limits is read again."""
-        values = ",".join(f"{each.name}={getattr(self, each.name)}" for each in fields(self))
+        values = ",".join(f"{name}={getattr(self, name)}" for name in self.__struct_fields__)
         return hashlib.sha256(values.encode()).hexdigest()[:8]

@@ -10,7 +10,8 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from indexer.model import Field
 
@@ -18,8 +19,7 @@ _LINE = re.compile(r"(?:^|, )line \d+$")
 _MOST_PLACES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Password:
+class Password(Struct, frozen=True):
     """One candidate; `origin` says where it stands: `line 3`, or `found in day1:memo.txt, line 3`."""
 
     text: str

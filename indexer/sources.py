@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, cast
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError, UsageError
 from indexer.facts import clean
@@ -34,8 +35,7 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One thing that lies directly in a source; `relative` is its path there, in raw bytes."""
 
     place: Place

@@ -19,7 +19,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from indexer import frames
 from indexer.board import Board
@@ -38,8 +39,7 @@ _WATCH = 0.25
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(Struct, frozen=True):
     """The end of a worker: which item it was reading (empty between items), and why it ended."""
 
     item: str

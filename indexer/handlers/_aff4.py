@@ -10,10 +10,11 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -48,8 +49,7 @@ class Spot(NamedTuple):
     target: int
 
 
-@dataclass(slots=True)
-class Container:
+class Container(Struct):
     """The members of a container by their decoded names, and what its Turtle tells."""
 
     stream: Stream

@@ -6,8 +6,9 @@ Source: POSIX.1-2017, <sys/stat.h> and <cpio.h> for the file types in a mode.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from indexer.handler import Stream
 from indexer.handlers._streams import slack
@@ -38,8 +39,7 @@ FIELDS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Bytes that belong to no member: behind the end of the archive, or in place of a header."""
 
     at: int

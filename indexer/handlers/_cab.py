@@ -8,9 +8,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import xor
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -22,8 +23,7 @@ MOST_NAME = 1024
 FROM_PREVIOUS, TO_NEXT, BOTH = 0xFFFD, 0xFFFE, 0xFFFF
 
 
-@dataclass(slots=True)
-class Folder:
+class Folder(Struct):
     """A run of blocks that are packed as one."""
 
     start: int
@@ -31,8 +31,7 @@ class Folder:
     method: int
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One file: its place in the unpacked bytes of its folder."""
 
     name: bytes
@@ -44,8 +43,7 @@ class Member:
     attributes: int
 
 
-@dataclass(slots=True)
-class Cabinet:
+class Cabinet(Struct):
     """Everything the headers say; `trouble` tells where they stopped making sense."""
 
     size: int

@@ -11,8 +11,9 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import BinaryIO, cast
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -25,8 +26,7 @@ MOST_BLOCKS = 0xFFFF
 MOST_BYTES = (1 << 32) - (1 << 20)
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """One cabinet of a set and what its headers say."""
 
     name: str
@@ -39,8 +39,7 @@ class Volume:
         return last_part(Names((names[0],)).decode(names[0])) if names else ""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """A folder through all cabinets that hold a part of it."""
 
     method: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import calendar
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct, field
 
 from indexer.model import Timestamp
 
@@ -19,8 +20,7 @@ _DAY = re.compile(r"([+-]?[1-5])(MO|TU|WE|TH|FR|SA|SU)\Z")
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
-@dataclass
-class _Rule:
+class _Rule(Struct):
     """From when on an offset holds: once, or each year anew."""
 
     start: datetime | None = None

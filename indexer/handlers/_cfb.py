@@ -12,9 +12,10 @@ import uuid
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -35,8 +36,7 @@ _NONE = 0xFFFFFFFF
 _opened: WeakKeyDictionary[Stream, Compound] = WeakKeyDictionary()
 
 
-@dataclass
-class Entry:
+class Entry(Struct):
     """One storage or stream; `path` is its names from the root down."""
 
     path: tuple[str, ...]

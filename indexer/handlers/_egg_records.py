@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 from indexer.handlers._archive import Gap
@@ -25,8 +26,7 @@ MOST_RECORDS = 1000
 SCAN = 1 << 20
 
 
-@dataclass(slots=True)
-class Prefix:
+class Prefix(Struct):
     """What stands before the first member."""
 
     version: int
@@ -38,8 +38,7 @@ class Prefix:
     end: int = HEAD
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """A part of a member, packed by itself."""
 
     method: int
@@ -51,8 +50,7 @@ class Block:
     """Packed bytes of the member that stand before it."""
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One file or folder."""
 
     at: int
@@ -71,8 +69,7 @@ class Member:
     end: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """A comment on the archive, and the code page it is written in."""
 
     text: bytes

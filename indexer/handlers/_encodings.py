@@ -9,7 +9,8 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -32,8 +33,7 @@ _UNSHIFT = bytes((value - 42) & 0xFF for value in range(256))
 _ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Struct):
     """Encoded lines between two offsets, and what the lines around them say."""
 
     start: int
@@ -43,8 +43,7 @@ class Part:
     closed: bool = False
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """One file: the line that begins it and its parts, which are several only in yEnc."""
 
     kind: str

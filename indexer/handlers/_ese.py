@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 
@@ -32,8 +33,7 @@ class Column(NamedTuple):
     page: int
 
 
-@dataclass
-class Table:
+class Table(Struct):
     """One table: its name and its columns by their number."""
 
     name: str

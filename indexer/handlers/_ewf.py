@@ -16,9 +16,10 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -39,8 +40,7 @@ MOST_ENTRIES = 1 << 20
 MEDIA = {0: "removable", 1: "fixed", 3: "optical", 14: "logical", 16: "memory"}
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """Where the offsets of some chunks stand; `stop` is the end of the data they point into."""
 
     segment: int
@@ -52,8 +52,7 @@ class Table:
     copy: int = 0
 
 
-@dataclass(slots=True)
-class Contents:
+class Contents(Struct):
     """What the sections of all segments tell."""
 
     segments: list[Stream] = field(default_factory=list)

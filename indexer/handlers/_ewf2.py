@@ -12,9 +12,10 @@ import struct
 import uuid
 import zlib
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -53,8 +54,7 @@ class Table(NamedTuple):
     at: int
 
 
-@dataclass(slots=True)
-class Contents:
+class Contents(Struct):
     """What the sections of all segments tell."""
 
     packing: int = 1

@@ -14,9 +14,10 @@ import importlib
 import logging
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._ifd import RATIOS, SIZES, Directory, Ifds, decode_numbers
@@ -106,8 +107,7 @@ _SILENT: Final = re.compile(r"DateTime|OffsetTime|SubSec|Version|Interoperabilit
 _EDGE: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Struct, frozen=True):
     """One tag as found; `printed` is its value in words where a table has them."""
 
     group: str

@@ -9,9 +9,10 @@ Limits: TexFAT's second bitmap is not looked at. Bytes of a deleted file whose c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from struct import unpack_from
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FOLDER
@@ -38,8 +39,7 @@ _BITMAP, _LABEL, _FILE, _STREAM, _NAME = 0x01, 0x03, 0x05, 0x40, 0x41
 _IN_USE = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     name: str
     attributes: int
     first: int

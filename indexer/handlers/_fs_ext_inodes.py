@@ -7,8 +7,9 @@ Source: Linux, Documentation/filesystems/ext4 (super block, group descriptors, i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import unpack_from
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._fs_parts import (
@@ -29,8 +30,7 @@ _EARLY = 0x1000000
 """A deletion time before this one is the number of an inode: it waits to be deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inode:
+class Inode(Struct, frozen=True):
     number: int
     mode: int
     uid: int
@@ -51,8 +51,7 @@ class Inode:
         return not self.links or self.deleted > _EARLY
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     inode: int
     raw: bytes
     deleted: bool

@@ -10,9 +10,10 @@ Limits: of a deleted file the first cluster and the size are left: its bytes are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from struct import unpack_from
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FOLDER
@@ -55,8 +56,7 @@ def is_fat(boot: bytes) -> bool:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Clusters:
+class Clusters(Struct, frozen=True):
     """A table of clusters: where each lies and which comes next.
 
     `link` gives the table's entry; 0 is free, and what is no cluster of the volume ends a chain.
@@ -117,8 +117,7 @@ class Clusters:
         return runs
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     short: bytes
     long: str
     lower: int

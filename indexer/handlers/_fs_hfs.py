@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from struct import unpack_from
 from sys import intern
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, FOLDER, SYMLINK, kind_of_mode
@@ -49,15 +50,13 @@ _FLAGS = ((0x20, "compressed"), (0x2, "immutable"), (0x4, "append only"), (0x1, 
 _METHODS = {7: "LZVN", 8: "LZVN", 11: "LZFSE", 12: "LZFSE"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Fork:
+class _Fork(Struct, frozen=True):
     size: int
     blocks: int
     extents: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Struct, frozen=True):
     parent: int
     name: str
     number: int

@@ -8,9 +8,10 @@ Source: Linux NTFS project, NTFS documentation 0.5 (file record, attribute heade
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import unpack_from
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._fs_parts import HOLE, STEP, Run, Volume, gather, pour
@@ -25,8 +26,7 @@ _UNIT = 16
 SYMBOLIC, JUNCTION, LINUX_LINK, COMPACTED = 0xA000000C, 0xA0000003, 0xA000001D, 0x80000017
 
 
-@dataclass(slots=True)
-class Attribute:
+class Attribute(Struct):
     """One attribute of a file; `held` are its bytes where they stand in the record."""
 
     kind: int
@@ -40,8 +40,7 @@ class Attribute:
     runs: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One record of the table, with the attributes that stand in it."""
 
     number: int

@@ -11,9 +11,10 @@ Limits: the log is not replayed; inodes lose their extents when they are deleted
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import unpack_from
 from uuid import UUID
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._archive import FILE, FOLDER, SYMLINK, kind_of_mode
@@ -44,8 +45,7 @@ _LEAVES = 32 << 30
 _MOST_TARGET = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Inode:
+class _Inode(Struct, frozen=True):
     number: int
     mode: int
     uid: int
@@ -61,8 +61,7 @@ class _Inode:
     fork: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Name(Struct, frozen=True):
     inode: int
     raw: bytes
     deleted: bool

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 from indexer.limits import MIB
@@ -30,8 +31,7 @@ _VALUE: Final = struct.Struct("<2sHIIIH")
 _SEGMENT: Final = 16344
 
 
-@dataclass(slots=True)
-class Value:
+class Value(Struct):
     """One value: `kind` is its type, such as 1 for text; `data` is cut where the file ends."""
 
     name: str
@@ -39,8 +39,7 @@ class Value:
     data: bytes
 
 
-@dataclass(slots=True)
-class Key:
+class Key(Struct):
     """One key: `path` from the root down without the root's own name; `lost`: nothing leads to it."""
 
     path: str

@@ -12,8 +12,9 @@ import binascii
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from indexer.handlers._markup import CARRY, CLOSE, COMMENT, OPEN, TEXT, attributes, cut_tags, plain, tokens
 from indexer.model import Child, Fact, Field, Text
@@ -56,8 +57,7 @@ _SUFFIXES = {
 }
 
 
-@dataclass
-class Page:
+class Page(Struct):
     """What one page says, in its own order; `files` holds the type and the base64 of `data:` addresses."""
 
     title: str = ""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handlers._flow import Flow
@@ -127,8 +128,7 @@ def counted(data: bytes, at: int) -> tuple[str, int]:
     return text_of(data[at + 2 : at + 2 + 2 * length]), at + 2 + 2 * length
 
 
-@dataclass
-class _Place:
+class _Place(Struct):
     """An open control: its level and kind, where it stands and its paragraphs do, and the table row being read.
 
     `begun` tells that what follows is its content, no longer its caption.
@@ -145,8 +145,7 @@ class _Place:
         self.locator = self.outer
 
 
-@dataclass
-class Body:
+class Body(Struct):
     """Reads sections one after the other; numbers of notes run through all of them."""
 
     counts: dict[str, int] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 
@@ -38,8 +39,7 @@ VALUE_BYTES: Final = 1 << 20
 MOST: Final = 1 << 63
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One entry of a directory; `start` is where its value stands."""
 
     tag: int
@@ -48,8 +48,7 @@ class Entry:
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(Struct, frozen=True):
     """One image file directory, and where the next one stands (0: there is none)."""
 
     start: int

@@ -11,10 +11,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -34,8 +35,7 @@ PIECE = 256 * 1024
 ZISOFS = b"\x37\xe4\x53\x96\xc9\xdb\xd6\x07"
 
 
-@dataclass(slots=True)
-class Volume:
+class Volume(Struct):
     """A primary or supplementary descriptor."""
 
     joliet: bool
@@ -50,8 +50,7 @@ class Volume:
         return self.data[start:end].rstrip(b" \0") if not self.joliet else self.data[start:end]
 
 
-@dataclass(slots=True)
-class Record:
+class Record(Struct):
     """One file or folder; `path` holds the raw names from the root down."""
 
     path: tuple[bytes, ...]

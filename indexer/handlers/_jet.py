@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -43,8 +44,7 @@ LONGEST = 64 * MIB
 _MASK, _DELETED, _POINTER = 0x1FFF, 0x8000, 0x4000
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: where in a row it stands depends on whether its length is fixed."""
 
     name: str
@@ -57,8 +57,7 @@ class Column:
     scale: int
 
 
-@dataclass
-class Table:
+class Table(Struct):
     """A table's definition; `owned` are its data pages, `moved` where rows lie that grew out of theirs."""
 
     page: int

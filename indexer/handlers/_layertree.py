@@ -7,8 +7,9 @@ Limits: none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from indexer.handlers._picture import FIELD_CHARS
 from indexer.model import Fact, Field, Text
@@ -17,8 +18,7 @@ GROUPS: Final = 64
 """Names of groups kept in a layer's path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One layer or group at its place in the tree; `marks` are what the tree shows behind its name."""
 
     name: str

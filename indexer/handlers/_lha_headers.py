@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 from indexer.handlers._archive import FILE, FOLDER, Gap, kind_of_mode
@@ -43,8 +44,7 @@ MOST_EXTENSIONS = 1000
 SCAN = 1 << 20
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One header and where its bytes are; `name` holds a slash behind each folder."""
 
     at: int

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from indexer.handlers._hive_words import readable
 from indexer.handlers._windows import guid, maker_of, narrow, wide, wide_at
@@ -67,8 +68,7 @@ _BLOCKS: Final = 64
 """Blocks of extra data; there are eleven kinds."""
 
 
-@dataclass
-class Link:
+class Link(Struct):
     """What a link says; `end` is where its bytes end, `fault` what was wrong."""
 
     found: dict[str, list[str]] = field(default_factory=dict)

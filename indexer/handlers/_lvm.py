@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handlers._image import Image, JoinedImage, MissingImage, PartImage
@@ -26,8 +27,7 @@ _TOKEN = re.compile(r'#[^\n]*|"((?:[^"\\]|\\.)*)"|([{}\[\]=,])|([^\s{}\[\]=,"#]+
 Section = dict[str, "Section | list[str] | str"]
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalVolume:
+class LogicalVolume(Struct, frozen=True):
     """A volume by its name, with the group it belongs to and its disk."""
 
     name: str

@@ -14,8 +14,9 @@ import io
 import re
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final, cast
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -34,8 +35,7 @@ _BLANK = b" \t\r\n\v\f"
 _BAD_QUOTED = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A run of the message's bytes: `role` is `part`, or `preamble` or `epilogue` of a multipart."""
 
     number: str
@@ -48,8 +48,7 @@ class Part:
     capped: bool = False
 
 
-@dataclass(slots=True)
-class _Level:
+class _Level(Struct):
     boundary: bytes
     number: str
     kind: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from indexer.handler import Stream
 from indexer.handlers import _media
@@ -31,8 +32,7 @@ _SPOKEN: Final = (b"text", b"tx3g", b"wvtt", b"stpp", b"sbtt")
 _LOCKED: Final = (b"encv", b"enca", b"drms", b"drmi", b"enct")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One sample of a track: where it stands and when it is shown."""
 
     start: int

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
+
+from msgspec import Struct, field
 
 BUILT_IN = {
     1: "0",
@@ -52,8 +53,7 @@ _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _MOST_CODE = 255
 
 
-@dataclass
-class _Section:
+class _Section(Struct):
     """One of up to four parts of a format: tokens of a kind and a text."""
 
     tokens: list[tuple[str, str]] = field(default_factory=list)

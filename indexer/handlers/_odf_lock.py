@@ -11,8 +11,9 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.limits import KIB
@@ -23,8 +24,7 @@ _CHECKED = 1 * KIB
 _STEP = 64 * KIB
 
 
-@dataclass
-class Lock:
+class Lock(Struct):
     """How one part is encrypted, as its manifest entry says."""
 
     cipher: str = ""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -23,8 +24,7 @@ EXCEL_DEFAULT = "VelvetSweatshop"
 _WORD_BLOCK, _WORD_PLAIN = 512, 0x44
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """How a document is encrypted with RC4, as its header says."""
 
     salt: bytes
@@ -114,8 +114,7 @@ def found_facts(lock: Lock, password: Password | None) -> Iterator[Fact]:
         yield password.field()
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """The streams of a Word document, decrypted where they were encrypted."""
 
     main: bytes

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -80,8 +81,7 @@ class _Bytes:
             self.at += 24
 
 
-@dataclass
-class _Revision:
+class _Revision(Struct):
     """What a revision adds to the one it stands on."""
 
     base: Key | None = None
@@ -89,8 +89,7 @@ class _Revision:
     groups: list[Key] = field(default_factory=list)
 
 
-@dataclass
-class _Held:
+class _Held(Struct):
     """An object of a group: by partition its references and its data."""
 
     parts: dict[int, tuple[list[Key | None], list[Key | None], bytes]] = field(default_factory=dict)

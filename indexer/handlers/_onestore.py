@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -26,8 +27,7 @@ _SIZES = {3: 1, 4: 2, 5: 4, 6: 8}
 _FILE = uuid.UUID("bde316e7-2665-4511-a4c4-8d4d0b7a9eac").bytes_le
 
 
-@dataclass
-class Object:
+class Object(Struct):
     """One object: what it is, and its properties in their order."""
 
     kind: int
@@ -39,8 +39,7 @@ class Object:
         return next((value for name, value in self.values if name == number), None)
 
 
-@dataclass
-class Space:
+class Space(Struct):
     """One object space, a page or the section itself: the latest state of its objects, and what was before."""
 
     key: Key
@@ -58,8 +57,7 @@ class Space:
         self.objects[key] = held
 
 
-@dataclass
-class Store:
+class Store(Struct):
     """Everything in the file: spaces in the order of the file, where attached files lie, what was wrong."""
 
     spaces: dict[Key, Space] = field(default_factory=dict)
@@ -156,8 +154,7 @@ def _read_set(data: bytes, at: int, pools: list[_Pool], found: list[tuple[int, V
 # -- the revision store ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Struct, frozen=True):
     """A file node: its number, what it refers to, and the rest of it."""
 
     number: int

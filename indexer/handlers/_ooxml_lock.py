@@ -12,8 +12,9 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 
@@ -26,8 +27,7 @@ _ATTRIBUTE = re.compile(rb"""([A-Za-z]{1,40})\s*=\s*["']([^"']{0,2000})["']""")
 _HASHES = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha384": "sha384", "sha512": "sha512", "md5": "md5"}
 
 
-@dataclass(frozen=True)
-class Standard:
+class Standard(Struct, frozen=True):
     """Encryption as Office 2007 does it: AES in ECB mode, SHA-1."""
 
     salt: bytes
@@ -59,8 +59,7 @@ class Standard:
             yield aes(key).decrypt(segment)
 
 
-@dataclass(frozen=True)
-class Agile:
+class Agile(Struct, frozen=True):
     """Encryption as Office 2010 and later do it: what the descriptor says of the package and of the password."""
 
     package: dict[str, str]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.handlers._cells import column_name, one_line, position, row_texts
 from indexer.handlers._flow import Flow, label
@@ -62,8 +63,7 @@ _DURATION = re.compile(r"PT(\d{1,9})H(\d{1,2})M(\d{1,2})(?:[.,]\d{1,12})?S")
 _SPACES = 200
 
 
-@dataclass
-class _Cell:
+class _Cell(Struct):
     """The sheet cell that is being read."""
 
     column: int = 0

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -45,8 +46,7 @@ FIELDS: Mapping[str, str] = {
 }
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One member.
 
     Attributes:

@@ -10,7 +10,8 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.handlers._disk import DiskReader
 from indexer.model import Problem
@@ -79,8 +80,7 @@ BSD_TYPES = {1: "swap", 7: "BSD 4.2 fast file system", 8: "MS-DOS", 17: "Linux e
 APM_OWN = ("Apple_partition_map", "Apple_Free", "Apple_Void", "Apple_Scratch")
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(Struct, frozen=True):
     """One entry of a table; `start` and `size` are bytes, as the table claims them."""
 
     name: str
@@ -98,8 +98,7 @@ class Partition:
         return self.start + self.size
 
 
-@dataclass(slots=True)
-class Table:
+class Table(Struct):
     """A partition table; `own` are the ranges it takes up itself."""
 
     kind: str
@@ -121,8 +120,7 @@ def read_table(disk: DiskReader) -> Table | None:
 # -- MBR ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(Struct, frozen=True):
     status: int
     kind: int
     start: int

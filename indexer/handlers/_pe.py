@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from indexer.handler import Stream
 from indexer.handlers._windows import guid
@@ -41,8 +42,7 @@ class Leaf(NamedTuple):
     size: int
 
 
-@dataclass
-class Program:
+class Program(Struct):
     """A program's headers; `fault` says what was wrong with them."""
 
     stream: Stream

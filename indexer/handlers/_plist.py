@@ -13,9 +13,10 @@ import binascii
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handlers._moments import APPLE, moment
@@ -26,16 +27,14 @@ Ref = Callable[[], object]
 _INTEGER: Final = re.compile(r"[+-]?(?:\d{1,40}|0[xX][0-9a-fA-F]{1,32})\Z")
 
 
-@dataclass(slots=True)
-class List:
+class List(Struct):
     """Values in order."""
 
     items: list[Ref]
     ident: int = 0
 
 
-@dataclass(slots=True)
-class Map:
+class Map(Struct):
     """Pairs of a name and a value, in order."""
 
     pairs: list[tuple[str, Ref]]
@@ -46,8 +45,7 @@ class Map:
         return next((ref() for key, ref in self.pairs if key == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Uid:
+class Uid(Struct, frozen=True):
     """A number of an object in an archive of objects."""
 
     number: int
@@ -138,8 +136,7 @@ class BinaryList:
         return None
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """An element that has begun: what is in it so far."""
 
     kind: str

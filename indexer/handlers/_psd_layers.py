@@ -9,8 +9,9 @@ Photoshop 5 wrote (tySh) show their name only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -58,8 +59,7 @@ class Block(NamedTuple):
     length: int
 
 
-@dataclass(slots=True)
-class Layer:
+class Layer(Struct):
     """What one layer record says; `groups` come with the tree."""
 
     name: str = ""
@@ -92,8 +92,7 @@ class Layer:
         return Leaf(self.name, self.groups, marks, self.hidden, self.locked, self.text)
 
 
-@dataclass(slots=True)
-class Layers:
+class Layers(Struct):
     """The layers from the topmost down, and what kept the rest from being read."""
 
     found: list[Layer] = field(default_factory=list)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 
@@ -161,8 +162,7 @@ def _skip_reference(cursor: Cursor) -> None:
         raise EvidenceError("unsupported", f"a descriptor refers to something by {kind!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class EngineText:
+class EngineText(Struct, frozen=True):
     """What the text engine's data say: the text as edited, and the fonts that its runs use."""
 
     text: str

@@ -9,8 +9,9 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -28,8 +29,7 @@ DIRTY, DAMAGED, EXTERNAL, PACKING, EXTENDED = 1, 2, 4, 8, 16
 OFFSET = 0x00FFFFFFFFFFFE00
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What the first bytes tell; `entry` is the size of an entry of the second table."""
 
     version: int

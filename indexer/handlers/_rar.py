@@ -12,8 +12,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 from indexer.model import Field, Problem, Timestamp
@@ -29,8 +30,7 @@ SCAN = 1 << 20
 UNIX = 3
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Struct):
     """One block; what only members have stays empty on the others.
 
     Attributes:
@@ -75,8 +75,7 @@ class Block:
         return self.type == CRYPT or (self.type == MAIN and not self.new and bool(self.flags & 0x80))
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Struct, frozen=True):
     """Where the walk met what is no block, and where it went on."""
 
     at: int

@@ -13,15 +13,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
+
+from msgspec import Struct
 
 from indexer.handler import Stream
 from indexer.handlers._rar import MAIN, MEMBER, Block, Damage, find_start, walk
 from indexer.handlers._sets import MOST_VOLUMES, find_head
 from indexer.handlers._sevenzip import Window
+from indexer.model import replace
 from indexer.volumes import Joined
 
 PART = re.compile(r"(.*\.part)(\d{1,9})(\.[^.]+)", re.IGNORECASE)
@@ -32,8 +34,7 @@ VOLUME, NEW_NAMES = 1, 0x10
 MOST_BLOCKS = 2_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """One file of a set, from where its archive begins."""
 
     name: str
@@ -94,8 +95,7 @@ def _first_names(name: str) -> Iterator[str]:
         yield name
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeSet:
+class VolumeSet(Struct, frozen=True):
     """What is here of a set.
 
     Attributes:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -27,8 +28,7 @@ _MOST_COLUMNS = 32_767
 _FILLS = {0x5: b"@", 0x6: b" ", 0x7: b"\0", 0xD: b"@", 0xE: b" ", 0xF: b"\0"}
 
 
-@dataclass
-class Column:
+class Column(Struct):
     """One column: its names, how it is shown, where in a row it stands."""
 
     name: str = ""
@@ -39,8 +39,7 @@ class Column:
     is_text: bool = False
 
 
-@dataclass
-class Set:
+class Set(Struct):
     """What the header says; the columns are there once the pages before the first row were read."""
 
     name: str

@@ -11,8 +11,9 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -139,8 +140,7 @@ class Window(io.BufferedIOBase):
         return self._stream.file.fileno()
 
 
-@dataclass(slots=True)
-class Folder:
+class Folder(Struct):
     """One solid block: how it is packed and where."""
 
     methods: tuple[str, ...]
@@ -181,8 +181,7 @@ class Folder:
         return self.simple and "PPMD" not in self.methods
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One member; `folder` is -1 where there is nothing packed, `start` counts from its folder's beginning."""
 
     name: str
@@ -197,8 +196,7 @@ class Entry:
     encrypted: bool = False
 
 
-@dataclass(slots=True)
-class Directory:
+class Directory(Struct):
     """Everything the headers say. Without folders it came from 7-Zip, and only 7-Zip can unpack."""
 
     entries: list[Entry]

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final
+
+from msgspec import Struct, field
 
 MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 _HEADER, _FRAME = 32, 24
 _PAGES: Final = frozenset(1 << power for power in range(9, 17))
 
 
-@dataclass(slots=True)
-class Log:
+class Log(Struct):
     """A log that was walked once.
 
     Attributes:

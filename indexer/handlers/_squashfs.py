@@ -13,8 +13,9 @@ import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -50,8 +51,7 @@ MOST_LINK = 64 * KIB
 MOST_HOLES = 4 * GIB
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """One inode; `block` and `offset` say where in its table what is longer than the fixed part goes on."""
 
     kind: str
@@ -69,8 +69,7 @@ class Node:
     """Where a file begins in its fragment, a folder in its block."""
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """A member: the raw names from the root down."""
 
     path: tuple[bytes, ...]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 from indexer.model import Cause, Problem
@@ -44,8 +45,7 @@ HEADER = "extended-header"
 Extents = tuple[tuple[int, int], ...]
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One member: its header block, the names that count, where its bytes are."""
 
     at: int
@@ -63,8 +63,7 @@ class Member:
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Bytes that belong to no member: behind the end of the archive, or in place of a header.
 
     None of them where what stands there comes as members, behind the gap.

@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 import uuid
 from array import array
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -22,8 +23,7 @@ NOWHERE, ZEROS = 0xFFFFFFFF, 0xFFFFFFFE
 MOST_BLOCK = 256 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What the header tells."""
 
     kind: int

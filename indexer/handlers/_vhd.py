@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 import uuid
 from array import array
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -24,8 +25,7 @@ NOWHERE = 0xFFFFFFFF
 MOST_BLOCK = 256 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Footer:
+class Footer(Struct, frozen=True):
     """What the footer tells, or its copy in front."""
 
     kind: int
@@ -38,8 +38,7 @@ class Footer:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(Struct, frozen=True):
     """What a differencing image tells of the image it grew from."""
 
     name: str

@@ -9,7 +9,8 @@ import struct
 import uuid
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -31,8 +32,7 @@ MOST_BLOCK = 256 * MIB
 MOST_ITEM = 64 * KIB
 
 
-@dataclass(slots=True)
-class Header:
+class Header(Struct):
     """What the headers, the regions and the metadata tell."""
 
     program: str = ""

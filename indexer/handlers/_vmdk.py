@@ -9,8 +9,9 @@ import re
 import struct
 import zlib
 from array import array
-from dataclasses import dataclass, field
 from functools import lru_cache
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -41,8 +42,7 @@ EXTENT_NAME = re.compile(r"(.+)-(?:flat|delta|[sf]\d{3}|sesparse|rdmp?)(\.vmdk)"
 ENTRY = re.compile(r'^\s*([A-Za-z0-9_.]+)\s*=\s*"?([^"\n]*?)"?\s*$', re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """One line of a descriptor; sizes and offsets in sectors."""
 
     access: str
@@ -52,8 +52,7 @@ class Extent:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """What the text of a descriptor tells."""
 
     entries: dict[str, str] = field(default_factory=dict)
@@ -168,8 +167,7 @@ def _open_sparse(stream: Stream, parent: Image | None, size: int | None = None) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(Struct, frozen=True):
     """Numbers of a sparse extent; sizes and offsets in sectors."""
 
     capacity: int

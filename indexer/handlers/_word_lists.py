@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 _ILFO, _ILVL, _ROW_END, _TABLE = 0x460B, 0x260A, 0x2417, 0xD608
 _OPERANDS = (1, 1, 2, 4, 2, 2, -1, 3)
@@ -19,8 +20,7 @@ _VALUES = (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1)
 _ROMAN = tuple(zip(_VALUES, ["m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"], strict=True))
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """What a paragraph's properties say: its list and level, 0 for none, and whether a table row ends with it."""
 
     style: int = 0
@@ -29,8 +29,7 @@ class Look:
     ends_row: bool = False
 
 
-@dataclass
-class _Level:
+class _Level(Struct):
     """One level of a list: where it starts, how its numbers are written, and what stands around them."""
 
     start: int = 1
@@ -39,7 +38,6 @@ class _Level:
     text: str = ""
 
 
-@dataclass
 class Lists:
     """The paragraph properties and the lists of one document; counts as paragraphs are asked for in their order.
 
@@ -51,20 +49,16 @@ class Lists:
         overrides: the table of lists in use.
     """
 
-    main: bytes
-    runs: bytes
-    styles: bytes
-    lists: bytes
-    overrides: bytes
-    _counts: dict[int, list[int | None]] = field(default_factory=dict)
-    _begun: set[tuple[int, int]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
+    def __init__(self, main: bytes, runs: bytes, styles: bytes, lists: bytes, overrides: bytes) -> None:
+        self.main = main
+        self.runs = runs
         self._looks = sorted(self._read_looks(), key=lambda row: row[0])
         self._starts = [row[0] for row in self._looks]
-        self._of_style = list(_read_styles(self.styles))
-        self._levels = _read_lists(self.lists)
-        self._used = _read_overrides(self.overrides)
+        self._of_style = list(_read_styles(styles))
+        self._levels = _read_lists(lists)
+        self._used = _read_overrides(overrides)
+        self._counts: dict[int, list[int | None]] = {}
+        self._begun: set[tuple[int, int]] = set()
 
     def look(self, offset: int) -> Look | None:
         """The properties of the paragraph whose mark lies at this place of the stream, where they are told."""

@@ -11,7 +11,8 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from indexer.handler import Stream
 from indexer.handlers._zip_records import (
@@ -35,8 +36,7 @@ DECLARED = -1
 """Where a member's own headers say how long it is."""
 
 
-@dataclass(slots=True)
-class Carved:
+class Carved(Struct):
     """What stands in a range: members with where they end, directory records, and other records."""
 
     members: array[int] = field(default_factory=lambda: array("q"))

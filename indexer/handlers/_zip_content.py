@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, BinaryIO, NamedTuple, cast
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError, StoreError
 from indexer.handler import Stream
@@ -55,8 +56,7 @@ class Key(NamedTuple):
     spelled: bytes
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One member as it will be read: which bytes, by which method, checked against what."""
 
     header: Header

@@ -11,8 +11,9 @@ import heapq
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from indexer.handler import Stream
 from indexer.handlers._zip_carve import DECLARED, Carver
@@ -56,8 +57,7 @@ class Event(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
-class Spot:
+class Spot(Struct):
     """A member as found: its headers and the range of its packed bytes, cut to what is there.
 
     `twin` is true where the member before it has the same bytes; `overlaps` where its header stands

@@ -6,9 +6,11 @@ Source: APPNOTE.TXT 6.3.10 (PKWARE), sections 4.3.7 to 4.3.16, 4.4, 4.5; extra f
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from indexer.handler import Stream
+from indexer.model import replace
 
 LOCAL, CENTRAL, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 DESCRIPTOR, END64, LOCATOR64 = b"PK\x07\x08", b"PK\x06\x06", b"PK\x06\x07"
@@ -244,8 +246,7 @@ def is_plausible(header: Header) -> bool:
     return bool(header.raw) and (header.method in METHODS) and header.needed & 0xFF <= 100 and 0 not in header.raw
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """One end record and what it says; `base` is added to every offset in its records."""
 
     base: int

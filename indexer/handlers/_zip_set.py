@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, cast
+
+from msgspec import Struct
 
 from indexer.handler import Stream
 from indexer.handlers._zip_records import find_archive
@@ -25,8 +26,7 @@ NAMES = (r".+\.zx?\d{2,5}", r".+\.zipx?")
 FULL = 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeSet:
+class VolumeSet(Struct, frozen=True):
     """What is here of a split archive.
 
     Attributes:

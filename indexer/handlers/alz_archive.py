@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, ClassVar
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -43,8 +44,7 @@ PIECE = 64 * 1024
 MOST_COMMENTS = 10_000
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One header and where its bytes are."""
 
     at: int

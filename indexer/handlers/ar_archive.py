@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
+
+from msgspec import Struct
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._ar_symbols import read_symbols
@@ -37,8 +38,7 @@ TABLES = 4
 """Tables whose symbols are told; Microsoft's libraries have two."""
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One header, the name that counts, where its bytes are."""
 
     at: int

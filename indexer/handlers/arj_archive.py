@@ -15,9 +15,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, ClassVar, NamedTuple
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -61,8 +62,7 @@ MUCH = 256 * 1024
 Openers = dict[int, Callable[[], BinaryIO]]
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One header and where its bytes are."""
 
     at: int

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -45,8 +46,7 @@ SCAN = 1 << 20
 PIECE = 256 * 1024
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One header and where its bytes are."""
 
     form: bytes

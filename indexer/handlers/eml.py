@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -34,7 +33,7 @@ from indexer.handlers._mail import (
 )
 from indexer.handlers._mail_bodies import find_files, unflow, without
 from indexer.handlers._mime import DEPTH, Part, Walk, decoded, encoding_of, open_part, raw_pieces
-from indexer.model import Child, Fact, Field, Problem, Text, Timestamp
+from indexer.model import Child, Fact, Field, Problem, Text, Timestamp, replace
 from indexer.timestamps import from_rfc5322
 
 BODY_BYTES = 32 << 20

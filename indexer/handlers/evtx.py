@@ -12,8 +12,9 @@ import io
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -39,8 +40,7 @@ class _Record(NamedTuple):
     size: int
 
 
-@dataclass
-class _Span:
+class _Span(Struct):
     """How many numbers there were, the smallest and the largest of them."""
 
     count: int = 0

@@ -9,8 +9,9 @@ sequence (moov) only its times and the number of its samples are read; Canon CR3
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
+
+from msgspec import Struct, field
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _exif, _picture, _xmp
@@ -51,8 +52,7 @@ _OUTER: Final = frozenset(
 _HOLDERS: Final = frozenset({b"iprp", b"ipco", b"trak", b"mdia", b"minf", b"stbl"})
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """One box: its type, and where its payload stands in the bytes it was found in."""
 
     kind: bytes
@@ -60,8 +60,7 @@ class Box:
     end: int
 
 
-@dataclass(slots=True)
-class Meta:
+class Meta(Struct):
     """What the meta box says of the items in the file."""
 
     primary: int = 0
@@ -75,8 +74,7 @@ class Meta:
     data: bytes = b""
 
 
-@dataclass(slots=True)
-class Movie:
+class Movie(Struct):
     """What the moov box of a sequence says."""
 
     samples: int = 0

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -116,8 +117,7 @@ class Hwpx(Handler):
         yield from parts.problems
 
 
-@dataclass
-class _Place:
+class _Place(Struct):
     """Where text stands, and what has been gathered of the paragraph there."""
 
     tag: str
@@ -125,8 +125,7 @@ class _Place:
     words: list[str] = field(default_factory=list)
 
 
-@dataclass
-class _Body:
+class _Body(Struct):
     """Reads sections one after the other; numbers of notes run through all of them."""
 
     counts: dict[str, int] = field(default_factory=dict)

@@ -11,9 +11,10 @@ import re
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -34,8 +35,7 @@ _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE: Final = b"http://ns.adobe.com/xmp/extension/\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """One marker segment before the picture's end: its code, and where its payload stands."""
 
     code: int

@@ -10,8 +10,9 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -62,8 +63,7 @@ class LzopStream(Handler):
             yield Problem("truncated", "the mark behind the last block is missing", resolution="kept what decodes")
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(Struct, frozen=True):
     length: int
     flags: int
     mode: int

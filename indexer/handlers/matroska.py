@@ -8,9 +8,10 @@ bzip2-packed tracks are not read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
+
+from msgspec import Struct, field
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _media, _picture
@@ -31,8 +32,7 @@ _OF_SEGMENT: Final = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Track:
+class Track(Struct):
     """A track of subtitles as text: where its lines go."""
 
     coding: str
@@ -42,8 +42,7 @@ class Track:
     lines: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Film:
+class Film(Struct):
     """What is known of the segment while it is walked."""
 
     scale: int = 1_000_000

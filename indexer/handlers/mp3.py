@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec import Struct
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _id3, _media
@@ -31,8 +32,7 @@ _BITRATES: Final = {
 """Thousands of bits a second by version (2: also 2.5) and layer (2: also 3 there)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """What one frame header says."""
 
     version: str

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from io import BytesIO
 from typing import BinaryIO, ClassVar
@@ -42,7 +41,7 @@ from indexer.handlers._ole import kind_of
 from indexer.handlers._rtf_packed import unpack
 from indexer.handlers._streams import open_chunks
 from indexer.limits import MIB
-from indexer.model import Child, Fact, Field
+from indexer.model import Child, Fact, Field, replace
 
 _PROPERTIES, _NAMES = "__properties_version1.0", "__nameid_version1.0"
 _BODY_BYTES = 64 * MIB

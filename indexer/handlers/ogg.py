@@ -8,8 +8,9 @@ Limits: nothing is decoded; of Kate and skeleton streams only the coding is name
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
+
+from msgspec import Struct, field
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _media, _vorbis
@@ -22,8 +23,7 @@ STREAMS: Final = 100
 PACKET: Final = 64 * MIB
 
 
-@dataclass(slots=True)
-class Track:
+class Track(Struct):
     """One logical stream: its first packets, and what they tell."""
 
     packets: list[bytes] = field(default_factory=list)

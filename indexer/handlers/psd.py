@@ -12,8 +12,9 @@ import array
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -31,8 +32,7 @@ _MODES: Final = {0: "1", 1: "L", 2: "P", 3: "RGB", 4: "CMYK", 7: "multichannel",
 _LAYER_KEYS: Final = frozenset((b"Layr", b"Lr16", b"Lr32"))
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """The first 26 bytes."""
 
     big: bool

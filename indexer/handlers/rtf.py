@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._cfb import WHOLE
@@ -19,7 +20,7 @@ from indexer.handlers._flow import Flow
 from indexer.handlers._ole import FIELDS
 from indexer.handlers._rtf import BINARY, BYTE, CLOSE, NO_NUMBER, OPEN, SYMBOL, TEXT, WORD, Fonts, tokens
 from indexer.handlers._rtf_objects import Spans, read_object, read_picture
-from indexer.model import Fact, Field, Problem, Text, Timestamp
+from indexer.model import Fact, Field, Problem, Text, Timestamp, replace
 
 _NOTES = {"footnote": "footnote", "annotation": "comment", "shptxt": "text box"}
 _HEADERS = {f"{name}{page}": name for name in ("header", "footer") for page in ("", "l", "r", "f")}
@@ -144,8 +145,7 @@ class Rtf(Handler):
             yield Problem("limit", f"more than {WHOLE} bytes", resolution="read up to there")
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(Struct, frozen=True):
     """What a group sets for what stands in it: where its text goes, its font, and how it is marked."""
 
     goes: str = "body"
@@ -158,8 +158,7 @@ class _State:
     silent: bool = False
 
 
-@dataclass
-class _Reading:
+class _Reading(Struct):
     """One document: the groups that are open, and the text gathered for each place."""
 
     data: bytes
@@ -171,10 +170,10 @@ class _Reading:
     links: dict[str, None] = field(default_factory=dict)
     revisers: list[str] = field(default_factory=list)
     found: list[Fact] = field(default_factory=list)
+    state: _State = field(default_factory=_State)
+    flow: Flow = field(default_factory=Flow)
 
     def read(self) -> Iterator[Fact]:
-        self.state = _State()
-        self.flow = Flow()
         stack: list[_State] = []
         spans: Spans = []
         suffix = ""
@@ -393,7 +392,7 @@ class _Reading:
         if word in ("v", "deleted", "htmlrtf"):
             self._settle()
             key = {"v": "hidden", "deleted": "deleted", "htmlrtf": "silent"}[word]
-            self.state = replace(self.state, **{key: on})  # type: ignore[arg-type]
+            self.state = replace(self.state, **{key: on})
         elif word == "plain":
             self._settle()
             self.state = replace(self.state, hidden=False, deleted=False, font=self.fonts.first)

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import BinaryIO, ClassVar, NamedTuple, cast
+
+from msgspec import Struct
 
 from indexer.handler import Handler, Stream
 from indexer.model import Child, Fact, Field, Problem
@@ -118,8 +119,7 @@ def take_apart(name: str) -> Piece | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Pieces:
+class _Pieces(Struct, frozen=True):
     """A set whose first piece is here.
 
     Attributes:

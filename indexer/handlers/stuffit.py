@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, ClassVar
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -51,8 +52,7 @@ MOST_PATH = 4096
 FOLDER_FLAG = 0x40
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(Struct, frozen=True):
     """The bytes of a fork: how they are packed, and where."""
 
     method: int

@@ -10,11 +10,12 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from typing import ClassVar, NamedTuple
+
+from msgspec import Struct, field
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._mapi import (
@@ -70,8 +71,7 @@ class _Attribute(NamedTuple):
     size: int
 
 
-@dataclass
-class _Held:
+class _Held(Struct):
     """The properties of a message, a recipient or an attachment."""
 
     codec: str = ""
@@ -110,8 +110,7 @@ class _Held:
         return b"\n".join(each for kind, values in self.values.values() if kind == _NARROW for each in values)
 
 
-@dataclass
-class _Attachment:
+class _Attachment(Struct):
     """What the attributes say of one attachment."""
 
     held: _Held = field(default_factory=_Held)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, ClassVar
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -34,8 +35,7 @@ REQUEST = re.compile(rb"([A-Z]{1,20} [^\r\n]{1,8192})\r?\n")
 STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})")
 
 
-@dataclass(slots=True)
-class Record:
+class Record(Struct):
     """One record: its headers, and where its block is."""
 
     at: int

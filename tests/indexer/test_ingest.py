@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from indexer.errors import Interrupted, LockedError
 from indexer.ingest import Ingest
 from indexer.limits import MIB, Limits
-from indexer.model import Item, Source
+from indexer.model import Item, Source, replace
 from killers import kill, line, pack
 from search.case import Case
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crawling import crawl_bytes
 from indexer.limits import Limits
-from indexer.model import Item
+from indexer.model import Item, replace
 from indexer.registry import all_handlers, handlers_in, in_order
 
 FILE = Path(__file__).with_name("killers.py")
