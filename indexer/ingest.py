@@ -117,9 +117,9 @@ class _Work(Struct):
     size: int
 
     @property
-    def small(self) -> bool:
-        """Whether a worker may have it beside others."""
-        return self.size < _SMALL and not self.job.done
+    def weight(self) -> int:
+        """Bytes, below `_SMALL` where a worker may have it beside others."""
+        return self.size if self.size < _SMALL and not self.job.done else _SMALL
 
 
 class Ingest:
@@ -280,24 +280,19 @@ class Ingest:
     def _fill(self, pool: Pool, coming: Iterator[_Work]) -> bool:
         """Gives idle workers something to do; False once there is nothing left anywhere."""
         while True:
-            worker = min(pool.workers, key=self._load)
-            work = self._next(coming) if self._load(worker) < _AT_ONCE else None
+            worker = min(pool.workers, key=_load)
+            work = self._next(coming) if _load(worker) < _AT_ONCE else None
             if work is None:
                 break
-            if worker.jobs and not work.small:
+            weight = work.weight
+            if worker.jobs and weight == _SMALL:
                 self._queue.appendleft(work)
                 break
-            worker.give(work.job)
+            worker.give(work.job, weight)
         hungry = self._listed and len(self._queue) < self._count and self._spool_bytes < self._limits.spool_bytes
         for worker in pool.workers:
             worker.board.wanted = hungry
         return bool(self._work)
-
-    def _load(self, worker: Worker) -> int:
-        jobs = [self._work[number] for number in worker.jobs]
-        if sum(work.size for work in jobs) < _SMALL and all(work.small for work in jobs):
-            return len(jobs)
-        return _AT_ONCE
 
     def _next(self, coming: Iterator[_Work]) -> _Work | None:
         if self._queue:
@@ -325,8 +320,9 @@ class Ingest:
             case frames.Spilled():
                 self._spill(self._work[worker.jobs[0]], said)
             case frames.Done():
-                worker.jobs.popleft()
-                self._finish(self._work.pop(said.number))
+                work = self._work.pop(said.number)
+                worker.had(work.weight)
+                self._finish(work)
             case Death():
                 self._survive(worker, said)
             case _:
@@ -441,3 +437,8 @@ class Ingest:
                 working_on=tuple(worker.board.item[1] for worker in pool.workers),
             )
         )
+
+
+def _load(worker: Worker) -> int:
+    """How many jobs a worker has; as many as it may have, where they are not small together."""
+    return len(worker.jobs) if worker.weight < _SMALL else _AT_ONCE

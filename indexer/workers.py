@@ -48,11 +48,12 @@ class Death(Struct, frozen=True):
 
 
 class Worker:
-    """One process. `jobs` are the numbers of the jobs it has, the one in work first."""
+    """One process. `jobs` are the numbers of the jobs it has, the one in work first; `weight`, what they weigh."""
 
     def __init__(self, hello: frames.Hello, sieve: Sieve) -> None:
         self.board = Board()
         self.jobs: deque[int] = deque()
+        self.weight = 0
         self.channel, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         with theirs:
@@ -71,10 +72,16 @@ class Worker:
         self._ended: tuple[Cause, str] | None = None
         self.tell(hello)
 
-    def give(self, job: frames.Job) -> None:
+    def give(self, job: frames.Job, weight: int) -> None:
         """Hands over a job; jobs are done in the order given."""
         self.jobs.append(job.number)
+        self.weight += weight
         self.tell(job)
+
+    def had(self, weight: int) -> None:
+        """The first of its jobs is done."""
+        self.jobs.popleft()
+        self.weight -= weight
 
     def tell(self, frame: frames.ToWorker) -> None:
         """Sends a frame; a worker that has just died does not hear it, and its death is heard later."""
