@@ -111,3 +111,5 @@ def run() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.freeze()  # what still stands goes with the process, and need not be looked through before

@@ -119,3 +119,4 @@ def _answers(child: subprocess.Popen[str]) -> Iterator[tuple[Path, list[int]]]:
 if __name__ == "__main__":
     gc.set_threshold(100_000, 20, 100)  # what is gathered holds no cycles, and there is much of it
     work(sys.stdin, sys.stdout)
+    gc.freeze()  # what still stands goes with the process, and need not be looked through before
