@@ -283,7 +283,7 @@ def _recorded(
             case.catalog.keep_run(run)
 
     case.catalog.keep_run(run)
-    case.commit()
+    case.catalog.commit()  # what the index needs is loaded while the workers work
     case.record("started", run=run.id, command=command, sources=sources, **options)
     complete = False
     try:
