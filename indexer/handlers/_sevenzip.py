@@ -1,4 +1,4 @@
-"""The directory of a 7z archive as values, by py7zr.
+"""The directory of a 7z archive as values; its blocks are read by py7zr.
 
 Source: 7zFormat.txt of the LZMA SDK.
 """
@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -18,12 +19,14 @@ from msgspec import Struct
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._sevenzip_chain import CHAINED
+from indexer.handlers._sevenzip_files import Columns, Place, places, read_columns
 from indexer.limits import MIB
 from indexer.model import Timestamp
-from indexer.timestamps import from_filetime
 
 MAGIC = b"7z\xbc\xaf\x27\x1c"
 START = 32
+HEADER, STREAMS, FILES, PACKED, END = b"\1", b"\4", b"\5", b"\x17", b"\0"
+"""What the parts of a directory begin with."""
 MOST_HEADER = 256 * MIB
 MOST_CYCLES = 22
 """Power of two of the rounds that make a key; 7-Zip writes 19. Each step doubles the time of one try."""
@@ -181,8 +184,13 @@ class Folder(Struct):
         return self.simple and "PPMD" not in self.methods
 
 
-class Entry(Struct):
-    """One member; `folder` is -1 where there is nothing packed, `start` counts from its folder's beginning."""
+class Entry(Struct, gc=False):
+    """One member; `folder` is -1 where there is nothing packed.
+
+    Attributes:
+        start: counted from the beginning of its folder.
+        position: counted from the beginning of the joined output of all folders.
+    """
 
     name: str
     kind: str
@@ -190,6 +198,7 @@ class Entry(Struct):
     crc: int | None
     folder: int
     start: int
+    position: int
     attributes: int | None
     times: tuple[Timestamp, ...]
     method: str = ""
@@ -235,7 +244,7 @@ def read_packed_directory(data: bytes, limit: int) -> list[Folder]:
     Raises:
         EvidenceError: limit; corrupt.
     """
-    if data[:1] != b"\x17":
+    if data[:1] != PACKED:
         return []
     from py7zr.archiveinfo import HeaderStreamsInfo
 
@@ -264,65 +273,65 @@ def check_cycles(coder: dict[str, Any]) -> None:
         raise EvidenceError("limit", f"key: 2^{power} rounds asked for, 2^{MOST_CYCLES} allowed")
 
 
-def read_directory(file: io.BufferedIOBase, password: str | None = None) -> Directory:
-    """The directory by py7zr.
+def read_directory(data: bytes) -> Directory:
+    """The directory from its plain bytes.
 
     Raises:
-        EvidenceError: corrupt, where py7zr cannot read it; encrypted, where a password is needed.
+        EvidenceError: corrupt, where it cannot be read here.
     """
-    from py7zr import SevenZipFile
-    from py7zr.exceptions import PasswordRequired
-
     try:
-        archive = SevenZipFile(file, "r", password=password)  # type: ignore[arg-type]
-    except PasswordRequired as error:
-        raise EvidenceError("encrypted", "the directory is encrypted: no password fits") from error
-    except parse_errors() as error:
-        raise EvidenceError("corrupt", f"7z directory: {str(error)[:200]}") from error
-    try:
-        return _directory_of(archive)
+        return _directory_of(io.BytesIO(data))
     except parse_errors() as error:
         raise EvidenceError("corrupt", f"7z directory: {str(error)[:200]}") from error
 
 
-def _directory_of(archive: Any) -> Directory:
-    streams = archive.header.main_streams
-    folders = _folders(streams) if streams is not None and streams.unpackinfo is not None else []
+def _directory_of(file: io.BytesIO) -> Directory:
+    from py7zr.archiveinfo import StreamsInfo
+
+    mark = file.read(2)
+    streams: Any = None
+    if mark == HEADER + STREAMS:
+        streams = StreamsInfo.retrieve(file)
+        mark = HEADER + file.read(1)
+    columns = None
+    if mark == HEADER + FILES:
+        columns = read_columns(file)
+        mark = HEADER + file.read(1)
+    if mark != HEADER + END:
+        raise ValueError(f"{mark.hex()} where the directory should end")
+    blocks = streams is not None and streams.unpackinfo is not None
+    folders = _folders(streams) if blocks else []
+    entries = _entries(columns, folders, list(places(streams)) if blocks else []) if columns else []
+    parts = streams.substreamsinfo if blocks else None
+    return Directory(
+        entries,
+        folders,
+        methods=list(dict.fromkeys(name for folder in folders for name in reversed(folder.methods))),
+        solid=parts is not None and max(parts.num_unpackstreams_folders, default=0) > 1,
+    )
+
+
+def _entries(columns: Columns, folders: list[Folder], there: list[Place]) -> list[Entry]:
+    if folders and columns.packed.count(True) > len(there):
+        raise ValueError("more members than the blocks hold")
+    packed, empty_files = iter(there), iter(columns.empty_files)
+    labels = [(" ".join(reversed(folder.methods)), folder.encrypted) for folder in folders]
+    nowhere: Place = (-1, 0, 0, None)
     entries: list[Entry] = []
-    info = archive.header.files_info
-    empties = iter(info.emptyfiles if info else ())
-    index = -1
-    starts: dict[int, int] = {}
-    known = {id(folder): number for number, folder in enumerate(streams.unpackinfo.folders)} if folders else {}
-    for each in archive.files.files_list if info else ():
-        index = known.get(id(each.get("folder")), -1)
-        attributes = each.get("attributes")
+    position = 0
+    for name, has_bytes, attributes, times in zip(
+        columns.names, columns.packed, columns.attributes, columns.times, strict=True
+    ):
         kind = _kind(attributes)
-        if each["emptystream"]:
-            index = -1
-            is_file = next(empties, False)
+        number, start, size, crc = next(packed, nowhere) if has_bytes else nowhere
+        if not has_bytes:
+            is_file = next(empty_files, False)
             if attributes is None:
                 kind = "file" if is_file else "directory"
-        size = each["uncompressed"] if index >= 0 else 0
-        start = starts.get(index, 0)
-        if index >= 0:
-            starts[index] = start + size
-        entries.append(
-            Entry(
-                name=each["filename"],
-                kind=kind,
-                size=size,
-                crc=each.get("digest") if index >= 0 else None,
-                folder=index,
-                start=start,
-                attributes=attributes,
-                times=tuple(_times(each)),
-                method=" ".join(reversed(folders[index].methods)) if index >= 0 else "",
-                encrypted=index >= 0 and folders[index].encrypted,
-            )
-        )
-    methods = list(dict.fromkeys(name for folder in folders for name in reversed(folder.methods)))
-    return Directory(entries, folders, methods, bool(archive._is_solid()))
+        method, encrypted = labels[number] if number >= 0 else ("", False)
+        entries.append(Entry(name, kind, size, crc, number, start, position, attributes, times, method, encrypted))
+        position += size
+    return entries
 
 
 def _folders(streams: Any) -> list[Folder]:
@@ -353,6 +362,8 @@ def _folders(streams: Any) -> list[Folder]:
 
 def _order(folder: Any) -> tuple[int, ...]:
     """The coders from the packed bytes to the plain ones, by what each takes its input from."""
+    if len(folder.coders) == 1:
+        return (0,)
     feeds = {bond.outcoder: bond.incoder for bond in folder.bindpairs}
     fed = set(feeds.values())
     order = [next((number for number in range(len(folder.coders)) if number not in fed), 0)]
@@ -361,6 +372,7 @@ def _order(folder: Any) -> tuple[int, ...]:
     return tuple(order)
 
 
+@lru_cache(maxsize=256)
 def _kind(attributes: int | None) -> str:
     if attributes is None:
         return "file"
@@ -369,17 +381,6 @@ def _kind(attributes: int | None) -> str:
     if attributes & REPARSE:
         return "symlink"
     return "directory" if attributes & DIRECTORY else "file"
-
-
-def _times(each: dict[str, Any]) -> Iterator[Timestamp]:
-    for kind, key, origin in (
-        ("M", "lastwritetime", "7z.mtime"),
-        ("A", "lastaccesstime", "7z.atime"),
-        ("B", "creationtime", "7z.ctime"),
-    ):
-        ticks = each.get(key)
-        if ticks is not None and (stamp := from_filetime(kind, int(ticks), origin)):
-            yield stamp
 
 
 def _memory(coder: dict[str, Any]) -> int:

@@ -9,8 +9,7 @@ Source: 7zFormat.txt of the LZMA SDK; 7-Zip 26, 7zAes.cpp for the layout of the 
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
+import lzma
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -19,7 +18,7 @@ from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._sevenzip import MAGIC, Folder, parse_errors
+from indexer.handlers._sevenzip import MOST_HEADER, Folder, parse_errors
 from indexer.handlers._sevenzip_chain import decode_chain
 from indexer.limits import MIB
 
@@ -29,6 +28,7 @@ PIECE, SMALL_PIECE = 16 * 1024, 1024
 """Packed bytes given to py7zr at a time: its ZSTD decoder ignores how much output it is asked for."""
 CIPHER_BLOCK = 16
 OUTPUT = 4 * MIB
+SMALL_BLOCK = 64 * 1024
 COLUMN = 1 << 16
 """Rounds laid out at once, of which the two lowest bytes of their numbers stay as they are."""
 WIDE = 128
@@ -175,14 +175,43 @@ def _pump(feed: Feed, folder: Folder, password: str | None) -> Iterator[bytes]:
         ) from error
 
 
-def unlock_directory(stream: Stream, folder: Folder, password: str) -> io.BytesIO:
-    """An archive of nothing but the plain directory, for py7zr to read.
+def unpack_small(stream: Stream, folder: Folder) -> bytes | None:
+    """A small block of LZMA alone in one call, with a window no larger than itself; None for any other.
+
+    An archive that is not solid has a block for every member, and most of the time goes into making decoders.
+    """
+    size = folder.unpacksizes[-1]
+    if len(folder.methods) != 1 or not 0 < size <= SMALL_BLOCK or folder.packed > SMALL_BLOCK:
+        return None
+    name, properties = folder.methods[0], folder.coders[0].get("properties") or b""
+    window = {"dict_size": max(4096, size)}
+    if name == "LZMA" and len(properties) == 5:
+        rest, lc = divmod(properties[0], 9)
+        filters = {"id": lzma.FILTER_LZMA1, "lc": lc, "lp": rest % 5, "pb": rest // 5, **window}
+    elif name == "LZMA2":
+        filters = {"id": lzma.FILTER_LZMA2, **window}
+    else:
+        return None
+    try:
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[filters])
+        return decoder.decompress(stream.at(folder.offset, folder.packed), size)
+    except (lzma.LZMAError, ValueError):
+        return None
+
+
+def unpack_directory(stream: Stream, folders: list[Folder], password: str | None) -> bytes:
+    """The plain directory.
 
     Raises:
         EvidenceError: where it does not unpack, as with a wrong password.
     """
-    plain = b"".join(decode(stream, folder, password))
-    if folder.crc is not None and zlib.crc32(plain) != folder.crc:
-        raise EvidenceError("corrupt", "the CRC of the directory does not fit")
-    start = struct.pack("<QQI", 0, len(plain), zlib.crc32(plain))
-    return io.BytesIO(MAGIC + b"\0\4" + struct.pack("<I", zlib.crc32(start)) + start + plain)
+    asked = sum(folder.unpacksizes[-1] for folder in folders)
+    if asked > MOST_HEADER:
+        raise EvidenceError("limit", f"directory: {asked} bytes")
+    plain = b""
+    for folder in folders:
+        part = b"".join(decode(stream, folder, password))
+        if folder.crc is not None and zlib.crc32(part) != folder.crc:
+            raise EvidenceError("corrupt", "the CRC of the directory does not fit")
+        plain += part
+    return plain

@@ -53,6 +53,7 @@ def _entry_of(record: Record, start: int) -> Entry:
         crc=int(crc, 16) if crc else None,
         folder=-1 if not size else 0,
         start=start,
+        position=start,
         attributes=None,
         times=tuple(_printed_times(record)),
         method=" ".join(name.partition(":")[0] for name in record.get("Method", "").split()),
