@@ -76,6 +76,10 @@ class Catalog(Lookup):
         """Makes everything so far durable."""
         self._database.commit()
 
+    def rest(self) -> None:
+        """Gives back what memory it can, while others work."""
+        self._database.rest()
+
     def close(self) -> None:
         """Closes the file."""
         self._database.close()

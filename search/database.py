@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ _MANY = 500
 """Rows of one statement that wait at most."""
 _WAL_PAGES = 8192
 """Pages that gather in the log before they are copied: those that change again and again are copied once."""
+_READING, _WRITING = 8_192, 65_536
+"""KiB of pages held: a reader has what the system holds of the file, a writer also what has changed."""
 
 
 class Database:
@@ -39,7 +42,7 @@ class Database:
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
                 self._connection.executescript(schema)
-            self._connection.execute("PRAGMA cache_size=-65536")
+            self._connection.execute(f"PRAGMA cache_size=-{_WRITING if write else _READING}")
             self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
@@ -107,6 +110,16 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
         self._in_transaction = False
+
+    def rest(self) -> None:
+        """Gives the memory of the pages it holds back to the system, for other processes; they are read again."""
+        try:
+            self._connection.execute("PRAGMA shrink_memory")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # what was freed in between stays with us otherwise
+        if trim:
+            trim(0)
 
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""

@@ -64,7 +64,7 @@ class Upkeep:
         done = 0
         while self._thread or self._catalog.is_stale(1):
             if not self._thread:
-                self._begin()
+                self._begin(resting=True)
             self._end()
             done += self._taken
             tell(done)
@@ -76,9 +76,11 @@ class Upkeep:
             self._thread.join()
             self._thread = None
 
-    def _begin(self) -> None:
+    def _begin(self, *, resting: bool = False) -> None:
         kept, gone = self._catalog.take_stale(BATCH)
         self._catalog.commit()
+        if resting:
+            self._catalog.rest()
         self._begun = time.monotonic()
         self._taken = len(kept) + len(gone)
         self._thread = Thread(target=self._build, args=(kept, gone), name="index")

@@ -59,7 +59,7 @@ class Heads(NamedTuple):
 
 
 class FieldWriter:
-    """Writes the terms of one field in ascending order, in parts of a multiple of `STEP` terms but the last."""
+    """Writes the terms of one field, ascending: `add_lists` for some, `add` them, and at last `finish`."""
 
     def __init__(self, writer: Writer, field: str, universe: int, ids: Array | None = None) -> None:
         self.writer = writer
@@ -68,35 +68,76 @@ class FieldWriter:
         self.terms = 0
         self._ids = ids if field == "whole" else None
         self._bases: list[Array] = []
+        for name in ("terms", "heads", "lists"):
+            self.writer.add(f"{field}.{name}", np.zeros(0, np.uint8))
+        self._size = 0  # of the lists of all steps added
+        self._listed = 0
+        self._bits = np.zeros(0, np.int64)  # of the lists of terms that are not added yet
+        self._firsts = np.zeros(0, np.uint32)  # the first values of these lists, where ids are wanted
+        self._begun = 0  # bits of the step that is under way
+        self._byte = np.zeros(0, np.uint8)  # its last one, where it is not full
 
-    def add(self, blob: Array, sizes: Array, counts: Array, docs: Array | None, values: Array) -> None:
-        """Append terms.
+    def add_lists(self, counts: Array, values: Array) -> None:
+        """Write the lists of the next terms, in parts as they come.
+
+        Args:
+            counts: how many values each has.
+            values: the values, ascending within each term.
+        """
+        counts = counts.astype(np.int64)
+        room = min(-self._listed % STEP, len(counts))
+        cut = int(counts[:room].sum())
+        for some, held in ((counts[:room], values[:cut]), (counts[room:], values[cut:])):
+            if len(some):
+                self._list(some, held)
+
+    def _list(self, counts: Array, values: Array) -> None:
+        """Write lists that go on with the step that is under way and end in it, or begin with a step."""
+        stream, bits = encode(values, counts, self.universe, STEP)
+        self._bits = np.concatenate((self._bits, bits))
+        if self._ids is not None:
+            self._firsts = np.concatenate((self._firsts, values[before(counts)].astype(np.uint32)))
+        self._listed += len(counts)
+        shift = self._begun % 8
+        if shift:
+            wide = np.append(stream, np.uint8(0)).astype(np.uint16) << np.uint16(shift)
+            wide[1:] |= wide[:-1] >> np.uint16(8)
+            wide[0] |= self._byte[0]
+            stream = wide.astype(np.uint8)[: -(-(shift + int(bits.sum())) // 8)]
+        open_terms = self._listed % STEP
+        self._begun = int(bits[-open_terms:].sum()) + self._begun * (len(bits) < open_terms) if open_terms else 0
+        end = len(stream) - (self._begun % 8 > 0)
+        self._byte = stream[end:].copy()
+        self.writer.add(f"{self.field}.lists", stream[:end])
+
+    def add(self, blob: Array, sizes: Array, counts: Array, docs: Array | None) -> None:
+        """Append terms whose lists are written; a multiple of `STEP`, but at the end.
 
         Args:
             blob: the bytes of the terms, uint8, a line feed after each.
             sizes: how many bytes each has, with the line feed.
             counts: how many values each has.
             docs: in how many documents each stands; None where values are documents.
-            values: the values, ascending within each term.
         """
         assert self.terms % STEP == 0
-        counts = counts.astype(np.int64)
-        lists, bits = encode(values, counts, self.universe, STEP)
-        owners = None if self._ids is None or not len(values) else self._ids[values[before(counts)]]
+        count = len(sizes)
+        bits, self._bits = self._bits[:count], self._bits[count:]
+        owners = None if self._ids is None or not count else self._ids[self._firsts[:count]]
+        self._firsts = self._firsts[count:]
         terms, term_sizes = shorten(blob, sizes.astype(np.int64), owners)
-        heads, head_sizes = _heads(counts, docs, bits, self.universe)
-        steps = np.arange(0, len(sizes), STEP)
+        heads, head_sizes = _heads(counts.astype(np.int64), docs, bits, self.universe)
+        steps = np.arange(0, count, STEP)
         list_sizes = -(-np.add.reduceat(bits, steps) // 8) if len(steps) else steps
-        parts = (("terms", terms, term_sizes), ("heads", heads, head_sizes), ("lists", lists, list_sizes))
-        self._bases.append(
-            np.stack([before(each) + self.writer.size(f"{self.field}.{name}") for name, _, each in parts], axis=1)
-        )
-        for name, held, _ in parts:
-            self.writer.add(f"{self.field}.{name}", held)
-        self.terms += len(sizes)
+        starts = [self.writer.size(f"{self.field}.{name}") for name in ("terms", "heads")]
+        each = zip((*starts, self._size), (term_sizes, head_sizes, list_sizes), strict=True)
+        self._bases.append(np.stack([before(of) + start for start, of in each], axis=1))
+        self._size += int(list_sizes.sum())
+        self.writer.add(f"{self.field}.terms", terms)
+        self.writer.add(f"{self.field}.heads", heads)
+        self.terms += count
 
     def add_all(self, blob: Array, sizes: Array, counts: Array, docs: Array | None, values: Array) -> None:
-        """Append all terms there are, in parts of bounded size; see `add`."""
+        """Write all terms there are with their lists, in parts of bounded size, and finish."""
         ends, blob_ends = np.cumsum(counts, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)
         start = 0
         while start < len(sizes) or not self.terms:
@@ -105,15 +146,16 @@ class FieldWriter:
             end = min(max(start + STEP, start + (end - start) // STEP * STEP), len(sizes))
             a, b = (int(blob_ends[at - 1]) if at else 0 for at in (start, end))
             c, d = (int(ends[at - 1]) if at else 0 for at in (start, end))
-            each = None if docs is None else docs[start:end]
-            self.add(blob[a:b], sizes[start:end], counts[start:end], each, values[c:d])
+            self.add_lists(counts[start:end], values[c:d])
+            self.add(blob[a:b], sizes[start:end], counts[start:end], None if docs is None else docs[start:end])
             start = end
             if start >= len(sizes):
                 break
         self.finish()
 
     def finish(self) -> None:
-        """Write where the steps begin."""
+        """Write what is left of the last step, and where the steps begin."""
+        self.writer.add(f"{self.field}.lists", self._byte)
         bases = np.concatenate(self._bases).ravel()
         self.writer.add(f"{self.field}.bases", bases.astype(np.uint32 if bases.max(initial=0) < 1 << 32 else np.uint64))
 

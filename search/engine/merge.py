@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.engine.build import write_ids, write_numbers
+from search.engine.build import write_hex_ids, write_ids, write_numbers
 from search.engine.codes import before
 from search.engine.format import Writer, narrow
 from search.engine.layout import FIELDS, PLACED, FieldWriter
 from search.engine.question import View
+from search.engine.read import Places
 from search.engine.terms import STEP
 
 Array = NDArray[Any]
@@ -42,12 +43,18 @@ def merge(views: Sequence[View], path: Path) -> None:
     total = sum(view.live_count for view in views)
     with Writer(path) as writer:
         about: dict[str, Any] = {"documents": total, "universes": {}, "terms": {}}
-        names = [name for view in views for name in view.segment.ids(view.live())]
-        ids, about["ids"] = write_ids(writer, names)
+        ids, about["ids"] = _ids(views, writer)
         for field in FIELDS:
             about["universes"][field], about["terms"][field] = _field(views, moves, total, field, writer, ids)
         about["numbers"] = write_numbers(writer, _numbers(views, moves), total)
         writer.finish(about)
+
+
+def _ids(views: Sequence[View], writer: Writer) -> tuple[Array | None, str]:
+    if all(view.segment.has_hex_ids for view in views):
+        raw = [view.segment.file.arrays["ids"].all().reshape(-1, 16) for view in views]
+        return write_hex_ids(writer, np.concatenate([ids[view.live()] for ids, view in zip(raw, views, strict=True)]))
+    return write_ids(writer, [name for view in views for name in view.segment.ids(view.live())])
 
 
 def _moves(views: Sequence[View]) -> list[Array]:
@@ -55,8 +62,8 @@ def _moves(views: Sequence[View]) -> list[Array]:
     moves: list[Array] = []
     base = 0
     for view in views:
-        move = np.full(view.count, -1)
-        move[view.live()] = np.arange(base, base + view.live_count)
+        move = np.full(view.count, -1, np.int32)
+        move[view.live()] = np.arange(base, base + view.live_count, dtype=np.int32)
         base += view.live_count
         moves.append(move)
     return moves
@@ -67,7 +74,7 @@ def _numbers(views: Sequence[View], moves: Sequence[Array]) -> Iterator[tuple[st
         values: list[Array] = []
         documents: list[Array] = []
         for view, move in zip(views, moves, strict=True):
-            held = view.segment.numbers(name)
+            held = view.segment.read_numbers(name)
             moved = move[held.documents]
             values.append(held.values[moved >= 0])
             documents.append(moved[moved >= 0])
@@ -79,26 +86,26 @@ class _Moved:
 
     def __init__(self, view: View, move: Array, field: str, base: int) -> None:
         self.base = base
-        self.shift: Array | None = None
         self.move = move
         self.size = view.count
-        if field in PLACED:
-            self.places = view.segment.places(field)
-            kept = np.where(move >= 0, self.places.lengths, 0)
+        self.placed = field in PLACED
+        self.places: Places | None = None
+        if self.placed and view.dead is None:
+            self.size = int(view.segment.file.arrays[f"{field}.lengths"].all().sum(dtype=np.int64))
+        elif self.placed:
+            self.places = Places(view.segment, field)  # nothing that lives longer than the merge
+            lengths = np.diff(self.places.ends, prepend=0)
+            kept = np.where(move >= 0, lengths, 0)
             self.size = int(kept.sum())
-            if view.dead is not None:
-                self.shift = before(kept) + base - (self.places.ends - self.places.lengths)
-        else:
-            self.places = None  # type: ignore[assignment]
-            self.shift = move
+            self.shift = before(kept) + base - (self.places.ends - lengths)
 
     def __call__(self, values: Array) -> tuple[Array, Any, Array | None]:
         """The new numbers, which of the old ones are kept, and whose these are where documents are gone."""
-        if self.places is None:
+        if not self.placed:
             moved = self.move[values]
             keep = moved >= 0
             return moved[keep], keep, None
-        if self.shift is None:
+        if self.places is None:
             return values + self.base, slice(None), None
         documents = self.places.documents(values)
         keep = self.move[documents] >= 0
@@ -119,8 +126,9 @@ def _field(
     out = FieldWriter(writer, field, max(base, 1) if placed else total, ids)
     kind = np.uint32 if out.universe < 1 << 32 else np.int64
     waiting: list[tuple[Array, ...]] = []
-    for part in _stretches(views, moved, field, kind):
-        waiting.append(part)
+    for *terms, values in _stretches(views, moved, field, kind):
+        out.add_lists(terms[2], values)
+        waiting.append(tuple(terms))
         if sum(len(held[1]) for held in waiting) >= STEP:
             waiting = [_write(out, waiting, placed=placed, whole_steps=True)]
     _write(out, waiting, placed=placed, whole_steps=False)
@@ -129,14 +137,13 @@ def _field(
 
 
 def _write(out: FieldWriter, waiting: list[tuple[Array, ...]], *, placed: bool, whole_steps: bool) -> tuple[Array, ...]:
-    """Write the terms that wait, or as many as are whole steps; the rest is returned, and `waiting` is empty."""
-    blob, sizes, counts, docs, values = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
-    waiting.clear()
+    """Write the terms that wait, or as many as are whole steps; the rest is returned."""
+    blob, sizes, counts, docs = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
     cut = len(sizes) // STEP * STEP if whole_steps else len(sizes)
-    a, b = int(sizes[:cut].sum()), int(counts[:cut].sum())
+    a = int(sizes[:cut].sum())
     if cut or not (whole_steps or out.terms):
-        out.add(blob[:a], sizes[:cut], counts[:cut], docs[:cut] if placed else None, values[:b])
-    return blob[a:].copy(), sizes[cut:], counts[cut:], docs[cut:], values[b:].copy()
+        out.add(blob[:a], sizes[:cut], counts[:cut], docs[:cut] if placed else None)
+    return blob[a:].copy(), sizes[cut:], counts[cut:], docs[cut:]
 
 
 def _passages(views: Sequence[View], field: str, writer: Writer) -> None:

@@ -233,19 +233,20 @@ class Segment:
     def numbers(self, name: str) -> Numbers:
         """The values of one name."""
 
-        def made() -> Numbers:
-            if name not in self._numbers:
-                return Numbers(np.zeros(0), _NONE)
-            *places, width = self._numbers[name]
-            get = self.file.arrays.__getitem__
-            values, counts, documents = (
-                get(column).take(*ends)
-                for column, ends in zip(_NUMBERS, zip(places[:3], places[3:], strict=True), strict=True)
-            )
-            return Numbers(np.repeat(values, counts.view(f"<u{width}")), documents)
-
-        found: Numbers = self._column("numbers", name, made)
+        found: Numbers = self._column("numbers", name, lambda: self.read_numbers(name))
         return found
+
+    def read_numbers(self, name: str) -> Numbers:
+        """The same, and nothing is remembered."""
+        if name not in self._numbers:
+            return Numbers(np.zeros(0), _NONE)
+        *places, width = self._numbers[name]
+        get = self.file.arrays.__getitem__
+        values, counts, documents = (
+            get(column).take(*ends)
+            for column, ends in zip(_NUMBERS, zip(places[:3], places[3:], strict=True), strict=True)
+        )
+        return Numbers(np.repeat(values, counts.view(f"<u{width}")), documents)
 
     def date_names(self) -> list[str]:
         """The names of dates."""
@@ -358,20 +359,24 @@ class Places:
     """The row of places of one field: which document and which passage a place belongs to."""
 
     def __init__(self, segment: Segment, field: str) -> None:
-        get = segment.file.arrays.__getitem__
-        self.passages = np.cumsum(get(f"{field}.lengths").all(), dtype=np.int64)
-        """Where each passage ends."""
-        ends = np.concatenate((np.zeros(1, np.int64), self.passages))
-        last = np.cumsum(get(f"{field}.held").all(), dtype=np.int64)
-        self.ends = ends[last]
-        """Where each document ends."""
+        self._lengths = segment.file.arrays[f"{field}.lengths"]
+        passages = np.cumsum(self._lengths.all(), dtype=np.int64)
+        last = np.cumsum(segment.file.arrays[f"{field}.held"].all(), dtype=np.int64)
         universe = segment.lexicons[field].universe
-        if len(last) != segment.count or (len(last) and last[-1] != len(self.passages)) or ends[-1] > universe:
+        held, size = (int(each[-1]) if len(each) else 0 for each in (last, passages))
+        if len(last) != segment.count or held != len(passages) or size > universe:
             raise DamageError(f"{segment.name} is damaged in the passages of {field}")
+        self.ends = np.where(last > 0, passages[last - 1], 0) if held else np.zeros(len(last), np.int64)
+        """Where each document ends."""
         self._shift = max(1, (universe // max(1, segment.count)).bit_length() - 1)
         size = 1 << self._shift
         ended = np.bincount((self.ends + size - 1) >> self._shift, minlength=(universe >> self._shift) + 2)
         self._table = np.cumsum(ended)
+
+    @cached_property
+    def passages(self) -> Array:
+        """Where each passage ends."""
+        return np.cumsum(self._lengths.all(), dtype=np.int64)
 
     @cached_property
     def lengths(self) -> Array:

@@ -11,6 +11,10 @@ crosses a pipe. For each segment it writes it answers one line, and at last an e
     {"file": path, "dead": [numbers of documents that a later one of the same id replaced]}
 
 A line with `error` ends it. What it wrote is named by no generation until the parent commits.
+
+Large segments are merged by such a process too, so that what it held is all given back; it is told
+
+    {"merge": [[file of a segment, its deleted documents as bits in Base64], ...], "file": path, "paths": ...}
 """
 
 from __future__ import annotations
@@ -21,12 +25,19 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
 
 from indexer.errors import ArchivoreError, StoreError
 from search.engine.build import Builder
+from search.engine.merge import merge
+from search.engine.question import View
+from search.engine.read import Segment
 from search.schema import Document
 
 
@@ -40,31 +51,38 @@ def documents_of(reader: str, argument: str, ids: Sequence[str]) -> Iterable[Doc
 def work(orders: IO[str], answers: IO[str]) -> None:
     """Do one part of the work, as the module says."""
     told = json.loads(orders.readline())
-    made = 0
-
-    def write(builder: Builder) -> None:
-        nonlocal made
-        path = Path(f"{told['files']}-{made}.seg")
-        made += 1
-        builder.write(path)
-        answers.write(json.dumps({"file": str(path), "dead": builder.dead}) + "\n")
-        answers.flush()
-
     sys.path += [entry for entry in told["paths"] if entry not in sys.path]
     try:
-        builder = Builder(told["characters"])
-        for document in documents_of(told["reader"], told["argument"], told["ids"]):
-            builder.add(document)
-            if builder.full:
-                write(builder)
-                builder = Builder(told["characters"])
-        if builder.count:
-            write(builder)
+        for path, dead in _merge(told) if "merge" in told else _build(told):
+            answers.write(json.dumps({"file": str(path), "dead": dead}) + "\n")
+            answers.flush()
     except (ArchivoreError, OSError) as error:
         answers.write(json.dumps({"error": str(error)}) + "\n")
     else:
         answers.write("\n")
     answers.flush()
+
+
+def _build(told: dict[str, Any]) -> Iterator[tuple[Path, list[int]]]:
+    builder, made = Builder(told["characters"]), 0
+    for document in chain(documents_of(told["reader"], told["argument"], told["ids"]), (None,)):
+        if document:
+            builder.add(document)
+        if builder.full or (builder.count and not document):
+            path = Path(f"{told['files']}-{made}.seg")
+            builder.write(path)
+            yield path, builder.dead
+            builder, made = Builder(told["characters"]), made + 1
+
+
+def _merge(told: dict[str, Any]) -> Iterator[tuple[Path, list[int]]]:
+    views: list[View] = []
+    for file, dead in told["merge"]:
+        segment = Segment(Path(file))
+        bits = np.unpackbits(np.frombuffer(b64decode(dead), np.uint8), count=segment.count)
+        views.append(View(segment, bits.view(np.bool_)))
+    merge(views, Path(told["file"]))
+    yield Path(told["file"]), []
 
 
 def build_beside(
@@ -75,9 +93,32 @@ def build_beside(
     Raises:
         StoreError: a process failed; the others are stopped.
     """
+    orders: list[dict[str, object]] = []
+    for ids, path in zip(parts, files, strict=True):
+        told: dict[str, object] = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path)}
+        orders.append(told | {"characters": characters})
+    return _beside(orders)
+
+
+def merge_beside(views: Sequence[View], path: Path) -> None:
+    """Merges segments in a process of its own; see `merge`.
+
+    Raises:
+        StoreError: it failed.
+    """
+    parts: list[tuple[str, str]] = []
+    for view in views:
+        dead = np.zeros(view.count, bool) if view.dead is None else view.dead
+        parts.append((str(view.segment.file.path), b64encode(np.packbits(dead).tobytes()).decode()))
+    for _ in _beside([{"merge": parts, "file": str(path)}]):
+        pass
+
+
+def _beside(orders: Sequence[dict[str, object]]) -> Iterator[tuple[Path, list[int]]]:
+    """What processes answer, one for each of the orders, as it comes."""
     running: list[subprocess.Popen[str]] = []
     try:
-        for _ in parts:
+        for _ in orders:
             child = subprocess.Popen(
                 # -I: nothing is imported from the folder one stands in
                 [sys.executable, "-I", "-m", "search.engine.worker"],
@@ -87,11 +128,10 @@ def build_beside(
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # nothing here is for its threads, which spin
             )
             running.append(child)
-        for child, ids, path in zip(running, parts, files, strict=True):  # none is heard before it has started
-            told: dict[str, object] = {"reader": reader, "argument": argument, "ids": list(ids), "files": str(path)}
-            told |= {"characters": characters, "paths": [entry for entry in sys.path if entry]}
+        paths = [entry for entry in sys.path if entry]
+        for child, told in zip(running, orders, strict=True):  # none is heard before it has started
             assert child.stdin is not None
-            child.stdin.write(json.dumps(told) + "\n")
+            child.stdin.write(json.dumps(told | {"paths": paths}) + "\n")
             child.stdin.close()
         for child in running:
             yield from _answers(child)

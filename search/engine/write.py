@@ -22,12 +22,16 @@ from search.engine.merge import merge
 from search.engine.question import View
 from search.engine.read import Segment
 from search.engine.store import Generation, Part
-from search.engine.worker import build_beside, documents_of
+from search.engine.worker import build_beside, documents_of, merge_beside
 from search.schema import Document
 
 _SAME = 6
 _WORTH = 1500
 """Documents for which it is worth to start a process."""
+_LARGE = 100_000
+"""Documents for whose merge it is."""
+_USUAL = 2
+"""Processes that may each fill a segment; more of them share the room of these."""
 
 
 class Changes:
@@ -89,6 +93,10 @@ class Changes:
         self._made.append(path)
         return path
 
+    def _marked(self) -> str:
+        """A name that none had: a process that outlives a killed parent must not meet the next one's files."""
+        return f"s{self.number}-{secrets.token_hex(4)}"
+
     def take(self, segment: Segment, dead: Sequence[int] = (), *, replaces: Sequence[str] = ()) -> None:
         """Take a segment that was written; older documents with the ids it replaces are dead from now on."""
         self._kill(replaces)
@@ -116,9 +124,10 @@ class Changes:
         self._kill(ids)
         size = -(-len(ids) // processes)
         parts = [ids[at : at + size] for at in range(0, len(ids), size)]
-        mark = secrets.token_hex(4)  # a process that outlives a killed parent must not meet the next one's files
-        files = [self.folder / f"s{self.number}-{mark}{at}" for at in range(len(parts))]
-        for path, dead in build_beside(reader, argument, parts, files, self._builder.characters):
+        mark = self._marked()
+        files = [self.folder / f"{mark}{at}" for at in range(len(parts))]
+        characters = self._builder.characters * _USUAL // max(_USUAL, len(parts))
+        for path, dead in build_beside(reader, argument, parts, files, characters):
             self._made.append(path)
             self.take(Segment(path), dead)
 
@@ -158,8 +167,14 @@ class Changes:
             self._merge(many[0])
 
     def _merge(self, parts: Sequence[Part]) -> None:
-        path = self.next_file()
-        merge([part.view for part in parts], path)
+        views = [part.view for part in parts]
+        if sum(view.live_count for view in views) < _LARGE:
+            path = self.next_file()
+            merge(views, path)
+        else:
+            path = self.folder / f"{self._marked()}.seg"
+            self._made.append(path)
+            merge_beside(views, path)
         at = self.parts.index(parts[0])
         rest = [part for part in self.parts if part not in parts]
         self.parts = [*rest[:at], Part(View(Segment(path))), *rest[at:]]

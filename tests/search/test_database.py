@@ -69,3 +69,13 @@ def test_rows_that_are_not_read_to_their_end_may_outlive_the_database(tmp_path: 
     database.commit()
     database.close()
     rows.close()  # type: ignore[attr-defined] # it is a generator
+
+
+def test_resting_loses_nothing(database: Database) -> None:
+    database.write_all(KEEP, ((number, "x" * 2000) for number in range(2000)))
+    database.write_soon(KEEP, (5000, "soon"))
+    database.rest()
+    assert database.row("SELECT count(*), max(value) FROM rows WHERE key < 5000") == (2000, "x" * 2000)
+    assert database.row("SELECT value FROM rows WHERE key = 5000") == ("soon",)
+    database.commit()
+    assert database.row("SELECT count(*) FROM rows") == (2001,)

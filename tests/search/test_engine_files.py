@@ -9,14 +9,20 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from whoosh.query import Regex
 
 from indexer.errors import QueryError, StoreError
 from search.engine import write
-from search.engine.format import MAGIC, File
+from search.engine.codes import before
+from search.engine.format import MAGIC, File, Writer
+from search.engine.layout import FieldWriter
 from search.engine.question import Limits
 from search.index import Index
 from search.query import parse
@@ -187,6 +193,61 @@ def test_a_kill_leaves_a_whole_generation(tmp_path: Path, monkeypatch: pytest.Mo
         index.commit()
     left = {path.name for path in folder.iterdir()}
     assert len([name for name in left if name.endswith(".seg")]) < 20, "what kills left behind is removed"
+
+
+def test_a_merge_in_a_process_of_its_own_writes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for most in (write._LARGE, 0):
+        monkeypatch.setattr(write, "_LARGE", most)
+        folder = tmp_path / str(most)
+        with filled(folder, 5) as index:
+            index.delete(f"{number:032x}" for number in (3, 4, 50))
+            index.add([document(5), *(document(number) for number in range(700, 740))])
+            index.commit()
+            (segment,) = json.loads((folder / "index.json").read_bytes())["segments"]
+            index.verify()
+        made.append((folder / segment["name"]).read_bytes())
+    assert made[0] == made[1]
+    assert len(made[0]) > 1000
+
+
+def test_damage_met_by_a_merge_in_a_process_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "_LARGE", 0)
+    with filled(tmp_path / "i", 5) as index:
+        path = next((tmp_path / "i").glob("*.seg"))
+        raw = bytearray(path.read_bytes())
+        raw[200] ^= 1
+        path.write_bytes(raw)
+        index.add(document(number) for number in range(700, 740))
+        with pytest.raises(StoreError, match=f"building the index: {path.name} is damaged"):
+            index.commit()
+
+
+@given(st.data())
+def test_lists_come_in_any_parts(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    universe = 300
+    lists = data.draw(st.lists(st.sets(st.integers(0, universe - 1), min_size=1, max_size=9), max_size=200))
+    counts = np.array([len(each) for each in lists], np.int64)
+    values = np.array([number for each in lists for number in sorted(each)], np.uint32)
+    terms = [f"t{number:04}\n".encode() for number in range(len(lists))]
+    blob, sizes = np.frombuffer(b"".join(terms), np.uint8), np.full(len(lists), 6)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(lists)))) | {0, len(lists)})
+    made = []
+    for step in ("whole", "parts"):
+        path = tmp_path_factory.mktemp("lists") / step
+        with Writer(path) as writer:
+            out = FieldWriter(writer, "text", universe)
+            if step == "whole":
+                out.add_all(blob, sizes, counts, counts, values)
+            else:
+                ends = before(np.append(counts, 0))
+                for start, end in pairwise(cuts):
+                    out.add_lists(counts[start:end], values[ends[start] : ends[end]])
+                out.add(blob, sizes, counts, counts)
+                out.finish()
+            writer.finish({})
+        made.append(path.read_bytes())
+    assert made[0] == made[1]
 
 
 def test_readers_see_the_newest_commit_while_one_writes(tmp_path: Path) -> None:
