@@ -7,7 +7,7 @@ and what each finds is put to its check (`_addresses`, `_phones`, `_validators`)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -63,17 +63,6 @@ _TOUCHED_BEFORE = re.compile(r"[A-Za-z0-9_]$|\d[.,-]$")
 _TOUCHED_AFTER = re.compile(r"[A-Za-z0-9_]|[.,-]\d")
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
 _NAME = r"[^\\/:*?\"<>|\s]"
-
-_HOME = re.compile(
-    # At the root of a source, an archive or an image, or of a drive in it; elsewhere by what homes hold.
-    r"(?:[./\\]*(?:(?:[A-Za-z][:$_]?|\[root\]|rootfs?)[\\/])?(?:home|Users|(?i:documents and settings))"
-    r"|[./\\]*[A-Za-z][:$_]?[\\/](?i:users)"
-    r"|(?:.*[\\/])?(?:home|Users|(?i:documents and settings))"
-    r"(?=[\\/][^\\/]+[\\/](?:\.[A-Za-z]|(?:AppData|Application Data|Desktop|Documents|Downloads|Library|My Documents"
-    r"|NTUSER\.DAT|Pictures)(?:[\\/]|$))))[\\/](?P<name>[^\\/]+)(?P<rest>[\\/]?)",
-    re.DOTALL,
-)
-_NO_HOME = frozenset(("lost+found",))
 
 KINDS: dict[str, Kind] = {
     "email": Kind(r"[A-Za-z0-9_][A-Za-z0-9_.+'%-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}", _addresses.email),
@@ -160,24 +149,6 @@ def features_in(body: str, language: str = "") -> Iterator[Feature]:
                 )
                 if value:
                     yield Feature(name, value, start, end, _line(before, text, after))
-
-
-def users_in(names: Iterable[str], *, is_folder: bool = False) -> Iterator[tuple[str, str]]:
-    """The users through whose homes a place goes, each with the name that tells it.
-
-    Args:
-        names: of an item and of all containers around it, the outermost first.
-        is_folder: whether the item is one; the name of a file is no user's.
-    """
-    told: set[str] = set()
-    held = list(names)
-    for number, name in enumerate(held, 1):
-        match = _HOME.match(name)
-        if match and (match["rest"] or (is_folder and number == len(held))) and match["name"] not in _NO_HOME:
-            user = _addresses.user(f"C:/Users/{match['name']}", "", "/")
-            if user and user not in told:
-                told.add(user)
-                yield user, name
 
 
 def _windows(data: bytes) -> Iterator[tuple[int, int]]:

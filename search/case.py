@@ -397,6 +397,7 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
     Args:
         path: the case folder; opened for reading only.
     """
+    from search.homes import users_of
     from search.schema import document_of
 
     with Case(Path(path)) as case, ExitStack() as stack:
@@ -425,6 +426,7 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                     derived=(
                         *naming.fields(item.provenance.hops),
                         *listed(case, item),
+                        *(Field("user", user) for user, _ in users_of(item)),
                         *(made.get(reading.key, ()) if reading else ()),
                         *chain.from_iterable(joined.get(key, ()) for key in _keys((item, reading))),
                     ),

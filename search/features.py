@@ -20,11 +20,12 @@ from pathlib import Path
 
 from indexer.errors import QueryError, StoreError, UsageError
 from indexer.model import Item
-from search._candidates import TYPES, VERSION, users_in
+from search._candidates import TYPES, VERSION
 from search.answers import matching
 from search.case import Case
 from search.featuring import FILE
 from search.grep import compile_pattern, compile_set
+from search.homes import users_of
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 from search.watchlist import date_of
 
@@ -155,7 +156,7 @@ def _chosen(case: Case, query: str) -> Iterator[tuple[tuple[object, ...], list[t
     """The rows of the items that are asked for, each with the users whom its place tells."""
     wanted = set(case.index.ids(case.parse(query))) if query else None
     for number, (item, reading) in enumerate(case.catalog.items()):
-        users = _users_of(item)
+        users = users_of(item)
         if not (reading or users) or (wanted is not None and item.id not in wanted):
             continue
         at = date_of(item)
@@ -171,11 +172,6 @@ def _chosen(case: Case, query: str) -> Iterator[tuple[tuple[object, ...], list[t
         yield row, [(_storable(user), _storable(name)) for user, name in users]
 
 
-def _users_of(item: Item) -> list[tuple[str, str]]:
-    is_folder = any(field.name == "file.kind" and field.value == "directory" for field in item.fields)
-    return list(users_in((hop.name for hop in item.provenance.hops), is_folder=is_folder))
-
-
 def _having(case: Case, query: str, types: list[str]) -> Iterator[Item]:
     """The items behind the table, sorted by path."""
     with _joined(case) as database:
@@ -183,7 +179,7 @@ def _having(case: Case, query: str, types: list[str]) -> Iterator[Item]:
         for item in matching(case, query):
             held = case.catalog.with_reading(item.id)
             key = bytes.fromhex(held[1].key) if held and held[1] else None
-            if ("user" in types and _users_of(item)) or database.execute(statement, (key, *types)).fetchone():
+            if ("user" in types and users_of(item)) or database.execute(statement, (key, *types)).fetchone():
                 yield item
 
 

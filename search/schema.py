@@ -84,7 +84,7 @@ CORE: tuple[FieldRow, ...] = (
     FieldRow("ethereum", "keyword", "an Ethereum address in the text", "ethereum:0x*"),
     FieldRow("tron", "keyword", "a Tron address in the text", "tron:*"),
     FieldRow("monero", "keyword", "a Monero address in the text", "monero:*"),
-    FieldRow("user", "keyword", "an account whose folder a path in the text goes through", "user:ann"),
+    FieldRow("user", "keyword", "an account whose folder the place or a path in the text goes through", "user:ann"),
     FieldRow("sid", "keyword", "a Windows security identifier in the text", "sid:S-1-5-21-*"),
     FieldRow("guid", "keyword", "a GUID in the text", "guid:6b29fc40-*"),
 )

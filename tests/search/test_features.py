@@ -17,12 +17,13 @@ from cli.runs import ingest_sources, limits_of
 from indexer.errors import StoreError, UsageError
 from indexer.model import Field, Item, Reading, Source, Text
 from search import _validators, featuring
-from search._candidates import KINDS, TYPES, features_in, users_in
+from search._candidates import KINDS, TYPES, features_in
 from search.answers import ask
 from search.case import Case
 from search.exporting import TABLES, export
 from search.features import Stops, features
 from search.featuring import FILE, due, update
+from search.homes import users_in
 
 MONERO = "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjyPbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3H"
 SIGNS = {
@@ -380,6 +381,10 @@ def test_a_folder_is_somebodys_home_and_a_file_is_not() -> None:
     assert list(users_in(["home/kimd"])) == []
 
 
+def found_by(case: Case, query: str) -> list[str]:
+    return [case.find(identity).name for identity in case.index.ids(case.parse(query))]
+
+
 def test_users_are_of_places_and_of_texts(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "server"
     for place, text in (
@@ -391,9 +396,12 @@ def test_users_are_of_places_and_of_texts(case: Case, tmp_path: Path) -> None:
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_text(text)
     ingest(case, "server", folder)
+    assert set(found_by(case, "user:kimd")) == {"kimd", "a.txt", "sub", "b.txt"}
+    assert set(found_by(case, "user:pak")) == {"pak", "empty.bin"}
     before = {value for kind, value in rows(case) if kind == "user"}
     assert before == {"kimd", "pak"}  # places need not be gone through
     update(case)
+    assert set(found_by(case, "user:pak")) == {"a.txt", "pak", "empty.bin"}
     found = {value: row for (kind, value), row in rows(case, types=["user"]).items()}
     assert {value: (row["hits"], row["items"]) for value, row in found.items()} == {"kimd": (5, 4), "pak": (3, 3)}
     assert (found["kimd"]["locator"], found["kimd"]["context"]) == ("path", "home/kimd")
