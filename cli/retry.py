@@ -32,21 +32,17 @@ def retry(
 
     Example: archivore retry --cause encrypted --passwords words.txt
     """
-    from cli.runs import guess_passwords, limits_of, read_again, rename_members
+    from cli.runs import finish_stopped, guess_passwords, limits_of, read_again, rename_members
     from indexer.errors import UsageError
 
     if not (items or cause or handler or older):
         raise UsageError("nothing to retry: give items, --cause, --handler or --older")
     with open_case(case_path, write=True) as case:
-        chosen = _chosen(case, items or [], cause, handler, older=older)
         if name_encoding:
+            chosen = _chosen(case, items or [], cause, handler, older=older)
             count = sum(rename_members(case, item, name_encoding) for item in chosen)
             say(f"Renamed {count:,} items by {name_encoding}; nothing was read again.")
             return
-        if not chosen:
-            note("Nothing to retry.")
-            return
-        before = {item.id for item in chosen}
         with Reporter() as reporter:
             options: dict[str, Any] = {
                 "limits": limits_of(case, tuple(limit or ())),
@@ -55,12 +51,18 @@ def retry(
                 "tell": reporter.tell,
                 "indexed": reporter.indexed,
             }
+            finish_stopped(case, **options)  # what a retry that was stopped had dropped is there again
+            chosen = _chosen(case, items or [], cause, handler, older=older)
+            before = {item.id for item in chosen}
             counts = {"items": 0}
-            if options["passwords"] or not (guess and cause == "encrypted"):
+            if chosen and (options["passwords"] or not (guess and cause == "encrypted")):
                 counts = read_again(case, chosen, **options)
-            guessed = guess_passwords(case, lambda: _locked(case, before), **options) if guess else None
+            guessed = guess_passwords(case, lambda: _locked(case, before), **options) if chosen and guess else None
         held = [case.catalog.item(identity) for identity in before]
         mended = sum(1 for item in held if item and item.status == "read")
+    if not before:
+        note("Nothing to retry.")
+        return
     if guessed:
         say(f"Passwords found in the case opened {guessed[1]:,} of {guessed[0]:,} protected items.")
         counts["items"] += guessed[2]

@@ -93,6 +93,31 @@ def ingest_sources(
     return counts
 
 
+def finish_stopped(
+    case: Case,
+    *,
+    limits: Limits,
+    passwords: tuple[Password, ...],
+    jobs: int,
+    tell: Callable[[Event], None],
+    indexed: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Reads to their end the files that a run was in when it was stopped, and no new ones.
+
+    Raises:
+        UsageError: the source of such a file is not where it was.
+    """
+    sources = [case.catalog.sources()[name] for name in case.catalog.journal.open_roots()]
+    if not sources:
+        return
+    for source in sources:
+        check_source(source)
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords)}
+    with _recorded(case, "finish", limits, options, [source.name for source in sources], indexed) as (counts, ready):
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ready=ready)
+        counts |= run.finish(sources)
+
+
 def read_again(
     case: Case,
     items: list[Item],

@@ -18,7 +18,7 @@ def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
         by_status = case.catalog.counts("status")
         by_source = case.catalog.counts("source")
         by_cause = case.catalog.counts("cause")
-        open_roots = case.catalog.journal.open_roots()
+        open_roots = sum(case.catalog.journal.open_roots().values())
         runs = case.catalog.runs()
         sources = case.catalog.sources()
         stale = case.catalog.is_stale(1)

@@ -24,7 +24,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,8 +32,9 @@ from indexer import frames
 from indexer.errors import Interrupted
 from indexer.events import Died, Event, Progress
 from indexer.facts import without_bytes
+from indexer.ledger import Ledger
 from indexer.limits import MIB, Limits
-from indexer.model import Found, Known, Problem, Provenance, Source, Spent
+from indexer.model import Found, Problem, Source, Spent
 from indexer.passwords import Password
 from indexer.places import Avoided, Place
 from indexer.sources import list_source
@@ -48,49 +48,6 @@ _AT_ONCE = 32
 """Small jobs that a worker may hold, so that it never waits for the next while the writer is busy."""
 _SMALL = MIB
 """Bytes of a small job, and of all that a worker holds."""
-
-
-class Ledger(Protocol):
-    """What a run needs of a store. Every call may raise StoreError, which ends the run."""
-
-    def reading_keys(self) -> Iterable[str]:
-        """The keys of all readings that are kept."""
-
-    def known(self, key: str) -> Known | None:
-        """The cost of a reading that is kept whole, with everything below it."""
-
-    def keep_texts(self, key: str, number: int, body: bytes) -> None:
-        """Keeps one packed chunk of a reading's texts."""
-
-    def keep(self, found: Found) -> Known | None:
-        """Keeps an item, and where it is known, copies the members; returns what that cost.
-
-        None where the reading that it relies on was dropped since `known` was asked.
-        """
-
-    def root_state(self, root: str) -> str:
-        """`open`, `done`, or nothing, for the id of a file in a source."""
-
-    def open_root(self, root: str, source: str) -> None:
-        """From here until `close_root`, the root is not whole."""
-
-    def close_root(self, root: str) -> None:
-        """Everything below the root is kept."""
-
-    def pend(self, place: Provenance) -> None:
-        """A member is in the spool; it and its containers are not whole."""
-
-    def unpend(self, place: Provenance) -> None:
-        """The member is read."""
-
-    def spent(self, root: str, *, resumed: bool) -> dict[str, Spent]:
-        """What is kept below a root; with `resumed`, without the containers of pending members."""
-
-    def forget(self, root: str) -> None:
-        """Drops everything below a root, and the root itself."""
-
-    def commit(self) -> None:
-        """Makes everything so far durable."""
 
 
 class _Root(Struct):
@@ -176,6 +133,13 @@ class Ingest:
         """
         return self._drive(self._roots_of(sources))
 
+    def finish(self, sources: Iterable[Source]) -> dict[str, int]:
+        """Walks what a run that was stopped left open in sources, and nothing new; returns the counts.
+
+        Raises as `run` does.
+        """
+        return self._drive(self._roots_of(sources, begun=True))
+
     def read_again(self, places: Iterable[Again]) -> dict[str, int]:
         """Reads single items anew, found again by their provenance; returns the counts.
 
@@ -229,11 +193,13 @@ class Ingest:
             else:
                 path.unlink()
 
-    def _roots_of(self, sources: Iterable[Source]) -> Iterator[_Work]:
+    def _roots_of(self, sources: Iterable[Source], *, begun: bool = False) -> Iterator[_Work]:
         for source in sources:
             for entry in list_source(source):
                 identity = entry.place.provenance.id
                 state = self._ledger.root_state(identity)
+                if begun and not state:
+                    continue
                 self._counts["roots_found"] += 1
                 if state == "done":
                     self._counts["roots_done"] += 1
@@ -251,12 +217,16 @@ class Ingest:
                 yield self._work_for(source, entry.place, identity, entry.size, done=done, alone=self._count == 1)
 
     def _again(self, places: Iterable[Again]) -> Iterator[_Work]:
+        """All are open before the first is read: a run that is stopped leaves none behind."""
+        works = []
         for source, place, done, passwords in places:
             root = place.provenance.root.id
             self._ledger.open_root(root, source.name)
+            self._ledger.pend(place.provenance)
             work = self._work_for(source, place, root, 0, done=done, alone=True)
             work.job = replace(work.job, passwords=passwords)
-            yield work
+            works.append(work)
+        return iter(works)
 
     def _work_for(
         self,

@@ -1,7 +1,8 @@
 """The journal of a run: which roots are open, which members wait in the spool, what is kept already.
 
     roots     a file of a source is `open` until everything below it is kept, then `done`
-    pending   members in the spool, with the ids of the containers around them (16 bytes each)
+    pending   members in the spool, and items that are dropped and being read again, each with the ids of the
+              containers around it (16 bytes each): what these hold is not whole
 
 It lies in the catalog's file, so that items and journal are committed together: a kill at any
 moment leaves both or neither.
@@ -25,8 +26,8 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._resumed: set[bytes] = set()
-        """Roots with members that an earlier run left pending."""
+        self._waited: set[bytes] = set()
+        """Open roots with members that are pending, or were."""
 
     def root_state(self, root: str) -> str:
         """`open`, `done`, or nothing."""
@@ -42,18 +43,20 @@ class Journal:
         """Everything below the root is kept."""
         key = bytes.fromhex(root)
         self._database.write("UPDATE roots SET state = 'done' WHERE id = ?", (key,), apart=True)
-        if key in self._resumed:
+        if key in self._waited:
             self.clear(root)
 
-    def open_roots(self) -> int:
-        """How many roots a run has left unfinished."""
-        row = self._database.row("SELECT count(*) FROM roots WHERE state = 'open'")
-        return int(row[0]) if row else 0
+    def open_roots(self) -> dict[str, int]:
+        """How many roots a run has left unfinished in each source that has any."""
+        rows = self._database.rows("SELECT source, count(*) FROM roots WHERE state = 'open' GROUP BY source")
+        return {str(source): int(count) for source, count in rows}
 
     def pend(self, place: Provenance) -> None:
-        """A member is in the spool."""
+        """An item is in the spool, or is to be read again."""
         *above, identity = place.ids()
-        values = (identity, (*above, identity)[0], b"".join(above))
+        root = (*above, identity)[0]
+        self._waited.add(root)
+        values = (identity, root, b"".join(above))
         self._database.write("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", values, apart=True)
 
     def unpend(self, place: Provenance) -> None:
@@ -73,7 +76,7 @@ class Journal:
         if resumed:
             for identity, above in self._database.rows("SELECT id, above FROM pending WHERE root = ?", (key,)):
                 skipped |= {above[start : start + 16] for start in range(0, len(above), 16)} | {identity}
-                self._resumed.add(key)
+                self._waited.add(key)
         rows = list(self._database.rows("SELECT id, parent, coalesce(size, 0) FROM items WHERE root = ?", (key,)))
         parents = {identity: parent for identity, parent, _ in rows}
         sizes = {identity: size for identity, _, size in rows}

@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from test_cli import archivore, lines
 
-from cli.runs import check_evidence, extract_item, guess_passwords, ingest_sources, read_again
+from cli.runs import check_evidence, extract_item, finish_stopped, guess_passwords, ingest_sources, read_again
+from indexer.ingest import Ingest
 from indexer.limits import Limits
 from indexer.model import Source
 from indexer.passwords import Password, Passwords
@@ -217,6 +219,44 @@ def test_retry_gives_what_ingest_gives(tmp_path: Path) -> None:
     with Case(case) as later, Case(tmp_path / "case") as whole:
         assert origins(later) == OPENED
         assert rows(later) == rows(whole)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 5, 8])
+def test_a_retry_that_was_killed_and_is_run_again_gives_what_an_undisturbed_one_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    inner = locked("yuki", name="n.txt", other=b"clear")
+    twice = {"one.zip": inner, "two.zip": inner, "plain.txt": b"plain"}
+    folder = lay(tmp_path / "s", {"a.zip": bundle(twice), "b.zip": inner, "c.zip": locked("yuki", b"another")})
+    options: dict[str, Any] = {"limits": Limits(), "passwords": (Password("yuki", "line 1"),), "jobs": 1}
+    options["tell"] = lambda event: None
+    for name in ("whole", "killed"):
+        build(tmp_path / name, folder, guess=False).close()
+    with Case(tmp_path / "whole", write=True) as case:
+        read_again(case, list(case.catalog.with_problem("encrypted")), **options)
+        expected = rows(case)
+        assert not list(case.catalog.with_problem("encrypted"))
+    fill, left = Ingest._fill, [rounds]
+
+    def die(run: Ingest, *arguments: Any) -> bool:
+        left[0] -= 1
+        if not left[0]:
+            raise MemoryError
+        return fill(run, *arguments)
+
+    monkeypatch.setattr("indexer.ingest._COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(Ingest, "_fill", die)
+    with Case(tmp_path / "killed", write=True) as case:
+        with pytest.raises(MemoryError):
+            read_again(case, list(case.catalog.with_problem("encrypted")), **options)
+        case.commit()  # the worst that a kill can leave: what was dropped is gone for good
+    monkeypatch.undo()
+    with Case(tmp_path / "killed", write=True) as case:
+        finish_stopped(case, **options | {"passwords": ()})
+        assert not case.catalog.journal.open_roots()
+        if again := list(case.catalog.with_problem("encrypted")):
+            read_again(case, again, **options)
+        assert rows(case) == expected
 
 
 def test_what_a_guess_opened_is_extracted_and_verified_by_the_same_guess(tmp_path: Path) -> None:
