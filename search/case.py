@@ -8,7 +8,7 @@
     lock             held by the one writer, names it
     audit.jsonl      what was done and asked, each record sealing the one before (search/audit.py)
 
-`Case` fulfils `indexer.ingest.Ledger`. Texts are committed before the catalog that points at them,
+`Case` fulfils `indexer.ledger.Ledger`. Texts are committed before the catalog that points at them,
 and the index after both, so that a kill at any moment leaves a case that is whole: what the catalog
 names is there, and what the index lacks is written down as stale.
 """
@@ -305,7 +305,7 @@ class Case:
         shutil.rmtree(old, ignore_errors=True)
         return count
 
-    # -- what a run needs: indexer.ingest.Ledger -----------------------------------------------
+    # -- what a run needs: indexer.ledger.Ledger -----------------------------------------------
 
     def reading_keys(self) -> Iterable[str]:
         """The keys of all readings that are kept."""

@@ -9,7 +9,7 @@
 
 The journal of a run (search/journal.py) and what reviewers say (search/review.py) lie in the same file
 and share its transactions.
-It fulfils `indexer.ingest.Ledger` together with the texts; see `search/case.py`.
+It fulfils `indexer.ledger.Ledger` together with the texts; see `search/case.py`.
 """
 
 from __future__ import annotations

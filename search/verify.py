@@ -29,7 +29,7 @@ class Difference:
 
 
 class Checker:
-    """Fulfils `indexer.ingest.Ledger` and keeps only what differs.
+    """Fulfils `indexer.ledger.Ledger` and keeps only what differs.
 
     Attributes:
         same: how many items are as the catalog has them.
