@@ -409,13 +409,17 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
         while some := list(islice(waiting, _AT_ONCE)):
             tags = case.review.tags_among(some)
             rows = list(case.catalog.with_readings(some))
-            made = features.fields_of([reading.key for _, reading in rows if reading]) if features else {}
+            made, alone = features.fields_of([each.key for _, each in rows if each]) if features else ({}, frozenset())
             joined = clusters.fields_of([*filter(None, chain.from_iterable(map(_keys, rows)))]) if clusters else {}
             short = case.texts.first_of([reading.key for _, reading in rows if reading and _is_short(reading)])
             for item, reading in rows:
                 source = sources[item.provenance.source]
                 texts: Iterable[Text] = ()
+                named: Iterable[Field] = ()
                 if reading:
+                    named = made.get(reading.key, ())
+                    if features and reading.key in alone:
+                        named = features.fields_of([reading.key])[0].get(reading.key, ())
                     texts = short.get(reading.key) or case.texts.of(reading.key, reading.chunks)
                 yield document_of(
                     item,
@@ -427,7 +431,7 @@ def documents_of(path: str, ids: Iterable[str]) -> Iterator[Document]:
                         *naming.fields(item.provenance.hops),
                         *listed(case, item),
                         *(Field("user", user) for user, _ in users_of(item)),
-                        *(made.get(reading.key, ()) if reading else ()),
+                        *named,
                         *chain.from_iterable(joined.get(key, ()) for key in _keys((item, reading))),
                     ),
                 )

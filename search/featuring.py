@@ -52,6 +52,8 @@ _HELD = 20_000
 """Different features of one reading held in memory at a time."""
 _INDEXED = 50_000
 """Features of one reading that the index is given; the table of features has all."""
+_TOGETHER = 100_000
+"""Features of several readings that are held at a time."""
 
 Part = tuple[str, int, list[list[Any]]]
 
@@ -81,16 +83,24 @@ class Features:
         """Makes everything so far durable."""
         self._database.commit()
 
-    def fields_of(self, keys: Sequence[str]) -> dict[str, list[Field]]:
-        """The features of a few hundred readings, as fields, by reading."""
+    def fields_of(self, keys: Sequence[str]) -> tuple[dict[str, list[Field]], frozenset[str]]:
+        """The features of a few hundred readings, as fields, by reading; and those readings that are to be asked alone.
+
+        All features of one reading are given, but those of many may be too many to hold.
+        """
         found: dict[str, list[Field]] = {}
+        count = 0
         marks = ", ".join("?" * len(keys))
         statement = f"SELECT key, type, value FROM features WHERE key IN ({marks}) ORDER BY key, type, value"  # noqa: S608
         for key, kind, value in self._database.rows(statement, [bytes.fromhex(key) for key in keys]):
             fields = found.setdefault(key.hex(), [])
             if len(fields) < _INDEXED:
                 fields.append(Field(kind, value))
-        return found
+                count += 1
+            if count > _TOGETHER:
+                del found[key.hex()]
+                return found, frozenset(each for each in keys if each >= key.hex())
+        return found, frozenset()
 
     def done(self) -> Iterator[tuple[str, int, int, int]]:
         """Key, version, chunks and characters of the readings that were gone through, sorted by key."""

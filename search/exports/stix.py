@@ -126,7 +126,7 @@ def _named(report: Report, features: Features | None, item: Item) -> Iterator[Ma
     reading = held[1] if held else None
     if features is None or reading is None:
         return
-    for field in features.fields_of([reading.key]).get(reading.key, ()):
+    for field in features.fields_of([reading.key])[0].get(reading.key, ()):
         value = str(field.value)
         if field.name == "url":
             yield _made("url", {"value": _uri(value)})

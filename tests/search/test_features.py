@@ -381,6 +381,20 @@ def test_a_folder_is_somebodys_home_and_a_file_is_not() -> None:
     assert list(users_in(["home/kimd"])) == []
 
 
+def test_features_that_are_too_many_together_are_asked_for_one_by_one(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    for number in range(9):
+        (folder / f"{number}.txt").write_text(f"ann{number}@studio.example bob{number}@studio.example")
+    ingest(case, "server", folder)
+    monkeypatch.setattr(featuring, "_TOGETHER", 5)
+    update(case)
+    for number in range(9):
+        assert found_by(case, f"email:bob{number}@studio.example") == [f"{number}.txt"]
+
+
 def found_by(case: Case, query: str) -> list[str]:
     return [case.find(identity).name for identity in case.index.ids(case.parse(query))]
 
