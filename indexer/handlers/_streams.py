@@ -121,8 +121,13 @@ class Pulled(io.RawIOBase):
 
 
 def open_slice(stream: Stream, offset: int, size: int) -> Callable[[], BinaryIO]:
-    """An opener of a part of a stream, for a Child."""
-    return lambda: cast(BinaryIO, Slice(stream, offset, size))
+    """An opener of a part of a stream, for a Child; a small one is read at once."""
+
+    def open_part() -> BinaryIO:
+        data = stream.at(offset, size) if size <= INPUT else b""
+        return io.BytesIO(data) if size and len(data) == size else cast(BinaryIO, Slice(stream, offset, size))
+
+    return open_part
 
 
 def open_chunks(chunks: Iterator[bytes], first: bytes = b"") -> BinaryIO:

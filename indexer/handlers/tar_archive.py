@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from functools import partial
+from functools import lru_cache, partial
 from typing import BinaryIO, ClassVar
 
 from indexer.handler import CONTROLS, Handler, Stream
@@ -35,7 +35,7 @@ from indexer.handlers._tar import (
 )
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, Problem, Timestamp
-from indexer.names import Decision, decode_names
+from indexer.names import decode_names
 from indexer.timestamps import from_unix
 
 MOST_HOLES = 128 * MIB
@@ -46,7 +46,9 @@ SAMPLE = 10_000
 MOST_VALUE = 4096
 ZEROS = bytes(256 * 1024)
 TIMES = {b"mtime": "M", b"atime": "A", b"ctime": "C", b"LIBARCHIVE.creationtime": "B"}
-SPOKEN_FOR = frozenset({b"path", b"linkpath", b"size", b"uid", b"gid", b"uname", b"gname", b"hdrcharset", *TIMES})
+OWNERS = (b"uid", b"gid", b"uname", b"gname")
+NOTHING_TOLD: tuple[bytes | None, ...] = (None,) * len(OWNERS)
+SPOKEN_FOR = frozenset({b"path", b"linkpath", b"size", b"hdrcharset", *OWNERS, *TIMES})
 
 
 class TarArchive(Handler):
@@ -95,7 +97,6 @@ class TarArchive(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield Field("tar.format", _format(stream.head))
         names = _Names(stream)
-        yield from names.decision.fields() if names.decision else ()
         room = max(MOST_HOLES, HOLES_PER_BYTE * stream.size)
         for part in walk(stream):
             if isinstance(part, Gap):
@@ -105,13 +106,17 @@ class TarArchive(Handler):
                     yield slack(stream, part.at, part.size, part.name)
                 continue
             if part.kind == "volume-label":
-                yield Field("tar.label", names.decode(part.name, part.unicode_name))
+                label = Field("tar.label", names.decode(part.name, part.unicode_name))
+                yield from names.news()
+                yield label
                 continue
             holes = part.real_size - sum(length for _, length in part.extents) if part.extents is not None else 0
             filled = holes <= room
             if filled:
                 room -= holes
-            yield _child(stream, part, names, filled=filled)
+            child = _child(stream, part, names, filled=filled)
+            yield from names.news()
+            yield child
             if part.start + part.size > stream.size:
                 yield Problem(
                     "truncated", f"the archive breaks off in the member at {part.at}", resolution="kept so far"
@@ -119,25 +124,43 @@ class TarArchive(Handler):
 
 
 class _Names:
-    """Names of one archive, decoded by the codec that all of them voted for."""
+    """Names of one archive, decoded by the codec that all of them voted for, once there is one to vote on."""
 
     def __init__(self, stream: Stream) -> None:
-        sample: list[bytes] = []
-        for part in walk(stream):
-            if isinstance(part, Member) and not part.unicode_name and not part.name.isascii():
-                sample.append(part.name)
-                if len(sample) >= SAMPLE:
-                    break
-        self.decision: Decision | None = decode_names(sample) if sample else None
-        self._voted = dict(zip(sample, self.decision.names, strict=True)) if self.decision else {}
+        self._stream = stream
+        self._voted: dict[bytes, str] | None = None
+        self._codec = "utf-8"
+        self._news: list[Field] = []
 
     def decode(self, raw: bytes, unicode_name: bool) -> str:
         if raw.isascii():
             return raw.decode("ascii")
-        if not unicode_name and raw in self._voted:
+        if unicode_name:
+            return decode_names((raw,), declared="utf-8").names[0]
+        if self._voted is None:
+            self._voted = self._vote()
+        if raw in self._voted:
             return self._voted[raw]
-        declared = "utf-8" if unicode_name or self.decision is None else self.decision.codec
-        return decode_names((raw,), declared=declared).names[0]
+        return decode_names((raw,), declared=self._codec).names[0]
+
+    def news(self) -> list[Field]:
+        """How the names are decoded, where that was settled since the last call."""
+        news, self._news = self._news, []
+        return news
+
+    def _vote(self) -> dict[bytes, str]:
+        sample: list[bytes] = []
+        for part in walk(self._stream):
+            if isinstance(part, Member) and not part.unicode_name and not part.name.isascii():
+                sample.append(part.name)
+                if len(sample) >= SAMPLE:
+                    break
+        if not sample:
+            return {}
+        decision = decode_names(sample)
+        self._codec = decision.codec
+        self._news = list(decision.fields())
+        return dict(zip(sample, decision.names, strict=True))
 
 
 def _format(head: bytes) -> str:
@@ -202,26 +225,43 @@ def _fields(member: Member, names: _Names) -> Iterator[Field]:
         yield Field("file.kind", member.kind)
     if member.kind in (LINK, SYMLINK) and member.link:
         yield Field("file.link_target", names.decode(member.link, member.unicode_name))
-    mode = number(block[100:108])
-    if mode is not None and mode >= 0:
-        yield Field("file.mode", f"{mode & 0o7777:04o}")
-    for name, key, raw in (("tar.uid", b"uid", block[108:116]), ("tar.gid", b"gid", block[116:124])):
-        recorded = records.get(key, b"")
-        value = int(recorded) if recorded.isdigit() and len(recorded) < 20 else number(raw)
-        if value is not None:
-            yield Field(name, value)
-    if block[257:262] == b"ustar":
-        for name, key, raw in (("tar.uname", b"uname", block[265:297]), ("tar.gname", b"gname", block[297:329])):
-            if owner := records.get(key) or raw.partition(b"\0")[0]:
-                yield Field(name, owner.decode("utf-8", "replace"))
-        if member.kind in (CHARACTER, DEVICE):
-            yield Field("tar.device", f"{number(block[329:337])}, {number(block[337:345])}")
+    told = tuple(map(records.get, OWNERS)) if records else NOTHING_TOLD
+    yield from (_same_owner if told == NOTHING_TOLD else _owner)(block[100:124], block[257:329], told)
+    if member.kind in (CHARACTER, DEVICE) and block[257:262] == b"ustar":
+        yield Field("tar.device", f"{number(block[329:337])}, {number(block[337:345])}")
     if member.extents is not None:
         yield Field("tar.sparse_size", member.real_size)
         yield Field("tar.sparse_extents", len(member.extents))
     for key, held in records.items():
         if key not in SPOKEN_FOR and not key.startswith(b"GNU.sparse."):
             yield Field(f"tar.pax.{key[:200].decode('utf-8', 'replace')}", held[:MOST_VALUE].decode("utf-8", "replace"))
+
+
+def _owner(numbers: bytes, names: bytes, told: tuple[bytes | None, ...]) -> tuple[Field, ...]:
+    """Mode and owner.
+
+    Args:
+        numbers: mode, uid and gid as the header has them.
+        names: the header from its magic on.
+        told: what the extended header says in place of the owner's numbers and names.
+    """
+    fields = []
+    mode = number(numbers[:8])
+    if mode is not None and mode >= 0:
+        fields.append(Field("file.mode", f"{mode & 0o7777:04o}"))
+    for name, recorded, raw in (("tar.uid", told[0], numbers[8:16]), ("tar.gid", told[1], numbers[16:24])):
+        value = int(recorded) if recorded and recorded.isdigit() and len(recorded) < 20 else number(raw)
+        if value is not None:
+            fields.append(Field(name, value))
+    if names[:5] == b"ustar":
+        for name, recorded, raw in (("tar.uname", told[2], names[8:40]), ("tar.gname", told[3], names[40:72])):
+            if owner := recorded or raw.partition(b"\0")[0]:
+                fields.append(Field(name, owner.decode("utf-8", "replace")))
+    return tuple(fields)
+
+
+_same_owner = lru_cache(maxsize=256)(_owner)
+"""For headers alone: most members of an archive have one owner, and what a record tells may be large."""
 
 
 def _times(member: Member) -> Iterator[Timestamp]:

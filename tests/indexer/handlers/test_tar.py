@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from crawling import crawl_bytes
 from indexer.handler import Handler, Stream
+from indexer.handlers import tar_archive
 from indexer.handlers._tar import MOST_EXTENTS, Gap, Member, is_header, number, parse_records, walk
 from indexer.handlers.strings import Strings
 from indexer.handlers.tar_archive import TarArchive
-from indexer.model import Child, Item
+from indexer.model import Child, Field, Item
 from tar.make import END, GNU, header, member, padded, pax
 
 HANDLERS: list[Handler] = [Strings(), TarArchive()]
@@ -194,3 +196,21 @@ def test_headers_without_a_member_are_members() -> None:
     _, first, second = read(lost + lost)
     assert "레이아웃.psd" in first.texts[0].body
     assert (first.digests, first.size) == (second.digests, second.size)
+
+
+@pytest.mark.parametrize(("name", "walks"), [("cel.txt", 1), ("수경.txt", 2)])
+def test_only_names_that_need_it_are_voted_on(name: str, walks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Stream] = []
+
+    def counted(stream: Stream) -> Iterator[Member | Gap]:
+        begun.append(stream)
+        return walk(stream)
+
+    monkeypatch.setattr(tar_archive, "walk", counted)
+    data = member(b"a.txt", b"a") + member(name.encode("cp949"), b"b") + END
+    facts = list(TarArchive().read(Stream(io.BytesIO(data))))
+    assert len(begun) == walks
+    children = [at for at, fact in enumerate(facts) if isinstance(fact, Child)]
+    assert [facts[at].name for at in children] == ["a.txt", name]  # type: ignore[union-attr]
+    told = [fact.name for fact in facts[: children[1]] if isinstance(fact, Field)]
+    assert told.count("names.codec") == walks - 1
