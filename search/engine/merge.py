@@ -165,19 +165,20 @@ def _passages(views: Sequence[View], field: str, writer: Writer) -> None:
 def _stretches(views: Sequence[View], moved: Sequence[_Moved], field: str, kind: Any) -> Iterator[tuple[Array, ...]]:
     """Terms in order with their merged lists: bytes, sizes, counts, documents, values."""
     lexicons = [view.segment.lexicons[field] for view in views]
-    largest = max(lexicons, key=lambda lexicon: lexicon.count)
-    at = 0
+    numbers, terms = 2 * _BATCH // len(lexicons), 2 * _TERMS // len(lexicons)
     starts = [0] * len(lexicons)
+    limits = [0] * len(lexicons)  # how far each may go at once: what one has much of, others may have nothing of
     while True:
-        counts = np.cumsum(largest.counts(at, min(largest.count, at + _TERMS)))
-        at += max(1, int(np.searchsorted(counts, _BATCH // len(lexicons))))
-        if at < largest.count:
-            border = largest.terms(at, at + 1)[0]
-            ends = [lexicon.lower(border) for lexicon in lexicons]
-        else:
-            ends = [lexicon.count for lexicon in lexicons]
+        borders: list[bytes] = []
+        for at, lexicon in enumerate(lexicons):
+            if limits[at] <= starts[at] < lexicon.count:
+                counts = np.cumsum(lexicon.counts(starts[at], min(lexicon.count, starts[at] + terms)))
+                limits[at] = starts[at] + max(1, int(np.searchsorted(counts, numbers)))
+            if limits[at] < lexicon.count:
+                borders += lexicon.terms(limits[at], limits[at] + 1)
+        ends = [lexicon.lower(min(borders)) if borders else lexicon.count for lexicon in lexicons]
         yield _stretch(lexicons, moved, starts, ends, kind)
-        if at >= largest.count:
+        if not borders:
             return
         starts = ends
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from whoosh.query import Regex
 
 from indexer.errors import QueryError, StoreError
-from search.engine import write
+from search.engine import merge, write
 from search.engine.codes import before
 from search.engine.format import MAGIC, File, Writer
 from search.engine.layout import FieldWriter
@@ -209,6 +210,30 @@ def test_a_merge_in_a_process_of_its_own_writes_the_same(tmp_path: Path, monkeyp
         made.append((folder / segment["name"]).read_bytes())
     assert made[0] == made[1]
     assert len(made[0]) > 1000
+
+
+def test_a_merge_holds_little_where_segments_have_nothing_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    def noted(*values: Any) -> Any:
+        made = stretch(*values)
+        held.append(len(made[-1]))
+        return made
+
+    stretch = merge._stretch
+    monkeypatch.setattr(merge, "_stretch", noted)
+    monkeypatch.setattr(merge, "_BATCH", 60)
+    monkeypatch.setattr(write, "_SAME", 2)
+    with Index.create(tmp_path / "i") as index:
+        for number, (char, terms, times) in enumerate((("w", 300, 1), ("动", 100, 9))):  # the second has fewer terms
+            text = " ".join(f"{char}{chr(0x4E00 + at) if number else at}" for at in range(terms) for _ in range(times))
+            index.add([Document(f"{number:032x}", [text])])
+            index.commit()
+        assert len(index) == 2
+    assert sum(held) > 300 + 2 * 900
+    assert max(held) <= 2 * 60
 
 
 def test_damage_met_by_a_merge_in_a_process_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
