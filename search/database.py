@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -117,7 +116,9 @@ class Database:
             self._connection.execute("PRAGMA shrink_memory")
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # what was freed in between stays with us otherwise
+        from ctypes import CDLL  # takes longer to load than a reader may wait
+
+        trim = getattr(CDLL(None), "malloc_trim", None)  # what was freed in between stays with us otherwise
         if trim:
             trim(0)
 

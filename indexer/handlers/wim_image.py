@@ -37,10 +37,4 @@ class WimImage(Handler):
         return self.media_types[0] if stream.size >= 208 else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        labels = {
-            "Method": "archive.method",
-            "Comment": "archive.comment",
-            "Images": "wim.images",
-            "Volumes": "wim.volumes",
-        }
-        yield from read_archive(stream, "wim", "wim", labels)
+        yield from read_archive(stream, "wim", "wim", LABELS)
