@@ -21,7 +21,10 @@ from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 WALKED, UNPACKED = (
-    ("ar", "arj", "brotli", "cpio", "iso", "lha", "lzip", "lzop", "mtree", "rpm", "snappy", "squashfs", "warc", "xar"),
+    (
+        *("ar", "arj", "brotli", "cpio", "cramfs", "iso", "lha", "lrzip", "lzip", "lzop", "mtree", "rpm", "snappy"),
+        *("squashfs", "warc", "xar"),
+    ),
     ("cab", "chm", "dmg", "rar", "wim"),
 )
 """Read by our own code alone; with the help of a program, which takes longer to start."""
