@@ -4,7 +4,7 @@ Unpacking here gives about 1 MB/s; where there is much to unpack in one volume, 
 as it lists the same members.
 
 Source: ARJ technical information (TECHNOTE.TXT of ARJ 2.x); the packing is LHA's with a wider window.
-Limits: method 4 is not unpacked; encrypted ("garbled") members are told, not opened; a set of
+Limits: encrypted ("garbled") members are told, not opened; a set of
 volumes is joined up to its first gap, and again behind it; chapters and extended attributes are not told.
 """
 
@@ -24,6 +24,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._archive import FIELDS as ARCHIVE_FIELDS
 from indexer.handlers._archive import FILE, FOLDER, Gap, Names, tell_gap
+from indexer.handlers._arj_fastest import decode_fastest
 from indexer.handlers._lzh import decode
 from indexer.handlers._p7z import list_members
 from indexer.handlers._p7z_entries import list_entries
@@ -38,6 +39,7 @@ LEAST, MOST = 30, 2600
 GARBLED, VOLUME, CONTINUED = 1, 4, 8
 MAIN, DIRECTORY, LABEL = 2, 3, 4
 METHODS = ("stored", "most", "medium", "fast", "fastest")
+FASTEST = 4
 SYSTEMS: tuple[str, ...] = (
     "MS-DOS",
     "PRIMOS",
@@ -89,6 +91,7 @@ class Piece(NamedTuple):
 
 class ArjArchive(Handler):
     name = "arj"
+    version = 2
     media_types = ("application/x-arj",)
     signatures = (Signature(MARK),)
     suffixes = (".arj",)
@@ -336,7 +339,7 @@ def _open(pieces: list[Piece]) -> BinaryIO:
     for _, member in pieces:
         if member.flags & GARBLED:
             raise EvidenceError("encrypted", "ARJ's own encryption: no program here opens it")
-        if member.method > 3:
+        if member.method > FASTEST:
             raise EvidenceError("unsupported", f"the method {member.method}")
     return open_chunks(chunk for piece in pieces for chunk in _unpack(*piece))
 
@@ -344,7 +347,8 @@ def _open(pieces: list[Piece]) -> BinaryIO:
 def _unpack(stream: Stream, member: Member) -> Iterator[bytes]:
     """A member's bytes, or a piece's: each piece is packed by itself."""
     crc = 0
-    packed = decode(stream, WINDOW, member.start, member.packed, member.size)
+    place = member.start, member.packed, member.size
+    packed = decode_fastest(stream, *place) if member.method == FASTEST else decode(stream, WINDOW, *place)
     for chunk in packed if member.method else _slices(stream, member):
         crc = zlib.crc32(chunk, crc)
         yield chunk
