@@ -50,6 +50,7 @@ TIMES = (("B", "created", 813), ("M", "modified", 830))
 
 class IsoImage(Handler):
     name = "iso"
+    version = 2
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
     holds = CONTROLS
@@ -152,7 +153,8 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
             if first:
                 yield part.problem("", "the rest is read")
             continue
-        reached = max(reached, *(start * volume.block + size for start, size in part.extents))
+        # An empty file has no place, whatever its record says.
+        reached = max(reached, *(start * volume.block + size for start, size in part.extents if size), 0)
         if not first and (part.folder or part.link is not None or not part.size or part.extents[0][0] in seen):
             continue
         raw, name = _name(part, volume, names)
