@@ -89,23 +89,37 @@ class Tree:
     def extracted(self, parent: Row) -> list[str]:
         """What lies on disk after extraction: a later name overwrites an earlier one, a hard link is a copy."""
         on_disk: dict[str, str] = {}
+        links: dict[str, str] = {}
         for row in self.below[parent["id"]]:
             name = re.sub(r"#\d+$", "", row["hops"][-1])
             kind = row["fields"].get("file.kind")
-            if kind == "hardlink" and row["fields"].get("file.link_target") in on_disk:
-                on_disk[name] = on_disk[str(row["fields"]["file.link_target"])]
+            if kind == "hardlink":
+                links[name] = str(row["fields"].get("file.link_target"))
             elif row["sha256"] and kind != "slack":
                 on_disk[name] = row["sha256"]
+        for name, target in links.items():  # rows stand in the order of their names, not of the archive
+            for _ in links:
+                target = target if target in on_disk else links.get(target, target)
+            if target in on_disk:
+                on_disk.setdefault(name, on_disk[target])
         return list(on_disk.values())
 
     def levels(self) -> Iterator[list[Row]]:
-        """The members; and while there is only one, its members: other programs look through compression."""
-        level = self.members(self.root)
+        """The members; and while there is only one, its members: other programs look through compression.
+
+        They look behind a program, too, for the archive that it brings along.
+        """
+        level = self.inner(self.root)
         yield level
         while len(level) == 1:
-            level = self.members(level[0])
+            level = self.inner(level[0])
             if level:
                 yield level
+
+    def inner(self, parent: Row) -> list[Row]:
+        """The members; of what has none, those of the archive that stands behind it."""
+        behind = [row for row in self.below[parent["id"]] if row["fields"].get("file.kind") == "slack"]
+        return self.members(parent) or next(filter(None, map(self.members, behind)), [])
 
     def candidates(self) -> Iterator[Counter[str]]:
         """The digests of each level: of its members, and of what lies on disk after extraction."""
@@ -366,6 +380,8 @@ def judge_archive(row: Row, path: str, tree: Tree, data: bytes, trees: Trees) ->
     """Whether the verdict of the other programs holds for our tree."""
     wanted = wanted_of(row)
     if row["verdict"] == "neither" or not (wanted or row["verdict"] == "agree"):
+        if whole := tree.root["fields"].get("archive.part_of"):  # a later volume is read with the first
+            tree = trees.tree(f"{path.rpartition('/')[0]}/{whole}")
         silent = len(tree.rows) == 1 and not tree.root["problems"]
         texts = ((tree.text(), str(tree.root["fields"].get("text.codec", "ascii"))) for _ in (0,))
         return judge_nothing(row, data, texts) if silent else Verdict("held")
