@@ -40,11 +40,13 @@ PACKED = {
     "application/x-lzma": "lzma",
     "application/x-xz": "xz",
 }
+ORIGINAL = "original"
 DIGESTS = ("md5", "sha1", "sha256", "sha512")
 
 
 class XarArchive(Handler):
     name = "xar"
+    version = 2
     media_types = ("application/x-xar", "application/vnd.apple.installer+xml")
     signatures = (Signature(MAGIC),)
     suffixes = (".xar", ".pkg", ".mpkg", ".xip", ".safariextz")
@@ -80,8 +82,9 @@ class XarArchive(Handler):
         name = "[TOC].xml"
         opening = partial(_open, stream, size, packed, "application/x-gzip", "", "")
         yield Child(name, name.encode(), opening, fields=(Field("file.kind", "table-of-contents"),))
+        originals = {node.get("id"): path for path, node, _ in _walk(table) if _linked(node) == ORIGINAL}
         for path, node, depth in _walk(table):
-            yield from _children(stream, heap, path, node)
+            yield from _children(stream, heap, path, node, originals)
             if depth == MOST_DEPTH and node.find("file") is not None:
                 yield Problem("limit", f"folders more than {MOST_DEPTH} deep", resolution="not followed")
 
@@ -154,14 +157,20 @@ def _text(node: Any, tag: str) -> str:
     return str(node.findtext(tag) or "").strip()
 
 
-def _children(stream: Stream, heap: int, path: str, node: Any) -> Iterator[Child]:
+def _linked(node: Any) -> str:
+    """What a hard link names: the number of the file that it shares its bytes with, or that it is this file."""
+    kind = node.find("type")
+    return "" if kind is None else str(kind.get("link") or "")
+
+
+def _children(stream: Stream, heap: int, path: str, node: Any, originals: Mapping[Any, str]) -> Iterator[Child]:
     """The member, and behind it each of its extended attributes."""
     kind = KINDS.get(_text(node, "type"), FILE)
     data = node.find("data")
     fields = [Field("file.kind", kind)] if kind != FILE else []
     link = _text(node, "link")
     if kind == LINK:
-        link = str(node.find("type").get("link") or "")
+        link = originals.get(_linked(node), _linked(node))
     if link:
         fields.append(Field("file.link_target", link))
     mode = _text(node, "mode")
@@ -172,7 +181,7 @@ def _children(stream: Stream, heap: int, path: str, node: Any) -> Iterator[Child
             number = tag in ("uid", "gid", "inode") and value.isascii() and value.isdigit() and len(value) < 20
             fields.append(Field(f"xar.{tag}", int(value) if number else value))
     opening, described = _content(stream, heap, data)
-    if kind == LINK and link == "original":
+    if kind == LINK and _linked(node) == ORIGINAL:
         fields = [each for each in fields if each.name not in ("file.kind", "file.link_target")]
     elif kind != FILE:
         opening = None
