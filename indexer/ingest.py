@@ -48,6 +48,9 @@ _AT_ONCE = 32
 """Small jobs that a worker may hold, so that it never waits for the next while the writer is busy."""
 _SMALL = MIB
 """Bytes of a small job, and of all that a worker holds."""
+_CARRIED = 1024
+"""Bytes of a member that a small job may carry: all jobs of a worker must find room on the way to it, or the parent
+waits for a worker that waits for the parent."""
 
 
 class _Root(Struct):
@@ -76,7 +79,8 @@ class _Work(Struct):
     @property
     def weight(self) -> int:
         """Bytes, below `_SMALL` where a worker may have it beside others."""
-        return self.size if self.size < _SMALL and not self.job.done else _SMALL
+        light = self.job.held is None or self.size <= _CARRIED
+        return self.size if light and self.size < _SMALL and not self.job.done else _SMALL
 
 
 class Ingest:
