@@ -1,10 +1,12 @@
-"""cpio in every form: newc, newc with sums, portable octal (odc), old binary of either byte order.
+"""cpio in every form: newc, newc with sums, portable octal (odc), afio's large one, old binary of either byte order.
 
 A damaged header costs one gap: the walk goes on at the next header that makes sense. Archives that
 follow one another, as in boot images, are read as one.
 
-Source: POSIX.1-1997 pax, "cpio interchange format"; cpio(5) of FreeBSD for the binary and SVR4 forms.
-Limits: the large-file forms of afio and HP-UX are not read; an archive split over tapes is not joined.
+Source: POSIX.1-1997 pax, "cpio interchange format"; cpio(5) of FreeBSD for the binary and SVR4 forms; afio(1)
+and the headers that afio 2.5 writes.
+Limits: the large-file form of HP-UX is not read; what afio packed member by member stays so; an archive
+split over tapes is not joined.
 """
 
 from __future__ import annotations
@@ -36,12 +38,25 @@ from indexer.handlers._streams import Slice, open_chunks, open_slice
 from indexer.model import Child, Fact, Field, Problem
 from indexer.timestamps import from_unix
 
-NEWC, CRC, ODC, LITTLE, BIG = b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7"
-FORMS = {NEWC: "newc", CRC: "crc", ODC: "odc", LITTLE: "binary, little-endian", BIG: "binary, big-endian"}
-HEADERS = re.compile(rb"07070[127]|\xc7\x71|\x71\xc7")
+NEWC, CRC, ODC, AFIO, LITTLE, BIG = b"070701", b"070702", b"070707", b"070727", b"\xc7\x71", b"\x71\xc7"
+FORMS = {
+    NEWC: "newc",
+    CRC: "crc",
+    ODC: "odc",
+    AFIO: "afio, large",
+    LITTLE: "binary, little-endian",
+    BIG: "binary, big-endian",
+}
+HEADERS = re.compile(rb"07070[127]|070727|\xc7\x71|\x71\xc7")
 TRAILER = b"TRAILER!!!"
 MOST_NAME = 64 * 1024
-MOST_HEADER = 110
+MOST_HEADER = 116
+LARGE = re.compile(
+    rb"070727([0-9a-f]{8})([0-9a-f]{16})m([0-7]{6})([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8})"
+    rb"([0-9a-f]{16})n([0-9a-f]{4})[0-9a-f]{4}[0-9a-f]{4}s([0-9a-f]{16}):",
+    re.IGNORECASE,
+)
+"""Device, inode, mode in octal, owner, group, links, special device, time, length of the name, size."""
 SCAN = 1 << 20
 PIECE = 256 * 1024
 
@@ -71,6 +86,7 @@ class Member(Struct):
 
 class CpioArchive(Handler):
     name = "cpio"
+    version = 2
     media_types = ("application/x-cpio", "application/x-sv4cpio", "application/x-bcpio")
     signatures = tuple(Signature(magic) for magic in FORMS)
     suffixes = (".cpio", ".newc")
@@ -82,7 +98,7 @@ class CpioArchive(Handler):
         "cpio.device": "major and minor number of a device",
         **FIELDS,
     }
-    reads = "members with names, owners, modes and times, of all five forms; links; what a damaged archive still holds"
+    reads = "members with names, owners, modes and times, of all six forms; links; what a damaged archive still holds"
     rank = 56
     container = True
 
@@ -112,6 +128,8 @@ def parse_header(stream: Stream, at: int) -> Member | None:
         return _parse_newc(stream, at, head)
     if head[:6] == ODC:
         return _parse_odc(stream, at, head)
+    if head[:6] == AFIO:
+        return _parse_large(stream, at, head)
     if head[:2] in (LITTLE, BIG):
         return _parse_binary(stream, at, head)
     return None
@@ -150,6 +168,20 @@ def _parse_odc(stream: Stream, at: int, head: bytes) -> Member | None:
     start = at + 76 + length
     parts = (special >> 8, special & 0xFF)
     return Member(ODC, at, name, mode, uid, gid, links, mtime, (device, ino), parts, start, size, 0, start + size)
+
+
+def _parse_large(stream: Stream, at: int, head: bytes) -> Member | None:
+    found = LARGE.match(head)
+    if not found:
+        return None
+    mode = int(found[3], 8)
+    device, ino, _, uid, gid, links, special, mtime, length, size = (int(text, 16) for text in found.groups())
+    name = _name(stream, at + found.end(), length)
+    if name is None:
+        return None
+    start = at + found.end() + length
+    parts = (special >> 8, special & 0xFF)
+    return Member(AFIO, at, name, mode, uid, gid, links, mtime, (device, ino), parts, start, size, 0, start + size)
 
 
 def _parse_binary(stream: Stream, at: int, head: bytes) -> Member | None:
@@ -192,7 +224,8 @@ def walk(stream: Stream) -> Iterator[Member | Gap]:
             yield _gap(position, found, stream.size, ended)
             # Where nothing follows, what was told of the gap is enough.
             position, ended = found, found == stream.size
-        elif member.name == TRAILER and not member.size:
+        elif member.name == TRAILER and skip_zeros(stream, member.start) >= min(member.end, stream.size):
+            # Some fill the last tape block with zeros that they lay to the trailer.
             position, ended = member.end, True
         else:
             yield member

@@ -1,7 +1,7 @@
 """lzop: blocks of LZO1X with checksums, unpacked here; the name and time in the header.
 
 Source: lzop 1.04 (manual, and the order of the values in its header); Linux, Documentation/staging/lzo.rst.
-Limits: several files in one are read up to the end of the first; filters are not undone.
+Limits: files in one that have names of their own are read one within the other's tail; filters are not undone.
 """
 
 from __future__ import annotations
@@ -79,8 +79,13 @@ class _Wrong(Exception):  # noqa: N818 - it carries an EvidenceError out of a de
     """What is wrong with a block."""
 
 
-def _read_header(stream: Stream) -> _Header:
-    data = stream.at(0, 4096)
+def _read_header(stream: Stream, at: int = 0) -> _Header:
+    """The header of a part.
+
+    Raises:
+        EvidenceError: truncated.
+    """
+    data = stream.at(at, 4096)
     try:
         version = struct.unpack_from(">H", data, 9)[0]
         newer = version >= NEWER
@@ -110,16 +115,29 @@ class _Blocks:
     def begin(self, stream: Stream, offset: int) -> Beginning:
         if not offset:
             return self._header.length
-        head = stream.at(offset, 8)
-        if self.ended or len(head) < 4:
+        head = stream.at(offset, len(MAGIC))
+        if self.ended:
+            return self._next_part(stream, offset) if head == MAGIC else None
+        if len(head) < 4:
             return None
         if head[:4] == bytes(4):
             self.ended = True
             return 4
         size = int.from_bytes(head[:4], "big")
-        if size > MOST_BLOCK or int.from_bytes(head[4:], "big") > size:
+        if size > MOST_BLOCK or int.from_bytes(head[4:8], "big") > size:
             return None
         return lambda: _Block(self._header.flags)
+
+    def _next_part(self, stream: Stream, offset: int) -> Beginning:
+        """The header of a part that goes on with the content: it has no name, or the same one."""
+        try:
+            header = _read_header(stream, offset)
+        except EvidenceError:
+            return None
+        if header.name not in (b"", self._header.name):
+            return None
+        self._header, self.ended = header, False
+        return header.length
 
 
 class _Block:

@@ -25,6 +25,7 @@ MOST_CLAIMED = 1 << 38
 
 class XzStream(Handler):
     name = "xz"
+    version = 2
     media_types = ("application/x-xz", "application/x-lzma")
     suffixes = (".xz", ".txz", ".lzma", ".tlz")
     holds = CONTROLS
@@ -46,7 +47,8 @@ class XzStream(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         limit = stream.limits.dictionary
-        if not stream.head.startswith(MAGIC):
+        alone = not stream.head.startswith(MAGIC)
+        if alone:
             dictionary = int.from_bytes(stream.head[1:5], "little")
             yield Field("xz.dictionary", dictionary)
             if dictionary > limit:
@@ -56,7 +58,7 @@ class XzStream(Handler):
             head = stream.at(offset, 64 * 1024)
             if head.startswith(MAGIC):
                 return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limit + MIB)
-            if not offset:
+            if not offset or (alone and _is_alone(head)):
                 return lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=limit + MIB)
             return len(head) if not head.strip(b"\0") else _padding(head)
 
