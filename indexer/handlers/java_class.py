@@ -81,9 +81,10 @@ class JavaClass(Handler):
         yield Field("class.name", _name(pool, own))
         if name := _name(pool, parent):
             yield Field("class.parent", name)
-        for (number,) in struct.iter_unpack(">H", data[at + 8 : at + 8 + 2 * count]):
-            yield Field("class.interface", _name(pool, number))
-        at = _skip_members(data, at + 8 + 2 * count)
+        at += 8
+        for place in range(at, min(at + 2 * count, len(data) - 1), 2):
+            yield Field("class.interface", _name(pool, int.from_bytes(data[place : place + 2], "big")))
+        at = _skip_members(data, at + 2 * count)
         for name, raw in _attributes(data, at, pool):
             if name == "SourceFile" and len(raw) == 2:
                 yield Field("class.source", _text(pool, int.from_bytes(raw, "big")))
@@ -150,16 +151,18 @@ def _skip_members(data: bytes, at: int) -> int:
             for _ in range(attributes):
                 at += 6 + int.from_bytes(data[at + 2 : at + 6], "big")
                 if at > len(data):
-                    return len(data)
+                    return at
     return at
 
 
 def _attributes(data: bytes, at: int, pool: dict[int, _Constant]) -> Iterator[tuple[str, bytes]]:
+    if at + 2 > len(data):
+        raise EvidenceError("truncated", "the class breaks off in its fields and methods")
     count = int.from_bytes(data[at : at + 2], "big")
     at += 2
     for _ in range(count):
         if at + 6 > len(data):
-            return
+            raise EvidenceError("truncated", "the class breaks off in its attributes")
         number, size = struct.unpack_from(">HI", data, at)
         yield _text(pool, number), data[at + 6 : at + 6 + size]
         at += 6 + size
