@@ -29,13 +29,19 @@ _PROBE = 112
 """Bytes by which all codecs are compared; the likeliest go on to the whole sample."""
 _SAMPLE = 1024
 _HEAD = 64 * 1024
+_PLENTY = 4096
+"""Bytes of ASCII behind which half a character of UTF-8 is the end of a piece; behind fewer it may be a code page."""
 _CHARDET_BYTES = 16 * 1024
 _FOREIGN = 4.0
 """Nats for a text in a language that its code page was not made for, as Japanese in GB 18030."""
 _SWITCH = 2.5
 _SWITCHES = re.compile("[A-Za-z](?=[\u3041-\uffef])|[\u3041-\uffef](?=[A-Za-z])")
 """A Latin letter beside an East Asian character: seen, but much more often half of a wrong pair."""
+_UNKNOWN = 6.0
+"""Rarity of a code page that only chardet thinks of."""
 _ALPHABETS = frozenset({"cyrillic", "greek", "hebrew", "arabic", "thai"})
+_STRAYS = dict.fromkeys(_ALPHABETS, 6.0) | dict.fromkeys(("ko", "hans", "hant", "ja"), 2.0)
+"""Nats, by script, for words in which no two high bytes stand side by side: the way of accents in a Latin text."""
 _SENSIBLE, _SENSELESS = -4.9, -6.2
 """Nats a byte: text in a code page costs 2 to 4.5; random bytes cost 5 and more by every codec."""
 
@@ -64,6 +70,7 @@ _DECLARED = re.compile(
     re.IGNORECASE,
 )
 _HIGH = bytes(range(0x80, 0x100))
+_NEIGHBOURS = re.compile(rb"[\x80-\xff]{2}")
 _WORD = re.compile(rb"[A-Za-z]{0,4}[\x80-\xff][\x30-\xff]{0,512}")
 _HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,200}~\}")
 
@@ -87,7 +94,9 @@ def _is_utf8(data: bytes) -> bool:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         # A cut in the middle of a character is no error of the encoding.
-        return error.end == len(data) > 3 and error.reason == "unexpected end of data" and error.start > 0
+        whole = data[: error.start]
+        cut = error.end == len(data) and error.reason == "unexpected end of data"
+        return cut and (not whole.isascii() or len(whole) >= _PLENTY or whole[-1:].isspace())
     return True
 
 
@@ -191,16 +200,24 @@ def sample(data: bytes) -> bytes:
     return b"\n".join(words)
 
 
-def rank(data: bytes, candidates: tuple[Candidate, ...]) -> list[Ranked]:
-    """Candidates by the likelihood of the text that they make of `data`, best first."""
+def rank(data: bytes, candidates: tuple[Candidate, ...], *, cut: bool = False) -> list[Ranked]:
+    """Candidates by the likelihood of the text that they make of `data`, best first.
+
+    Args:
+        cut: half a character at the end is forgiven.
+    """
     found = []
     for candidate in candidates:
         if candidate.codec == dprk.NAME and not dprk.is_known():
             continue
-        text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data)
+        text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data, not cut)
         nats = _best_language(text, candidate.languages) - _SWITCH * len(_SWITCHES.findall(text))
-        found.append(Ranked(nats - candidate.rarity, candidate.codec, text))
+        found.append(Ranked(nats - candidate.rarity - _price_strays(data, candidate.languages), candidate.codec, text))
     return sorted(found, key=lambda each: -each.nats)
+
+
+def _price_strays(words: bytes, languages: tuple[str, ...]) -> float:
+    return 0.0 if _NEIGHBOURS.search(words) else _STRAYS.get(languages[0], 0.0)
 
 
 def _best_language(text: str, languages: tuple[str, ...]) -> float:
@@ -213,9 +230,9 @@ def _best_language(text: str, languages: tuple[str, ...]) -> float:
 
 
 def _rank_eight_bit(data: bytes) -> list[Ranked]:
-    probed = rank(data[:_PROBE], EAST + WEST)
     if len(data) <= _PROBE:
-        return probed
+        return rank(data, EAST + WEST)
+    probed = rank(data[:_PROBE], EAST + WEST, cut=True)
     close = {each.codec for each in probed if each.nats > probed[0].nats - 60.0}
     return rank(data, tuple(each for each in EAST + WEST if each.codec in close))
 
@@ -227,7 +244,7 @@ def rank_names(evidence: bytes) -> list[Ranked]:
 
 def _with_utf_8(words: bytes, ranked: list[Ranked]) -> list[Ranked]:
     """The same with UTF-8 in its place, where most of the bytes are valid in it."""
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(words)
+    text = words.decode("utf-8", "replace")
     lost = text.count("\ufffd")
     if lost * 8 > len(words) - len(words.translate(None, _HIGH)):
         return ranked
@@ -256,17 +273,20 @@ def _detect_eight_bit(data: bytes, declared: str) -> Detection:
 
 
 def _prefer(asked: str, ranked: list[Ranked], words: bytes) -> str:
-    """chardet's answer, unless the text is in an alphabet of its own and clearly fits our codec better.
+    """chardet's answer, unless the text clearly fits our codec better.
 
-    Alphabets are told apart by their letters alone; accented Latin letters need pairs of letters.
+    Alphabets are told apart by their letters alone; accented Latin letters need pairs of letters, and
+    chardet is worth more the more of them there are.
     """
     best = ranked[0]
     if not asked:
         return best.codec
     ours = next(each.languages[0] for each in EAST + WEST if each.codec == best.codec)
-    rarity = next((each.rarity for each in EAST + WEST if each.codec == asked), 0.0)
-    clearly = _nats_by(words, asked) - rarity < best.nats - 3.0
-    return best.codec if ours in _ALPHABETS and clearly else asked
+    rarity = next((each.rarity for each in EAST + WEST if each.codec == LIKE.get(asked, asked)), _UNKNOWN)
+    theirs = _nats_by(words, asked) - rarity - _price_strays(words, _languages(asked))
+    high = len(words) - len(words.translate(None, _HIGH))
+    patience = 3.0 if ours in _ALPHABETS else 3.0 + 2.0 * high
+    return best.codec if theirs < best.nats - patience else asked
 
 
 def _declared_inside(data: bytes) -> str:
@@ -362,10 +382,13 @@ def _ask_chardet(data: bytes, words: bytes) -> str:
 
 
 def _nats_by(words: bytes, codec: str) -> float:
-    relative = LIKE.get(codec, codec)
-    languages = next((each.languages for each in EAST + WEST if each.codec == relative), EVERY_LANGUAGE)
     text = codecs.getincrementaldecoder(codec)("replace").decode(words)
-    return _best_language(text, languages)
+    return _best_language(text, _languages(codec))
+
+
+def _languages(codec: str) -> tuple[str, ...]:
+    relative = LIKE.get(codec, codec)
+    return next((each.languages for each in EAST + WEST if each.codec == relative), EVERY_LANGUAGE)
 
 
 def plausibility(data: bytes, codec: str) -> float:

@@ -151,7 +151,8 @@ def _fill_letters(result: Table, letters: str) -> None:
         result.setdefault(char, nats)
         if len(char.upper()) == 1:
             result.setdefault(char.upper(), nats - 2.3)
-    _fill_flat(result, "«»“”‘’„–—…№·°€", -7.5)
+    _fill_flat(result, "\xa0", -7.5)
+    _fill_flat(result, "«»“”‘’„–—…№·°€©®™§", -6.5)
 
 
 def _square(codec: str, first: int, last: int, trails: Iterable[int]) -> str:

@@ -74,6 +74,33 @@ def test_damaged_utf_8_stays_utf_8() -> None:
     assert found.text.replace("\ufffd", "") == KOREAN
 
 
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [
+        ("/* le cinéma de minuit */", "cp1252"),
+        ("Grüße", "cp1252"),
+        ("© 2004 Lantern Pictures", "cp1252"),
+        ("kept at 50 °C", "cp1252"),
+        ("the artist was André", "cp1252"),
+        ("“salt road” – scene 3", "cp1252"),
+        ("l'uscita è chiusa", "cp1252"),
+        ("привет", "koi8_r"),
+        ("фонарь", "cp1251"),
+        ("cut 34: 수정", "cp949"),
+        ("cut 34: 修改", "gb18030"),
+        ("cut 34: 修正", "cp932"),
+    ],
+    ids=lambda value: value if len(value) < 9 else "",
+)
+def test_a_few_foreign_letters_in_a_plain_text_are_enough(text: str, codec: str) -> None:
+    assert decode(text.encode(codec)).text == text
+
+
+def test_half_a_character_at_the_end_is_no_proof_of_a_code_page() -> None:
+    assert decode("the street, ten years on\n等".encode()[:-1]).codec == "utf-8"
+    assert decode("A road of salt, 원화".encode()[:-1]).codec == "utf-8"
+
+
 def test_declared_codec_is_followed_where_bytes_agree() -> None:
     accents = "Größe"
     assert decode(accents.encode("cp850"), "cp850").text == accents
