@@ -73,7 +73,7 @@ def verify(
 ) -> None:
     """Read all evidence anew and compare every item's digests with the catalog; check index and texts.
 
-    Exits with 3 where anything differs. Example: archivore verify
+    Exits with 3 where anything differs, or could not be compared. Example: archivore verify
     """
     from cli.runs import check_evidence
     from search.verify import check_store
@@ -81,18 +81,22 @@ def verify(
     with open_case(case_path) as case, Reporter() as reporter:
         check_store(case)
         same, differences = check_evidence(case, passwords=read_passwords(passwords), jobs=jobs, tell=reporter.tell)
-        case.record("verify", same=same, different=len(differences))
+        closed = sum(each.difference == "closed" for each in differences)
+        different = len(differences) - closed
+        case.record("verify", same=same, different=different, closed=closed)
     if as_json:
         for each in differences:
             say_json(each.to_json())
-        say_json({"same": same, "different": len(differences)})
+        say_json({"same": same, "different": different, "closed": closed})
     else:
         if differences:
             say_table(
                 ("difference", "item", "path", "sha256 was", "sha256 is"),
                 [(each.difference, each.id[:8], cut(each.path, 70), each.was, each.now) for each in differences],
             )
-        say(f"{same:,} items are what they were, {len(differences):,} are not; index and texts are whole.")
+        say(f"{same:,} items are what they were, {different:,} are not; index and texts are whole.")
+    if closed:
+        note(f"{closed:,} items are protected and could not be compared; give --passwords FILE.")
     if differences:
         sys.exit(DIFFERENT)
 

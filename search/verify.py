@@ -15,7 +15,7 @@ from search.case import Case
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where evidence and catalog differ: `changed`, `gone` or `new`."""
+    """Where evidence and catalog differ: `changed`, `gone` or `new`; `closed` where no password opens it now."""
 
     id: str
     path: str
@@ -41,6 +41,7 @@ class Checker:
         self.differences: list[Difference] = []
         self._catalog = case.catalog
         self._seen: dict[str, set[bytes]] = {}
+        self._closed: set[bytes] = set()
 
     def keep(self, found: Found) -> Known:
         """Compares one item."""
@@ -51,11 +52,16 @@ class Checker:
         seen.add(bytes.fromhex(identity))
         held = self._catalog.item(identity)
         now = found.digests.sha256 if found.digests else ""
+        problems = found.problems + (found.reading.problems if found.reading else ())
+        closed = any(problem.cause == "encrypted" for problem in problems)
+        if closed:
+            self._closed.add(bytes.fromhex(identity))
         if held is None:
             self.differences.append(Difference(identity, str(found.provenance), "new", now=now))
         elif (held.digests, held.size) != (found.digests, found.size):
             was = held.digests.sha256 if held.digests else ""
-            self.differences.append(Difference(identity, str(found.provenance), "changed", was, now))
+            difference = "closed" if closed and not now else "changed"
+            self.differences.append(Difference(identity, str(found.provenance), difference, was, now))
         else:
             self.same += 1
         return Known(0, 0, 0)
@@ -67,7 +73,8 @@ class Checker:
         for item, _ in self._catalog.items():
             if item.provenance.source in chosen and bytes.fromhex(item.id) not in seen:
                 was = item.digests.sha256 if item.digests else ""
-                yield Difference(item.id, str(item.provenance), "gone", was)
+                closed = not self._closed.isdisjoint(item.provenance.ids())
+                yield Difference(item.id, str(item.provenance), "closed" if closed else "gone", was)
 
     def forget(self, root: str) -> None:
         """A root is read again from its beginning: what was compared below it counts no more."""

@@ -123,6 +123,25 @@ def test_verify_finds_changed_evidence(tmp_path: Path) -> None:
     assert any(str(row["path"]).endswith(victim.name) for row in told)
 
 
+def test_verify_without_the_passwords_says_so_and_calls_nothing_changed(tmp_path: Path) -> None:
+    evidence, passwords = tmp_path / "evidence", TOUR / "passwords.txt"
+    shutil.copytree(TOUR / "day1" / "delivery" / "locked", evidence)
+    # A member that is only reached through one that a password opens is not gone without it.
+    with zipfile.ZipFile(evidence / "around.zip", "w") as archive:
+        archive.write(evidence / "final_S03E05.7z", "inner.7z")
+    path = tmp_path / "case"
+    archivore("new", path)
+    archivore("ingest", evidence, "--passwords", passwords, case=path)
+    assert archivore("verify", "--passwords", passwords, case=path).returncode == 0
+    answer = archivore("verify", "--json", case=path)
+    assert answer.returncode == 3
+    *told, sums = map(json.loads, answer.stdout.splitlines())
+    assert {row["difference"] for row in told} == {"closed"}
+    assert told
+    assert (sums["different"], sums["closed"]) == (0, len(told))
+    assert "--passwords" in answer.stderr
+
+
 @pytest.mark.parametrize("name", ["files", "files.zip"])
 def test_an_export_brings_the_bytes_of_its_items(case: Path, tmp_path: Path, name: str) -> None:
     passwords = TOUR / "passwords.txt"
