@@ -112,4 +112,5 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        gc.freeze()  # what still stands goes with the process, and need not be looked through before
+        if "duckdb" not in sys.modules:  # it would tell of each thing of its own that still stands
+            gc.freeze()  # what still stands goes with the process, and need not be looked through before

@@ -50,6 +50,7 @@ def test_events_are_those_of_the_lines(case: Path, wanted: list[tuple[str, str, 
 def test_logins_addresses_and_sessions(case: Path, wanted: list[tuple[str, str, str]]) -> None:
     found = lines(archivore("logins", "--user", "pak", "--json", case=case))
     assert sum(int(str(row["count"])) for row in found) == sum(user == "pak" for _, user, _ in wanted)
+    assert archivore("logins", case=case).stderr == ""
     assert {row["country"] for row in found if str(row["address"]).startswith("175.45.17")} == {"KP"}
     found = lines(archivore("addresses", "--json", case=case))
     assert {row["address"]: row["events"] for row in found} == Counter(address for address, _, _ in wanted)
