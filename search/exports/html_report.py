@@ -11,7 +11,8 @@ The template is `report.html.j2` beside this file.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -21,11 +22,13 @@ from indexer.model import Highlight, Hit, Item, Scalar, print_time
 from search.exports._charts import Bar, bars, days
 from search.exports._file import whole_file
 from search.facets import facets
-from search.report import Report, colophon_rows, exact_of, plain, problems_sheet
+from search.report import Column, Report, colophon_rows, exact_of, plain, problems_sheet
 from search.sanitise import visible, visible_text
 
 _LONGEST = 4_000
 """Characters of a cell or a passage; what is longer says that it was cut."""
+_GAP = re.compile(r"\r\n|[\n\t]")
+"""What is a space in a passage, which is one line."""
 _ELSEWHERE = frozenset(("case", "command", "query", "export", "made by", "Archivore"))
 """Rows of the cover that stand in its head or at the end."""
 _FACETS = ("type", "lang", "source", "status")
@@ -83,11 +86,11 @@ def is_hits(report: Report) -> bool:
     return report.items is not None and report.sheets[0].name in ("hits", "items")
 
 
-def _sheets(report: Report, count: _Count) -> Iterator[tuple[str, list[str], Iterator[list[Scalar | None]]]]:
+def _sheets(report: Report, count: _Count) -> Iterator[tuple[str, Sequence[Column], Iterator[list[Scalar | None]]]]:
     for number, sheet in enumerate(report.sheets):
         rows = sheet.rows()
         cells = ([plain(cell) for cell in row.cells] for row in (count.through(rows) if not number else rows))
-        yield sheet.name, [column.name.replace("_", " ") for column in sheet.columns], cells
+        yield sheet.name, sheet.columns, cells
 
 
 def cover_of(report: Report) -> list[tuple[str, str]]:
@@ -157,4 +160,4 @@ def marked(highlight: Highlight) -> list[tuple[bool, str]]:
         pieces += [(False, highlight.text[at:start]), (True, highlight.text[start:end])]
         at = end
     pieces.append((False, highlight.text[at:]))
-    return [(is_match, visible(" ".join(text.split("\n")))) for is_match, text in pieces if text]
+    return [(is_match, visible(_GAP.sub(" ", text))) for is_match, text in pieces if text]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,11 @@ _CELL = 50
 """Characters that take as much memory as a small picture and as a cell's frame."""
 _LONG = 3_000
 """Characters of a hit that may run over the end of a page; others stay whole."""
+_WORD = re.compile(r"\S{19,}")
+"""What may be wider than its column: typst breaks no word, and lays what is too long over its neighbour."""
+_CLOCK = re.compile(r"(?<=\dT)(?=\d\d:)")
+_PIECE = re.compile(r"[!-~\xc0-\u024f\u0370-\u052f]{16}(?=[!-~\xc0-\u024f\u0370-\u052f])")
+_BREAK = "\u200b"
 
 Row = tuple[Any, bytes]
 """What the template gets, and a picture."""
@@ -148,8 +154,8 @@ def _front(report: Report) -> dict[str, Any]:
     """What the first page begins with."""
     return {
         "examiner": shown(report.case.settings.get("examiner", "")),
-        "query": shown(report.colophon.query),
-        "cover": [[shown(name), shown(value)] for name, value in cover_of(report)],
+        "query": _laid(report.colophon.query),
+        "cover": [[_laid(name), _laid(value)] for name, value in cover_of(report)],
         "charts": [
             {"name": name, "bars": [[shown(bar.label), bar.count, bar.share] for bar in bars]}
             for name, bars in charts_of(report)
@@ -177,7 +183,16 @@ def _sections(report: Report) -> list[_Section]:
 
 def _table(rows: Iterable[tuple[Cell, ...]], columns: list[int]) -> Iterator[Row]:
     for cells in rows:
-        yield [shown(plain(cells[at])) for at in columns], b""
+        yield [_laid(plain(cells[at])) for at in columns], b""
+
+
+def _laid(value: object) -> str:
+    """A value on the page, with places at which a long word may go on in the next line."""
+
+    def part(word: re.Match[str]) -> str:
+        return _PIECE.sub(lambda piece: piece[0] + _BREAK, _CLOCK.sub(_BREAK, word[0]))
+
+    return _WORD.sub(part, shown(value))
 
 
 def _hit(report: Report, number: int, row: Any) -> Row:
@@ -186,19 +201,19 @@ def _hit(report: Report, number: int, row: Any) -> Row:
     size = f"{item.size:,} bytes, " if item.size is not None else ""
     told = {
         "number": number,
-        "name": shown(item.name),
-        "path": shown(item.provenance),
+        "name": _laid(item.name),
+        "path": _laid(item.provenance),
         "facts": shown(f"{size}{item.media_type}, {item.status}"),
         "id": item.id,
         "sha256": item.digests.sha256 if item.digests else "",
         "times": [shown(f"{kind} {at} ({origin})") for at, kind, origin in card["times"][:6]],
         "tags": [shown(mark["text"]) for mark in card["told"]["tags"]],
-        "notes": [shown(f"{mark['text']} ({mark['who']}, {mark['at']})") for mark in card["told"]["notes"]],
+        "notes": [_laid(f"{mark['text']} ({mark['who']}, {mark['at']})") for mark in card["told"]["notes"]],
         "passages": [
-            {"where": shown(each.locator), "pieces": [[is_match, shown(text)] for is_match, text in marked(each)]}
+            {"where": _laid(each.locator), "pieces": [[is_match, _laid(text)] for is_match, text in marked(each)]}
             for each in (row.highlights if isinstance(row, Hit) else ())
         ],
-        "problems": [shown(f"{problem.cause}: {problem.message}") for problem in item.problems],
+        "problems": [_laid(f"{problem.cause}: {problem.message}") for problem in item.problems],
         "picture": f"{number}.jpg" if card["picture"] else "",
     }
     return {**told, "long": len(json.dumps(told, ensure_ascii=False)) > _LONG}, base64.b64decode(card["picture"])

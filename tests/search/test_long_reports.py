@@ -16,11 +16,12 @@ from pypdfium2 import raw
 
 from cli.runs import ingest_sources, limits_of
 from indexer.errors import StoreError
-from indexer.model import Source
+from indexer.model import Highlight, Source
 from search.case import Case
 from search.exporting import export, report_of
 from search.exports import pdf, xlsx
 from search.exports._joining import Joined, count_pages
+from search.exports.html_report import marked
 from search.timeline import timeline
 
 typst = pytest.importorskip("typst")
@@ -47,6 +48,36 @@ def pages_of(document: pypdfium2.PdfDocument) -> list[str]:
 
 def outline_of(document: pypdfium2.PdfDocument) -> list[tuple[str, int]]:
     return [(each.get_title(), each.get_dest().get_index()) for each in document.get_toc()]
+
+
+def test_no_cell_of_a_table_lies_over_its_neighbour(case: Case, tmp_path: Path) -> None:
+    export(timeline(case), "pdf", tmp_path / "t.pdf")
+    page = pypdfium2.PdfDocument(tmp_path / "t.pdf")[0]
+    text = page.get_textpage()
+    boxes = [text.get_rect(at) for at in range(text.count_rects())]
+    assert len(boxes) > ITEMS
+    for number, (left, bottom, right, top) in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            across = min(right, other[2]) - max(left, other[0])
+            assert across < 1 or min(top, other[3]) - max(bottom, other[1]) < 1
+
+
+def test_where_a_long_word_may_break_nothing_of_it_is_lost(case: Case, tmp_path: Path) -> None:
+    word = "0123456789abcdef" * 4
+    both = f"2024-04-02T10:30:00.123456Z {word}"
+    assert pdf._laid(both).replace("\u200b", "") == both
+    assert max(map(len, pdf._laid(word).split("\u200b"))) == 16
+    assert pdf._laid("2024-04-02T10:30:00Z") == "2024-04-02T\u200b10:30:00Z"
+    assert pdf._laid("S03E05_C034.png") == "S03E05_C034.png"
+    export(report_of(case, "수정"), "pdf", tmp_path / "r.pdf")
+    told = "".join(pages_of(pypdfium2.PdfDocument(tmp_path / "r.pdf")))
+    assert "\u200b" not in told
+    assert str(case.path.parent / "evidence") in told.replace("\n", "")
+
+
+def test_a_tab_in_a_passage_is_a_space() -> None:
+    passage = Highlight("body", "cut\tretake\r\nlate", ((4, 10),))
+    assert marked(passage) == [(False, "cut "), (True, "retake"), (False, " late")]
 
 
 def test_a_report_that_fits_is_one_piece(case: Case, tmp_path: Path) -> None:
