@@ -74,9 +74,7 @@ def read_header(stream: Stream) -> Header:
     for at in (192 * KIB, 256 * KIB):
         table = stream.at(at, 64 * KIB)
         if table[:4] == b"regi" and not found.regions:
-            for entry in struct.iter_unpack(
-                "<16sQII", table[16 : 16 + 32 * min(int.from_bytes(table[8:12], "little"), 2047)]
-            ):
+            for entry in struct.iter_unpack("<16sQII", _entries(table[16:], int.from_bytes(table[8:12], "little"))):
                 found.regions[_guid(entry[0])] = entry[1], entry[2]
     if BLOCKS not in found.regions or METADATA not in found.regions:
         raise EvidenceError("corrupt", "VHDX: no table of regions names the block table and the metadata")
@@ -84,13 +82,16 @@ def read_header(stream: Stream) -> Header:
     return found
 
 
+def _entries(table: bytes, count: int) -> bytes:
+    """The entries of 32 bytes that are wholly there, as many as are told of."""
+    return table[: 32 * min(count, 2047, len(table) // 32)]
+
+
 def _read_metadata(stream: Stream, found: Header) -> None:
     start, _ = found.regions[METADATA]
     table = stream.at(start, 64 * KIB)
     if table[:8] == b"metadata":
-        for entry in struct.iter_unpack(
-            "<16sIIII", table[32 : 32 + 32 * min(int.from_bytes(table[10:12], "little"), 2047)]
-        ):
+        for entry in struct.iter_unpack("<16sIIII", _entries(table[32:], int.from_bytes(table[10:12], "little"))):
             found.items[_guid(entry[0])] = stream.at(start + entry[1], min(entry[2], MOST_ITEM))
     if len(found.items.get(PARAMETERS, b"")) < 8 or len(found.items.get(SIZE, b"")) < 8:
         raise EvidenceError("corrupt", "VHDX: the metadata tell no size")

@@ -15,6 +15,7 @@ from typing import BinaryIO, ClassVar, Final, NamedTuple
 
 from indexer.decoding import decode_as
 from indexer.detection import detect
+from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._rows import one_line, passages
 from indexer.limits import MIB
@@ -93,6 +94,8 @@ class DbfTable(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         head = stream.at(0, 65536)
+        if len(head) < 32 or head[0] not in _KINDS or head[10:12] == b"\0\0":
+            raise EvidenceError("corrupt", "the head is of no known kind, or its rows have no width")
         rows, start, width = struct.unpack_from("<IHH", head, 4)
         columns = _columns(head)
         yield Field("dbf.kind", _KINDS[head[0]])
