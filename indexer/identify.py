@@ -152,7 +152,14 @@ def libmagic() -> Callable[[bytes], str]:
         import magic
 
         ask = magic.Magic(mime=True)
-        return lambda head: str(ask.from_buffer(head))
+
+        def of(head: bytes) -> str:
+            try:
+                return str(ask.from_buffer(head))
+            except magic.MagicException:  # its own limits: bytes that send it in circles
+                return UNKNOWN
+
+        return of
     except (ImportError, OSError):
         import pure_magic_rs
 

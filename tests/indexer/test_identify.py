@@ -47,6 +47,12 @@ def test_no_bytes_make_it_raise(mark: bytes, rest: bytes, name: str) -> None:
     assert stream.tell() == 0
 
 
+def test_bytes_that_send_libmagic_in_circles_are_of_no_known_type() -> None:
+    entries = b"\0\0\0\x15infe\2\0\0\0\0\1\0\0hvc1\0\0\0\0\x15infe\2\0\0\0\0\2\0\0hv"
+    entries += b"\x0epitm\0\0\0\0\0\1\0\0\0viinf\0\0\0\0\0\4"
+    assert IDENTIFIER.identify(Stream(io.BytesIO(entries[2:] + entries * 40))).media_type == "application/octet-stream"
+
+
 def asking_all() -> Identifier:
     """One that asks everybody, whatever bytes an item has."""
     handlers = list(map(copy.copy, all_handlers()))
