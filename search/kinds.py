@@ -34,12 +34,13 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-tnef application/pkcs7-mime application/pgp-encrypted application/x-mmdf application/x-foxmail "
     "application/x-mork text/vcard text/x-vcard text/calendar",
     "picture": "image/ application/x-krita application/x-clip-studio application/x-photoshop application/x-msmetafile "
-    "application/x-procreate "
+    "application/x-procreate application/acad application/x-dwg "
     "application/postscript application/eps application/illustrator",
     "animation": "application/vnd.adobe.aftereffects application/x-after-effects application/x-blender "
     "application/x-tvpaint application/x-maya application/x-toonboom application/x-premiere application/x-xfl "
     "application/x-xmeml application/x-fcpxml application/x-mlt application/x-opentoonz application/x-storyboard "
     "application/x-synfig application/x-moho application/x-animation-rig application/x-xdts application/x-tdts model/ "
+    "application/x-fbx application/x-3ds-max application/x-nuke application/x-houdini "
     "application/vnd.adobe.flash application/x-shockwave-flash",
     "video": "video/ application/mp4 application/vnd.rn-realmedia application/vnd.ms-asf application/x-matroska",
     "audio": "audio/ application/ogg",
@@ -56,7 +57,7 @@ _KINDS: dict[str, str] = {
     "disk": "application/x-iso9660 application/vnd.efi application/x-raw-disk application/x-ewf application/x-encase "
     "application/x-qemu application/x-qcow application/x-virtualbox application/x-vdi application/x-vhd "
     "application/x-vmdk application/x-vmware application/x-aff4 application/x-apple-diskimage "
-    "application/vnd.squashfs application/x-squashfs application/x-cramfs inode/partition inode/unallocated",
+    "application/vnd.squashfs application/x-squashfs inode/partition inode/unallocated",
     "system": "application/x-ms-registry application/x-ms-shortcut application/x-ms-job application/x-ms-task "
     "application/x-ms-automatic application/x-ms-custom application/x-ms-prefetch application/x-ms-recycle "
     "application/x-ms-thumbcache application/vnd.ms-thumbnails application/x-ms-memory application/x-dmp "
@@ -74,8 +75,7 @@ _KINDS: dict[str, str] = {
     "application/x-debian-package application/vnd.debian application/x-rpm application/x-redhat "
     "application/vnd.ms-cab application/x-cab application/x-stuffit application/x-sit application/x-ace "
     "application/java-archive application/x-java-archive application/x-xar application/vnd.apple.installer "
-    "application/x-snappy application/x-brotli application/x-lrzip application/x-rzip "
-    "application/x-ms-wim application/x-ms-compress application/x-lzop "
+    "application/x-snappy application/x-brotli application/x-ms-wim application/x-ms-compress application/x-lzop "
     "application/x-split-file application/x-zip application/x-zlib application/x-gzip application/x-lharc "
     "application/mac-binhex "
     "application/binhex application/x-macbinary application/macbinary application/applefile "

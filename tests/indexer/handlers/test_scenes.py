@@ -13,7 +13,7 @@ from indexer.handlers._dwg_pages import unpack
 from indexer.model import Item
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-KINDS = ("dwg",)
+KINDS = ("dwg", "fbx", "usd", "alembic", "nuke", "3ds-max", "cinema4d", "houdini")
 SAMPLES = sorted(path for kind in KINDS for path in FIXTURES.glob(f"{kind}/*/input.*") if path.stat().st_size < 20_000)
 
 
