@@ -57,7 +57,7 @@ _KINDS: dict[str, str] = {
     "disk": "application/x-iso9660 application/vnd.efi application/x-raw-disk application/x-ewf application/x-encase "
     "application/x-qemu application/x-qcow application/x-virtualbox application/x-vdi application/x-vhd "
     "application/x-vmdk application/x-vmware application/x-aff4 application/x-apple-diskimage "
-    "application/vnd.squashfs application/x-squashfs inode/partition inode/unallocated",
+    "application/vnd.squashfs application/x-squashfs application/x-cramfs inode/partition inode/unallocated",
     "system": "application/x-ms-registry application/x-ms-shortcut application/x-ms-job application/x-ms-task "
     "application/x-ms-automatic application/x-ms-custom application/x-ms-prefetch application/x-ms-recycle "
     "application/x-ms-thumbcache application/vnd.ms-thumbnails application/x-ms-memory application/x-dmp "
@@ -75,7 +75,8 @@ _KINDS: dict[str, str] = {
     "application/x-debian-package application/vnd.debian application/x-rpm application/x-redhat "
     "application/vnd.ms-cab application/x-cab application/x-stuffit application/x-sit application/x-ace "
     "application/java-archive application/x-java-archive application/x-xar application/vnd.apple.installer "
-    "application/x-snappy application/x-brotli application/x-ms-wim application/x-ms-compress application/x-lzop "
+    "application/x-snappy application/x-brotli application/x-lrzip application/x-rzip "
+    "application/x-ms-wim application/x-ms-compress application/x-lzop "
     "application/x-split-file application/x-zip application/x-zlib application/x-gzip application/x-lharc "
     "application/mac-binhex "
     "application/binhex application/x-macbinary application/macbinary application/applefile "
