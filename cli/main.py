@@ -13,6 +13,7 @@ from importlib import import_module
 
 import typer
 
+from cli.asking import Asking
 from cli.console import note, say_caret, say_error, use_utf8
 from indexer.errors import ArchivoreError, Interrupted, QueryError
 
@@ -84,7 +85,7 @@ def app_for(words: list[str]) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command)
         else:
-            app.command()(command)
+            app.command(cls=Asking)(command)
     return app
 
 

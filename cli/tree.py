@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import RED, say, say_json, size_of, style
+from cli.console import RED, note, say, say_json, size_of, style
 from cli.options import CaseOption, JsonOption, open_case
 from search.sanitise import visible
 
@@ -30,15 +30,20 @@ def tree(
         if start:
             _line(start, 0, as_json=as_json)
         case.record("answer", command="tree", item=start.id if start else "")
-        _below(case, start.id if start else None, 1 if start else 0, depth, as_json=as_json)
+        closed = _below(case, start.id if start else None, 1 if start else 0, depth, as_json=as_json)
+    if closed:
+        note(f"{closed:,} containers are not gone into; deeper with --depth.")
 
 
-def _below(case: Case, identity: str | None, level: int, depth: int, *, as_json: bool) -> None:
+def _below(case: Case, identity: str | None, level: int, depth: int, *, as_json: bool) -> int:
+    """Shows what lies in an item, and returns how many containers are deeper than what is shown."""
     if level >= depth:
-        return
+        return int(identity is not None and any(True for _ in case.catalog.children(identity)))
+    closed = 0
     for item in case.catalog.children(identity):
         _line(item, level, as_json=as_json)
-        _below(case, item.id, level + 1, depth, as_json=as_json)
+        closed += _below(case, item.id, level + 1, depth, as_json=as_json)
+    return closed
 
 
 def _line(item: Item, level: int, *, as_json: bool) -> None:

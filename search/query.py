@@ -220,7 +220,8 @@ class _Parser:
             return
         near = get_close_matches(name, (*self.fields, SOUNDS), n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else "write it in quotes if it is not meant as a field"
-        self.fail(f"there is no field {name}; {hint}", column)
+        lacks = "no item of this case has a field" if "." in name and not self.any_field else "there is no field"
+        self.fail(f"{lacks} {name}; {hint}", column)
 
     def value(self, fields: tuple[str, ...]) -> Query:
         start = self.at

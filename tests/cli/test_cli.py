@@ -65,6 +65,23 @@ def test_the_same_bytes_are_one_hit_that_counts_the_others(tour: Path) -> None:
     assert set(with_twins["duplicates"]) <= ids  # type: ignore[call-overload]
 
 
+def test_a_query_may_begin_with_a_minus(tour: Path) -> None:
+    def ids(*words: str) -> set[object]:
+        return {row["id"] for row in lines(archivore("search", "--json", "--no-fold", "-n500", *words, case=tour))}
+
+    assert ids("-deadline", "--sort", "-size") == ids("NOT deadline") > set()
+    assert ids("-type:archive deadline") == ids("deadline -type:archive") > set()
+    assert ids("--", "-수정") == ids("-수정") > set()
+    assert archivore("grep", r"-\d{4}!", "-n", "1", case=tour).stdout.count("-0305!") == 1
+    ours, every = (lines(archivore("facets", *words, "--json", case=tour)) for words in (["-type:text"], []))
+    assert "text" in {row["value"] for row in every} - {row["value"] for row in ours}
+
+
+def test_a_tree_that_stops_says_so(tour: Path) -> None:
+    assert "deeper with --depth" in archivore("tree", "--depth", "2", case=tour).stderr
+    assert archivore("tree", "--depth", "99", case=tour).stderr == ""
+
+
 def test_status_balances(tour: Path) -> None:
     (row,) = lines(archivore("status", "--json", case=tour))
     assert row["items"] == sum(row["status"].values())  # type: ignore[attr-defined]
@@ -132,7 +149,11 @@ def test_exports_are_sorted_whole_and_the_same_twice(tour: Path, tmp_path: Path)
         (["search", "nothing-at-all-like-this"], 1, "Nothing found"),
         (["search", '"unclosed'], 2, "^"),
         (["search", "nosuchfield:x"], 2, "nosuchfield"),
+        (["search", "pdf.nosuchfield:x"], 2, "no item of this case has a field pdf.nosuchfield"),
         (["search", "x", "--sort", "colour"], 2, "colour"),
+        (["search", "x", "-n"], 2, "-n"),
+        (["search", "x", "--nosuch"], 2, "--nosuch"),
+        (["facets", "-nosuchfield:x"], 2, "nosuchfield"),
         (["show", "ffffffff"], 2, "no such item"),
         (["ingest", "/nowhere/at/all"], 2, "/nowhere/at/all"),
         (["ingest", "--limit", "deepness=3", "."], 2, "deepness"),
