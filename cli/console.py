@@ -118,9 +118,12 @@ def width(text: str) -> int:
     """Cells that `text` takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    return sum(0 if _joins(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _joins(char: str) -> bool:
+    """Whether it stands on the character before it: a mark, or the vowel or the end of a Hangul syllable."""
+    return unicodedata.category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff" or "\ud7b0" <= char <= "\ud7fb"
 
 
 def cut(text: str, cells: int) -> str:
@@ -154,7 +157,8 @@ def _align(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> 
 
 
 def _coloured(stream: object) -> bool:
-    return bool(getattr(stream, "isatty", lambda: False)()) and "NO_COLOR" not in os.environ
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not plain and bool(getattr(stream, "isatty", lambda: False)())
 
 
 def _style(text: str, code: str, stream: object) -> str:
