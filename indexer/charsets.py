@@ -31,9 +31,9 @@ EAST = (
 )
 WEST = (
     Candidate("cp1252", ("western",)),
-    Candidate("cp437", ("western",), 3.0),
-    Candidate("cp850", ("western",), 3.5),
-    Candidate("mac_roman", ("western",), 4.0),
+    Candidate("cp437", ("western",), 1.5),
+    Candidate("cp850", ("western",), 2.5),
+    Candidate("mac_roman", ("western",), 3.0),
     Candidate("cp1251", ("cyrillic", "CYRILLIC")),
     Candidate("cp866", ("cyrillic", "CYRILLIC"), 1.0),
     Candidate("koi8_r", ("cyrillic", "CYRILLIC"), 1.0),

@@ -39,6 +39,9 @@ _SWITCHES = re.compile("[A-Za-z](?=[\u3041-\uffef])|[\u3041-\uffef](?=[A-Za-z])"
 """A Latin letter beside an East Asian character: seen, but much more often half of a wrong pair."""
 _UNKNOWN = 6.0
 """Rarity of a code page that only chardet thinks of."""
+_BLOT = 4.0
+_BLOTS = re.compile(r"(?<=[^\W\d_])[\xa0¡¢£¤¦§©ª®°±¿„“”…†‡•‹›«»](?=[^\W\d_])")
+"""A sign inside a word: a letter of another code page."""
 _ALPHABETS = frozenset({"cyrillic", "greek", "hebrew", "arabic", "thai"})
 _STRAYS = dict.fromkeys(_ALPHABETS, 6.0) | dict.fromkeys(("ko", "hans", "hant", "ja"), 2.0)
 """Nats, by script, for words in which no two high bytes stand side by side: the way of accents in a Latin text."""
@@ -211,7 +214,8 @@ def rank(data: bytes, candidates: tuple[Candidate, ...], *, cut: bool = False) -
         if candidate.codec == dprk.NAME and not dprk.is_known():
             continue
         text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data, not cut)
-        nats = _best_language(text, candidate.languages) - _SWITCH * len(_SWITCHES.findall(text))
+        nats = _best_language(text, candidate.languages)
+        nats -= _SWITCH * len(_SWITCHES.findall(text)) + _BLOT * len(_BLOTS.findall(text))
         found.append(Ranked(nats - candidate.rarity - _price_strays(data, candidate.languages), candidate.codec, text))
     return sorted(found, key=lambda each: -each.nats)
 
