@@ -69,7 +69,8 @@ class Database:
         self._columns: Mapping[str, list[Column]] = {}
         columns: dict[str, list[Column]] = {}
         for table, number, name, kind in self._rows("!_Columns", COLUMNS):
-            columns.setdefault(str(table), []).append(Column(int(number), str(name), int(kind) & 0xFFFF))
+            # A null in place of a number is nothing that an installer would read; the rest may still be.
+            columns.setdefault(str(table), []).append(Column(int(number or 0), str(name), int(kind or 0) & 0xFFFF))
         self._columns = {table: sorted(each) for table, each in columns.items()}
 
     def tables(self) -> Iterator[tuple[str, list[str], Iterator[tuple[Cell, ...]]]]:
