@@ -4,7 +4,7 @@ The system log tells no year and no zone; the year is the last one in which the 
 written, and the event says so. Newer system logs with full times are read too.
 
 Source: xferlog(5); vsftpd 3, logging.c; ProFTPD, SystemLog; OpenSSH, auth.c and session.c; vfs_full_audit(8);
-Linux-PAM, pam_unix; RFC 3164 and RFC 5424 section 6.2.3.
+Linux-PAM, pam_unix; RFC 3164; RFC 5424, section 6.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ _SYSLOG = re.compile(
     r"(\S{1,255}) ([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?(?: [^\s:]{1,255})?: ?(.*)",
     re.ASCII,
 )
+_SYSLOG_FRAME = re.compile(
+    r"<\d{1,3}>1 (\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d)) \S{1,255} (\S{1,48}) \S{1,128} \S{1,32} "
+    r"(?:-|(?:\[[^\"\]]{1,64}(?:\"(?:[^\"\\]|\\.)*\"[^\"\]]{0,64})*\])+)(?: (?:\ufeff)?(.*))?",
+    re.ASCII,
+)
+"""A line as it was sent: a priority, version 1, a full time, structured data before the message."""
 _PROFTPD = re.compile(
     r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (\S{1,255}) proftpd\[\d{1,10}\]:? (\S{1,255}) "
     r"\(([^\[\]()]{0,255})\[([^\[\]]{1,64})\]\):? (.*)",
@@ -126,7 +132,9 @@ def open_syslog(written: datetime | None) -> Take:
     def take(number: int, line: str) -> Event | bool:
         match = _SYSLOG.fullmatch(line)
         if not match:
-            return False
+            frame = _SYSLOG_FRAME.fullmatch(line)
+            time = from_iso(frame[1]) if frame else None
+            return read_message(Event(number, *time), frame[2], frame[3] or "") if frame and time else False
         month, day, hour, minute, second, full, _, program, message = match.groups()
         zone = NO_YEAR
         if full:

@@ -99,7 +99,7 @@ def open_w3c(written: datetime | None) -> Take:
             elif word == "#Date:":
                 day = rest[:10]
             return word in ("#Fields:", "#Date:", "#Software:", "#Version:", "#Start-Date:", "#End-Date:", "#Remark:")
-        values = line.split(" ")
+        values = line.split("\t" if "\t" in line else " ")  # CloudFront has tabs
         if not names or len(values) != len(names):
             return False
         held = {name: value for name, value in zip(names, values, strict=True) if value != "-"}

@@ -137,6 +137,8 @@ def test_w3c_fields_say_what_stands_where() -> None:
     assert first[3:] == ("1.2.3.4", "kimd", "GET", "/a.png?v=2", "200", 77, "Mozilla/5.0 (X)", "")
     assert (first.at, first.zone, second.action) == (at(2024, 4, 2, 0, 0, 1), KNOWN, "login failed")
     assert read("w3c", "2024-04-02 00:00:01 GET /") == [False]
+    tabs = read("w3c", "#Fields: date time c-ip cs-method", "2024-04-02\t00:00:01\t1.2.3.4\tGET")[1]
+    assert isinstance(tabs, Event) and tabs[3:6] == ("1.2.3.4", "", "GET")
 
 
 def test_transfer_logs() -> None:
@@ -210,6 +212,16 @@ def test_system_logs(line: str, want: tuple[object, ...]) -> None:
     assert found[3 : 3 + len(want)] == want
     local = (at(2024, 4, 2, 10, 11, 12), NO_YEAR)
     assert (found.at, found.zone) == (local if line[0] == "A" else (at(2024, 4, 2, 2, 11, 12) + 500_000, KNOWN))
+
+
+@pytest.mark.parametrize("data", ["-", '[meta seq="1"]', '[a@1 b="x \\"]\\" y" c=""][d@2]'])
+def test_system_logs_as_they_are_sent(data: str) -> None:
+    head = f"<38>1 2024-04-02T10:11:12.5+08:00 gate sshd 99 - {data} "
+    found = one("syslog", head + "Accepted password for yun from 203.0.113.9 port 22 ssh2")
+    assert (found.at, found.zone) == (at(2024, 4, 2, 2, 11, 12) + 500_000, KNOWN)
+    assert found[3:6] == ("203.0.113.9", "yun", "login")
+    assert read("syslog", head + "\ufeffsomething else", head.rstrip()) == [True] * 2
+    assert read("syslog", head.replace("<38>1", "<38>2") + "x", head.replace("+08:00", "") + "x") == [False] * 2
 
 
 def test_other_lines_of_a_system_log_are_understood_and_no_events() -> None:
