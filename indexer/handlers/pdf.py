@@ -18,6 +18,7 @@ from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
+from indexer.handlers import _illustrator
 from indexer.handlers._flow import label
 from indexer.handlers._parts import DATA, XmlReader
 from indexer.handlers._pdf_raw import Raw, check_streams, rebuilt, scan
@@ -50,7 +51,8 @@ _REVISIONS = {2: "RC4, 40 bit", 3: "RC4, up to 128 bit", 4: "RC4 or AES, 128 bit
 
 class Pdf(Handler):
     name = "pdf"
-    media_types = ("application/pdf",)
+    version = 2
+    media_types = ("application/pdf", _illustrator.MEDIA_TYPE)
     suffixes = (".pdf", ".ai")
     holds = b"%"
     fields = {
@@ -70,9 +72,12 @@ class Pdf(Handler):
         "pdf.attachment_description": "what the document says of an embedded file",
         "encryption.method": "cipher of the encryption",
         "encryption.password": "which given password opened it",
+        **_illustrator.FIELDS,
         **XMP_FIELDS,
     }
-    reads = "text by page, annotations, form fields, outline, scripts; properties, XMP, links, embedded files"
+    reads = (
+        "text by page, notes, forms, outline, scripts; XMP, links, embedded files; Illustrator's layers, placed files"
+    )
     rank = 70
     container = True
 
@@ -87,7 +92,7 @@ class Pdf(Handler):
             return None
         if head[:at].strip(_NOTHING) and b"startxref" not in stream.at(max(0, stream.size - 1024), 1024):
             return None
-        return self.media_types[0]
+        return _illustrator.MEDIA_TYPE if _illustrator.is_illustrator(stream) else self.media_types[0]
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         pdfium = load_pdfium()
@@ -109,6 +114,8 @@ class Pdf(Handler):
             except EvidenceError as error:
                 yield from _read_rebuilt(pdfium, stream, raw, error)
             yield from _read_raw(raw)
+            if not raw.encryption:
+                yield from _illustrator.read_private(stream)
             return
         yield Field("pdf.encrypted", True)
         yield from _read_raw(raw)

@@ -186,3 +186,12 @@ def test_streams_that_end_are_gone_over_once(monkeypatch: pytest.MonkeyPatch, tm
     path.write_bytes(ended)
     with path.open("rb") as file:
         _pdf_raw.check_streams(Stream(file))
+
+
+@pytest.mark.parametrize("case", ["illustrator", "illustrator-zstd"])
+def test_damaged_private_data_never_end_a_reading(case: str) -> None:
+    data = (FIXTURES / case / "input.ai").read_bytes()
+    assert read(data).media_type == "application/illustrator"
+    for at in range(0, len(data), 397):
+        for damaged in (data[:at], data[:at] + bytes((data[at] ^ 0x41,)) + data[at + 1 :]):
+            assert not [problem for problem in read(damaged).problems if problem.cause == "crash"], at
