@@ -16,7 +16,7 @@ CaseOption = Annotated[
     typer.Option("--case", envvar="ARCHIVORE_CASE", help="The case folder; else the one you stand in."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines: exact, documented, for scripts.")]
-JobsOption = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; one a core where 0.")]
+JobsOption = Annotated[int, typer.Option("--jobs", min=0, max=256, help="Worker processes; one a core where 0.")]
 PasswordsOption = Annotated[
     Path | None, typer.Option("--passwords", help="A file with one password a line; only line numbers are recorded.")
 ]

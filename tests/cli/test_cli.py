@@ -152,6 +152,7 @@ def test_exports_are_sorted_whole_and_the_same_twice(tour: Path, tmp_path: Path)
         (["search", "pdf.nosuchfield:x"], 2, "no item of this case has a field pdf.nosuchfield"),
         (["search", "x", "--sort", "colour"], 2, "colour"),
         (["search", "x", "-n"], 2, "-n"),
+        (["ingest", "--jobs", "99999", "/nowhere"], 2, "256"),
         (["search", "x", "--nosuch"], 2, "--nosuch"),
         (["facets", "-nosuchfield:x"], 2, "nosuchfield"),
         (["show", "ffffffff"], 2, "no such item"),
