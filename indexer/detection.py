@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import re
 from functools import cache
-from math import exp
+from math import exp, inf
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -37,6 +37,8 @@ _FOREIGN = 4.0
 _SWITCH = 2.5
 _SWITCHES = re.compile("[A-Za-z](?=[\u3041-\uffef])|[\u3041-\uffef](?=[A-Za-z])")
 """A Latin letter beside an East Asian character: seen, but much more often half of a wrong pair."""
+_MANY = 40
+"""Accented letters in a Latin text of which chardet's word is final."""
 _UNKNOWN = 6.0
 """Rarity of a code page that only chardet thinks of."""
 _BLOT = 4.0
@@ -289,7 +291,7 @@ def _prefer(asked: str, ranked: list[Ranked], words: bytes) -> str:
     rarity = next((each.rarity for each in EAST + WEST if each.codec == LIKE.get(asked, asked)), _UNKNOWN)
     theirs = _nats_by(words, asked) - rarity - _price_strays(words, _languages(asked))
     high = len(words) - len(words.translate(None, _HIGH))
-    patience = 3.0 if ours in _ALPHABETS else 3.0 + 2.0 * high
+    patience = 3.0 if ours in _ALPHABETS else inf if high > _MANY else 3.0 + 2.0 * high
     return best.codec if theirs < best.nats - patience else asked
 
 
