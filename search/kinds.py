@@ -19,7 +19,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.stardivision "
     "application/x-hwp application/haansoft application/hwp application/vnd.hancom application/vnd.wordperfect "
     "application/vnd.visio application/x-visio application/vnd.ms-visio application/x-mspublisher "
-    "application/x-fictionbook "
+    "application/x-fictionbook application/marc "
     "application/onenote application/msonenote application/vnd.apple.pages application/vnd.apple.keynote "
     "application/vnd.apple.iwork application/x-iwork application/encrypted application/x-tika-ooxml-protected "
     "image/vnd.djvu image/x.djvu application/x-tex application/x-latex text/x-tex text/x-latex "
@@ -29,7 +29,8 @@ _KINDS: dict[str, str] = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "
     "application/vnd.sun.xml.calc application/vnd.apple.numbers application/vnd.apache.parquet application/x-parquet "
     "application/x-avro application/avro application/x-orc application/vnd.apache.orc application/vnd.apache.avro "
-    "application/x-sas",
+    "application/x-sas application/x-hdf application/netcdf application/x-netcdf application/x-matlab "
+    "application/x-grib",
     "mail": "message/ application/mbox application/vnd.ms-outlook application/x-outlook application/ms-tnef "
     "application/vnd.ms-tnef application/pkcs7-mime application/pgp-encrypted application/x-mmdf application/x-foxmail "
     "application/x-mork text/vcard text/x-vcard text/calendar",
@@ -41,7 +42,7 @@ _KINDS: dict[str, str] = {
     "application/x-xmeml application/x-fcpxml application/x-mlt application/x-opentoonz application/x-storyboard "
     "application/x-synfig application/x-moho application/x-animation-rig application/x-xdts application/x-tdts model/ "
     "application/x-fbx application/x-3ds-max application/x-nuke application/x-houdini "
-    "application/vnd.adobe.flash application/x-shockwave-flash",
+    "application/vnd.las application/x-prt application/vnd.adobe.flash application/x-shockwave-flash",
     "video": "video/ application/mp4 application/vnd.rn-realmedia application/vnd.ms-asf application/x-matroska",
     "audio": "audio/ application/ogg",
     "font": "font/ application/x-font application/font-sfnt application/vnd.ms-opentype",

@@ -24,11 +24,12 @@ class Words:
         self._held: dict[str, None] = {}
         self._size = 0
 
-    def say(self, text: str, *, is_file: bool = False) -> Iterator[Fact]:
+    def say(self, text: str, *, is_file: bool = False, keep: bool = False) -> Iterator[Fact]:
         """One piece of text.
 
         Args:
             is_file: the format says that it is the path or the name of a file.
+            keep: the format says that it is a text, so that it counts without any word.
         """
         text = text.strip().strip("\0")
         if not text:
@@ -37,7 +38,7 @@ class Words:
             yield from self.paths.fields((text,))
         elif ":" in text or "/" in text or "\\" in text:
             yield from self.paths.fields(_refs.paths_in(text))
-        if text not in self._held and (_refs.has_words(text) or is_file):
+        if text not in self._held and (keep or is_file or _refs.has_words(text)):
             self._held[text] = None
             self._size += len(text) + 1
             if self._size > GROUP:

@@ -13,7 +13,10 @@ from indexer.handlers._dwg_pages import unpack
 from indexer.model import Item
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
-KINDS = ("dwg", "fbx", "usd", "alembic", "nuke", "3ds-max", "cinema4d", "houdini")
+KINDS = (
+    *("dwg", "fbx", "usd", "alembic", "nuke", "3ds-max", "cinema4d", "houdini", "hdf5", "matlab", "netcdf", "grib"),
+    *("las", "e57", "bpg", "jpeg-xr", "marc", "stl", "cadkey"),
+)
 SAMPLES = sorted(path for kind in KINDS for path in FIXTURES.glob(f"{kind}/*/input.*") if path.stat().st_size < 20_000)
 
 
