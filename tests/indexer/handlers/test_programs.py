@@ -129,7 +129,7 @@ def test_it_gets_the_fork_alone_under_a_name_of_ours(tmp_path: Path, monkeypatch
 def test_files_of_an_installer_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = f'printf "%s\\n" "$@" > {tmp_path}/said; printf "app/작화/cut_031.psd\\napp/../../up.txt\\n"'
     stand_in(tmp_path, monkeypatch, script, "innoextract")
-    data = installer("5.5.7) (u", block(header()))
+    data = installer("5.5.7) (u", block(header()) + block(b"no records"))
     root, *items = crawl_bytes(data, "setup.exe")
     listed = [item for item in items if any(field.value == "listed-file" for field in item.fields)]
     assert sorted(item.name for item in listed) == ["cut_031.psd", "up.txt"]
@@ -140,7 +140,7 @@ def test_files_of_an_installer_are_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_installer_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = installer("5.5.7) (u", block(header()))
+    data = installer("5.5.7) (u", block(header()) + block(b"no records"))
     stand_in(tmp_path, monkeypatch, "exit 2", "innoextract")
     ends = "the files of an installer of Inno Setup are not unpacked; innoextract names none and ends with code 2"
     assert told(crawl_bytes(data, "setup.exe")[0]) == [("unsupported", ends)]
