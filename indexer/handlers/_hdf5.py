@@ -238,11 +238,13 @@ class Hdf5(Heaps):
             size = min(self.number(body, 2 + self.wide, self.long), DATA)
             return self.at(self.number(body, 2, self.wide), size)
         if body[1] != 2 or body[0] != 3:
+            self.unread["texts in chunks that a newer index lists are not read"] = None
             return b""
         return self._chunked(body, list(self._filters(parts.get(0x0B, b""))))
 
     def _chunked(self, body: bytes, filters: list[int]) -> bytes:
         if not set(filters) <= {1, 2, 3}:
+            self.unread[f"texts are packed by filters {sorted(set(filters) - {1, 2, 3})}"] = None
             return b""
         ranks = body[2]
         element = self.number(body, 3 + self.wide + 4 * (ranks - 1), 4)

@@ -27,6 +27,8 @@ class Heaps:
         self.wide, self.long = wide, long
         self.chunks: list[tuple[int, bytes]] = []
         self._texts: dict[int, dict[int, bytes]] = {}
+        self.unread: dict[str, None] = {}
+        """What was met and is not read, each told once."""
 
     def at(self, address: int, length: int) -> bytes:
         """Bytes at an address of the file's own counting."""
@@ -122,6 +124,7 @@ class Heaps:
         node, size, depth = self.number(head, 6, 4), self.number(head, 10, 2), self.number(head, 12, 2)
         root, count = self.number(head, 16, self.wide), self.number(head, 16 + self.wide, 2)
         if not size or node > MIB or depth > 1:
+            self.unread["a group or an object has more links or attributes than two levels of a B-tree hold"] = None
             return
         if not depth:
             yield from self._rows(self.at(root, node), count, size)

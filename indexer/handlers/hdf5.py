@@ -119,6 +119,8 @@ def _walk(held: Hdf5, lines: _Lines) -> Iterator[Fact]:
             else:
                 inner.append((link.address, f"{path}/{link.name}"))
         waiting += reversed(inner)
+    for message in held.unread:
+        yield Problem("unsupported", message)
 
 
 def _joined(data: bytes, shape: tuple[int, ...]) -> Iterator[str]:
