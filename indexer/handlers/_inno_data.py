@@ -32,6 +32,8 @@ DROPPED = 1000
 """Bytes of the key stream of ARC4 that are thrown away."""
 MOST_ITERATIONS = 10_000_000
 MOST_SLICES = 10_000
+MOST_AGAIN = 100
+"""Times that a chunk is unpacked anew: no installer has files that overlap in one."""
 ERRORS = (lzma.LZMAError, zlib.error, OSError, EOFError, ValueError)
 
 
@@ -318,6 +320,7 @@ class Unpacking:
         self._dictionary = dictionary
         self._chunk: tuple[int, int, int, int] | None = None
         self._tap = Tap(_nothing())
+        self._again = 0
 
     def read(self, place: Place) -> Generator[bytes, None, None]:
         """The bytes of one file; what differs from its digest is told at the end.
@@ -326,6 +329,10 @@ class Unpacking:
             EvidenceError: for a damaged, encrypted or missing chunk, and for a digest that does not fit.
         """
         if self._chunk != place.chunk or self._tap.position > place.at:
+            if self._chunk and self._chunk[:3] == place.chunk[:3]:
+                self._again += 1
+            if self._again > MOST_AGAIN:
+                raise EvidenceError("corrupt", f"more than {MOST_AGAIN} packed files overlap")
             self._chunk = place.chunk
             self._tap = Tap(open_chunk(self._slices, self._setup, self._keys, place, self._dictionary))
         pieces = self._tap.take(place.at, place.size)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._inno_data import turn_back
+from indexer.handlers._inno_data import MOST_AGAIN, Keys, Slices, Unpacking, turn_back
+from indexer.handlers._inno_records import Place, Setup
 from indexer.handlers.inno_setup import InnoSetup
 from indexer.model import Child, Fact, Field, Problem
 
@@ -138,3 +139,15 @@ def test_blocks_of_anything_never_crash(header: bytes, places: bytes) -> None:
     data = MAKE.installer("6.1.0) (u", MAKE.block(header) + MAKE.block(places))
     for item in crawl_bytes(data, handlers=(InnoSetup(),)):
         assert all(problem.cause != "crash" for problem in item.problems)
+
+
+def test_files_that_overlap_are_unpacked_only_so_often() -> None:
+    setup = Setup((6, 1, 0), True, method=0)
+    slices = Slices({0: Stream(io.BytesIO(b"zlb\x1a" + bytes(9)))}.get, apart=False)
+    unpacking = Unpacking(slices, setup, Keys(setup, None), 1 << 20)
+    place = Place((0, 0, 0, 9), 1, 8, ("crc32", bytes(4)), 0, (0, 0), frozenset())
+    for _ in range(MOST_AGAIN + 1):
+        with pytest.raises(EvidenceError, match="not the one recorded"):
+            list(unpacking.read(place))
+    with pytest.raises(EvidenceError, match="overlap"):
+        list(unpacking.read(place))
