@@ -117,8 +117,12 @@ class InnoSetup(Handler):
             yield from _list_files(whole)
             return
         yield from _tell(setup)
-        keys = yield from _find_key(stream, setup)
         apart = stream is not whole or stream.head.startswith(MARK)
+        if apart and not SLICE_NAME.fullmatch(stream.name):
+            yield from _members(setup, None)
+            yield Problem("unsupported", "the files lie in slices beside the program, and are read with the first one")
+            return
+        keys = yield from _find_key(stream, setup)
         slices = Slices(partial(_slice, stream, setup) if apart else {0: stream}.get, apart=apart)
         yield from _members(setup, Unpacking(slices, setup, keys, stream.limits.dictionary))
 
@@ -201,7 +205,7 @@ def _find_key(stream: Stream, setup: Setup) -> Generator[Fact, None, Keys]:
     return Keys(setup, found)
 
 
-def _members(setup: Setup, unpacking: Unpacking) -> Iterator[Fact]:
+def _members(setup: Setup, unpacking: Unpacking | None) -> Iterator[Fact]:
     """Folders, then files in the order of their bytes, then files that are not in the installer."""
     for raw, attributes in setup.folders:
         fields = (Field("file.kind", "directory"), *_attributes(attributes))
@@ -217,13 +221,16 @@ def _members(setup: Setup, unpacking: Unpacking) -> Iterator[Fact]:
         name = _name(setup, file.name or file.source) or f"[file {file.place + 1}]"
         fields = (*_told(setup, file), *_place_fields(setup, place))
         times = _times(place)
-        if (first := firsts.setdefault(file.place, name)) is not name:
+        first = firsts.setdefault(file.place, name)
+        if unpacking is None:
+            yield Child(name, file.name or file.source, None, times, (Field("file.kind", "listed-file"), *fields))
+        elif first is not name:
             fields = (Field("file.kind", "hardlink"), Field("file.link_target", first), *fields)
             yield Child(name, file.name or file.source, None, times, fields)
         else:
             yield Child(name, file.name or file.source, partial(_open_file, unpacking, place), times, fields)
     for index, place in enumerate(setup.places):
-        if index not in firsts:
+        if index not in firsts and unpacking is not None:
             name = f"[file {index + 1}]"
             opened = partial(_open_file, unpacking, place)
             yield Child(name, name.encode(), opened, _times(place), _place_fields(setup, place))

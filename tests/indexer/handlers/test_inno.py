@@ -94,6 +94,17 @@ def test_slices_are_joined_whatever_their_ends(at: int) -> None:
         read_all(first)
 
 
+def test_a_header_without_its_slices_names_the_files() -> None:
+    _, header = MAKE.Writer((5, 5, 7), wide=True, method=0).write(start=12)
+    members, facts = read_all(Stream(io.BytesIO(header), name="[after the program]"))
+    listed = {
+        fact.name for fact in facts if isinstance(fact, Child) and Field("file.kind", "listed-file") in fact.fields
+    }
+    assert {"{app}/baekho.exe", "{app}/작업/메모.txt"} <= listed
+    assert not any(name.startswith("{") for name in members)
+    assert [fact.cause for fact in facts if isinstance(fact, Problem)] == ["unsupported"]
+
+
 def test_a_slice_alone_says_what_is_missing() -> None:
     with pytest.raises(EvidenceError, match="not here, nor beside it"):
         list(InnoSetup().read(Stream(io.BytesIO(b"idska32\x1a" + bytes(40)), name="baekho-1.bin")))
