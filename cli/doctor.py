@@ -10,6 +10,7 @@ import sys
 
 from cli.console import say_json, say_table
 from cli.options import JsonOption
+from indexer import VERSION
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -32,6 +33,7 @@ def _checks() -> list[tuple[str, str, str]]:
     magic = magic_version()
     advice = "" if magic.startswith("libmagic") else "apt install libmagic1 (optional; the built-in rules answer)"
     rows = [
+        ("archivore", VERSION, ""),
         ("python", sys.version.split()[0], ""),
         ("file types", magic, advice),
         ("cores", str(len(os.sched_getaffinity(0))), ""),

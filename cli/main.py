@@ -10,11 +10,13 @@ import gc
 import os
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
 from cli.asking import Asking
-from cli.console import note, say_caret, say_error, use_utf8
+from cli.console import note, say, say_caret, say_error, use_utf8
+from indexer import VERSION
 from indexer.errors import ArchivoreError, Interrupted, QueryError
 
 COMMANDS = (
@@ -77,7 +79,7 @@ def app_for(words: list[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(lambda: None)  # a single command would lose its name
+    app.callback()(_about)  # with it, a single command keeps its name
     asked = words[0].replace("-", "_") if words else ""
     for place in [place for place in COMMANDS if place.endswith(f".{asked}")] or COMMANDS:
         module, _, name = place.partition(".")
@@ -87,6 +89,21 @@ def app_for(words: list[str]) -> typer.Typer:
         else:
             app.command(cls=Asking)(command)
     return app
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        say(f"archivore {VERSION}")
+        raise typer.Exit
+
+
+_VersionOption = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Say which version this is.")
+]
+
+
+def _about(_version: _VersionOption = False) -> None:
+    """What can be asked without a command."""
 
 
 def run() -> None:

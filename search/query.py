@@ -362,7 +362,10 @@ class _Parser:
         folded = [part if part in (STAR, ANY) else analysis.fold(part).text for part in parts]
         if field == "text":
             return self.steps(field, folded, column)
-        found = self.count(Wildcard(WHOLE + field, _phrases.whole_pattern(word)))
+        found: Query = self.count(Wildcard(WHOLE + field, _phrases.whole_pattern(word)))
+        if field == "path" and word.startswith(f"{STAR}/"):  # the highest folder stands behind the source's colon
+            highest = Wildcard(WHOLE + field, _phrases.whole_pattern(f"{STAR}:{word[2:]}"))
+            found = Or([found, self.count(highest)])
         if any(char.isspace() for part in folded for char in part) or not "".join(folded).strip(STAR + ANY):
             return found
         return Or([self.steps(field, folded, column), found])

@@ -16,6 +16,7 @@ import pytest
 from typer.main import get_command
 
 from cli.main import COMMANDS, app_for
+from indexer import VERSION
 
 TOUR = Path(__file__).parents[2] / "fixtures" / "tour"
 EVIL = "evil[/]\x1b]52;c;aGk=\x07\u202egpj.exe"
@@ -325,6 +326,11 @@ def test_what_is_there_is_listed(command: str) -> None:
     answer = archivore(command, "--json")
     assert len(lines(answer)) > 3
     assert archivore(command).returncode == 0
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    answer = archivore("--version")
+    assert (answer.returncode, answer.stdout) == (0, f"archivore {VERSION}\n")
 
 
 def test_help_is_quick_to_import() -> None:

@@ -104,6 +104,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Index]:
         ("name:cut*", "a1"),
         ('name:="b.txt"', "b2"),
         ("path:daily/S01E05", "a1"),
+        ("path:*/daily/*.psd", "a1"),
+        ("path:*/x.zip!/*", "a1"),
         ("path:day2*", "c3 d4"),
         ("ext:psd", "a1"),
         ("ext:(psd OR txt)", "a1 b2 c3"),

@@ -47,6 +47,7 @@ def both(make: type[Query], *args: object) -> Query:
         ("name:S01E05", Phrase("name", ["s", "01", "e", "05"])),
         ("name:*.psd", Wildcard("=name", "*.psd")),
         ("name:cut*", Or([Prefix("name", "cut"), Wildcard("=name", "cut*")])),
+        ("path:*/cuts/*.psd", Or([Wildcard("=path", "*/cuts/*.psd"), Wildcard("=path", "*:cuts/*.psd")])),
         (r"name:[x]\?*", Wildcard("=name", r"[x]\?*")),
         ('name:="A  b.txt"', Term("=name", "a b.txt")),
         ("ext:PSD", Term("ext", "psd")),
