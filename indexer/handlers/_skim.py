@@ -27,7 +27,8 @@ _STEP = 256 * KIB
 _MOST = 4 * MIB
 """Bytes without an end of a record, after which the parser has the rest."""
 _NOT_PLAIN = bytes({*range(32)} - {9, 10})
-_ODD = (b"<!", b"<?", b"]]>", b"\xef\xbf\xbe", b"\xef\xbf\xbf")
+_ODD = ((b"!", b"<!"), (b"?", b"<?"), (b"]", b"]]>"), (b"\xef", b"\xef\xbf\xbe"), (b"\xef", b"\xef\xbf\xbf"))
+"""What casts doubt, each after the byte of it that is seldom met: to look for one byte is ten times as fast."""
 _ODD_REFERENCE = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)")
 _ROOT = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:<\?xml((?:\s[\w.-]++\s*+=\s*+[\"'][\w.-]*+[\"'])*+)\s*+\?>)?\s*+"
@@ -133,7 +134,9 @@ class Skim:
 
 def _plain_text(chunk: bytes) -> str:
     """The text of XML without comments, sections, odd references and characters; empty where it has any."""
-    if any(mark in chunk for mark in _ODD) or _ODD_REFERENCE.search(chunk):
+    if any(byte in chunk and mark in chunk for byte, mark in _ODD):
+        return ""
+    if b"&" in chunk and _ODD_REFERENCE.search(chunk):
         return ""
     if len(chunk.translate(None, _NOT_PLAIN)) != len(chunk):
         return ""

@@ -145,7 +145,8 @@ class _Book:
         """What is left to the parser, when the plain strings before it are among the others."""
 
         def read(text: str, _: Skim) -> Iterable[Stretch]:
-            if self._held + len(text) + 50 * text.count("<si>") <= STRING_CHARS:
+            room = STRING_CHARS - self._held
+            if 14 * len(text) <= room or len(text) + 50 * text.count("<si>") <= room:
                 return read_strings(text, self._add_strings)
             return ((0, len(text)),)
 

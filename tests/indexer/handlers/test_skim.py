@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers import _skim
+from indexer.handlers import _sheet_rows, _skim
+from indexer.handlers._sheet_rows import SheetRows
 from indexer.handlers._skim import Skim
 from indexer.handlers.docx import Docx
 from indexer.handlers.xls import Xls
 from indexer.handlers.xlsx import Xlsx
-from indexer.model import Child, Problem
+from indexer.model import Child, Fact, Problem, Text
 
 # ruff: noqa: E501
 SPACE = "http://schemas.openxmlformats.org"
@@ -34,6 +35,31 @@ ROWS = (
     "\n<!-- a note --><row r='{n}'><c r='A{n}'><v>1</v></c></row>\r\n",
     '<row r="{n}"><c r="A{n}" t="inlineStr"><is><r><t>rich</t></r><r><t>er</t></r></is></c></row>',
     '<row r="{n}"><c r="A{n}"><v>&#51;</v></c><c r="B{n}"><v><![CDATA[4]]></v></c></row>',
+)
+ALIKE = (
+    *ROWS[:3],
+    '<row r="{n}" ht="12"><c r="A{n}"><v>0.{n}0</v></c><c r="B{n}" s="1"/><c r="C{n}"><v>-{n}</v></c></row>',
+    '<row r="{n}"><c r="A{n}"><v>-00{n}.5</v></c><c r="B{n}"><v>1.{n}E-12</v></c><c r="C{n}"><v>7</v></c></row>\n',
+    '<row r="{n}"><c r="A{n}" t="s"><v>{n}</v></c><c r="B{n}" s="2"><v>0.{n}</v></c><c r="C{n}" t="e"><v>#N/A</v></c></row>',
+    '<row r="{n}"><c r="A{n}" s="1"></c><c r="B{n}"><v>{n}</v></c><c r="C{n}" t="str"><v>a&amp;{n}</v></c></row>',
+    '<row r="0"><c r="C1"><v>{n}</v></c><c r="B1" t="s"><v>0</v></c></row>',
+    '<row r="{n}"><c r="B{n}" s="1"/><c r="C{n}"/></row>',
+)
+"""Rows whose like follow one another."""
+VALUES = (
+    "",
+    "nan",
+    "1e300",
+    "1E5",
+    "12345678901234567890.5",
+    " 4 ",
+    "-",
+    "0000000001",
+    "٣",
+    "1_0",
+    "-007",
+    "&lt;",
+    "1.50",
 )
 STRINGS = (
     "<si><t>lantern</t></si>",
@@ -135,6 +161,45 @@ def bent(text: str, changes: list[tuple[int, str]]) -> str:
 def test_rows_and_strings(rows: list[str], strings: list[str], changes: list[tuple[int, str]], step: int) -> None:
     numbered = "".join(row.replace("{n}", str(number)) for number, row in enumerate(rows, 1))
     assert_same(Xlsx(), workbook(bent(numbered, changes), bent("".join(strings), changes[:1])), step)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ALIKE), st.integers(1, 6)), max_size=6),
+    st.lists(st.sampled_from(STRINGS[:3]), max_size=5),
+    st.lists(st.tuples(st.integers(0, 4000), st.sampled_from(VALUES)), max_size=3),
+    bends,
+    st.integers(1, 3000),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_rows_of_one_shape(
+    runs: list[tuple[str, int]],
+    strings: list[str],
+    values: list[tuple[int, str]],
+    changes: list[tuple[int, str]],
+    step: int,
+) -> None:
+    rows = chain.from_iterable([row] * count for row, count in runs)
+    cut = "".join(row.replace("{n}", str(number)) for number, row in enumerate(rows, 1)).split("<v>")
+    for place, value in values:
+        if place % len(cut):
+            cut[place % len(cut)] = value + "</v>" + cut[place % len(cut)].partition("</v>")[2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_sheet_rows, "_RUN", 1)
+        assert_same(Xlsx(), workbook(bent("<v>".join(cut), changes), "".join(strings)), step)
+
+
+def test_rows_of_one_shape_are_read_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    careful = SheetRows._read_row
+
+    def counted(rows: SheetRows, record: str, ready: list[Fact]) -> bool:
+        read.append(record)
+        return careful(rows, record, ready)
+
+    monkeypatch.setattr(SheetRows, "_read_row", counted)
+    rows = "".join(ALIKE[3 + n // 100].replace("{n}", str(n)) for n in range(1, 200))
+    assert len([fact for fact in facts(Xlsx(), packed(workbook(rows, ""))) if isinstance(fact, Text)]) >= 199
+    assert len(read) < 30
 
 
 @given(st.lists(st.sampled_from(PARAGRAPHS), max_size=8), bends, st.integers(1, 700))
