@@ -16,7 +16,18 @@ from typing import BinaryIO
 
 from msgspec import Struct, field
 
-from indexer.handlers._markup import CARRY, CLOSE, COMMENT, OPEN, TEXT, attributes, cut_tags, plain, tokens
+from indexer.handlers._markup import (
+    CARRY,
+    CLOSE,
+    COMMENT,
+    OPEN,
+    TEXT,
+    attributes,
+    cut_tags,
+    is_plain_tag,
+    plain,
+    tokens,
+)
 from indexer.model import Child, Fact, Field, Text
 
 RUN = 1 << 20
@@ -39,7 +50,7 @@ _SAYING = frozenset({"html", "meta", "input", "button", "param", "option"})
 _INLINE_MARK, _BLOCK_MARK, _CELL_MARK = "\1", "\2", "\3"
 _MARKS = {_INLINE_MARK: "", _BLOCK_MARK: "\n", _CELL_MARK: "\t"}
 _MOST_MARKS = 10_000
-_BARE_LINK = re.compile(r"<a href=[\"']([\w/.#?=-][^\"'&]*+)[\"']>")
+_BARE_LINK = re.compile(r"a href=([\"'])([\w/.#?=-][^\"'&<>]*+)\1")
 """The commonest tag that says something, of which no two are alike."""
 _NAME_END = re.compile(r"[\s/>]")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
@@ -81,6 +92,19 @@ class Page(Struct):
             yield Field("html.saved_from", self.saved_from)
         for name, content in self.meta:
             yield Field(f"html.meta.{name}", content)
+
+    def mark(self) -> tuple[str, list[int]]:
+        """How much there is so far."""
+        held = (self.meta, self.words, self.inputs, self.files, self.links)
+        return self.language, list(map(len, held))
+
+    def go_back(self, mark: tuple[str, list[int]]) -> None:
+        """Forgets what came since `mark`."""
+        self.language, (*counts, links) = mark
+        for held, count in zip((self.meta, self.words, self.inputs, self.files), counts, strict=True):
+            del held[count:]
+        while len(self.links) > links:
+            self.links.popitem()
 
     def take(self, prefix: str = "") -> Iterator[Fact]:
         """What stands beside the text, each kind as one text or member, which is then forgotten."""
@@ -155,7 +179,7 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
 
 def _lines(text: str) -> str:
     """The text without blank lines and without blanks where lines begin and end."""
-    return "\n".join(filter(None, [line.strip(" \t") for line in text.split("\n")])).strip()
+    return "\n".join(filter(None, [line.strip(" \t") for line in text.split("\n") if line])).strip()
 
 
 class _Stretches:
@@ -175,7 +199,12 @@ class _Stretches:
         cut = None if any(mark in stretch for mark in _MARKS) else cut_tags(stretch)
         if cut is None:
             return False
-        cut[1::2] = map(self._marks.__getitem__, cut[1::2])
+        before = self._page.mark()
+        try:
+            cut[1::2] = map(self._marks.__getitem__, cut[1::2])
+        except KeyError:
+            self._page.go_back(before)
+            return False
         text = "".join(cut)
         for blank in "\t\r\n\f":
             text = text.replace(blank, " ")
@@ -190,7 +219,10 @@ class _Stretches:
 
 
 class _Marks(dict[str, str]):
-    """Tags as they are written -> their marks; those that say something are read each time."""
+    """What stands between brackets -> the tag's mark; tags that say something are read each time.
+
+    Raises KeyError where it is no plain tag.
+    """
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -198,15 +230,17 @@ class _Marks(dict[str, str]):
 
     def __missing__(self, tag: str) -> str:
         link = _BARE_LINK.fullmatch(tag)
-        if link and "data:" not in link[1].lower():
-            self._page.links.setdefault(link[1].strip())
+        if link and "data:" not in link[2].lower():
+            self._page.links.setdefault(link[2].strip())
             return _INLINE_MARK
-        start = 2 if tag[1] == "/" else 1
+        if not is_plain_tag(tag):
+            raise KeyError(tag)
+        start = int(tag[0] == "/")
         name = _NAME_END.split(tag[start:], maxsplit=1)[0]
-        text = tag[start + len(name) : -1]
+        text = tag[start + len(name) :]
         name = name.lower()
         mark = _INLINE_MARK if name in _INLINE else _CELL_MARK if name in _CELLS else _BLOCK_MARK
-        is_silent = start == 2 or not text or text == "/"
+        is_silent = bool(start) or not text or text == "/"
         if not is_silent:
             is_silent = not _read_tag(self._page, name, text)
         if is_silent and len(self) < _MOST_MARKS:

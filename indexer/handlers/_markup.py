@@ -31,11 +31,12 @@ _TAG_START = re.compile(rf"</?{_NAME}")
 _ATTRIBUTE = re.compile(r"([^\s\"'<>/=]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++)))?")
 _LEFTOVER = re.compile(r"<[^\s<>]*+>?+")
 _PLAIN_TAG = re.compile(
-    rf"(</?{_NAME}(?:\s++[^\s<>\"'=/]++(?:=(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s<>\"'=`]++))?)*+\s*+/?>)"
+    rf"<(/?{_NAME}(?:\s++[^\s<>\"'=/]++(?:=(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\s<>\"'=`]++))?)*+\s*+/?)>"
 )
 _STOP = re.compile(r"<(?:[!?]|[sS][cCtT][rRyY]|[tT][iI][tT]|[tT][eE][xX]|[xX][mM][pP]|[nN][oO][fF]|[pP][rR][eE])")
 """What may begin an element whose content is not as elsewhere, or is no tag."""
 _STRETCH, _SHORT = 32_768, 256
+_NO_BRACKETS = bytes({*range(256)} - {*b"<>"})
 _DOCTYPE_END = re.compile(r"\]\s*+>")
 
 
@@ -56,7 +57,8 @@ def tokens(
         raw: names of elements (lower case) whose content is text up to their own end tag.
         xml: names keep their case, and `<? ?>` ends as XML has it.
         take: is offered stretches of tags and text outside of raw elements and `pre`; for those it
-            takes an empty text comes instead of their tokens. It may only take what `cut_tags` can cut.
+            takes an empty text comes instead of their tokens. It may only take what `cut_tags` can cut
+            into tags of which each is `is_plain_tag`.
     """
     held = inside = ""
     waits: dict[str, int] = {}
@@ -68,9 +70,19 @@ def tokens(
 
 
 def cut_tags(text: str) -> list[str] | None:
-    """Text and tags by turns, text first; None where anything is not plainly one of them."""
+    """Text and tags without their brackets by turns, text first; None where anything is not plainly one of them.
+
+    Whether the tags are plain is left to `is_plain_tag`.
+    """
+    if text.encode("utf-8", "surrogatepass").translate(None, _NO_BRACKETS) == b"<>" * text.count("<"):
+        return text.replace(">", "<").split("<")
     cut = _PLAIN_TAG.split(text)
     return None if "<" in "".join(cut[::2]) else cut
+
+
+def is_plain_tag(tag: str) -> bool:
+    """Whether what stands between brackets is a tag that may stand in a stretch that is read in bulk."""
+    return bool(_PLAIN_TAG.fullmatch(f"<{tag}>")) and not _STOP.match(f"<{tag}>")
 
 
 def _with_last(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
@@ -108,6 +120,8 @@ class _Scan:
         self.take = take
         self.waits = waits
         """Elements that are open, of those in which no stretch is offered."""
+        self.hopeful = True
+        """Whether the last stretch offered was as long as can be: then the next is offered without a closer look."""
         self.end = 0
 
     def __iter__(self) -> Iterator[Token]:
@@ -115,9 +129,8 @@ class _Scan:
         at, size, careful = 0, len(text), 0
         while at < size:
             if self.take and at >= careful and not self.inside and not self.waits:
-                other = _STOP.search(text, at, at + _STRETCH)
-                careful = other.start() if other else text.rfind("<", at, at + _STRETCH)
-                if careful - at > _SHORT and self.take(text[at:careful]):
+                careful, taken = self._take_stretch(self.take, at)
+                if taken:
                     at = careful
                     yield (TEXT, "", "")
                     continue
@@ -166,6 +179,17 @@ class _Scan:
             token, at = odd
             yield token
         self.end = size
+
+    def _take_stretch(self, take: Callable[[str], bool], at: int) -> tuple[int, bool]:
+        """Where the stretch from `at` on ends, and whether it was taken."""
+        end = self.text.rfind("<", at, at + _STRETCH)
+        tried = self.hopeful and end - at > _SHORT
+        if tried and take(self.text[at:end]):
+            return end, True
+        other = _STOP.search(self.text, at, at + _STRETCH)
+        end = other.start() if other else end
+        self.hopeful = not other and not tried
+        return end, (not tried or other is not None) and end - at > _SHORT and take(self.text[at:end])
 
     def _other(self, less: int) -> tuple[Token, int] | None:
         """What begins with `<` and is no whole tag, and where it ends; None where the end is missing."""
