@@ -6,7 +6,8 @@ given in ISO form, other numbers as they are stored, to 15 digits; where the she
 another form, that form follows as a text of its own (`Sheet1!A7:F7 shown`).
 Limits: formats that follow the reader's country, conditions in formats, merged cells, layouts of pivot tables,
 conditional formats and table styles are not read; a formula that is shared stands at its first cell only;
-no binary sheets. A native reader of values alone (calamine) is twice as fast: every cell passes through Python.
+no binary sheets. Where rows change their shape from one to the next, every cell passes through Python, and
+a native reader of values alone (calamine) is twice as fast; rows of one shape take as long as they take it.
 """
 
 from __future__ import annotations
