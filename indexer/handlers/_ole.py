@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import BinaryIO
 
 from indexer.charsets import find_codec
@@ -125,6 +125,7 @@ def kind_of(stream: Stream) -> str:
     return "ole"
 
 
+@lru_cache(maxsize=256)
 def codec_of(code_page: int) -> str:
     """Our name for a Windows code page; cp1252 where there is none."""
     return _CODECS.get(code_page) or find_codec(f"cp{code_page}") or "cp1252"

@@ -26,24 +26,24 @@ def tokens(data: bytes) -> Iterator[Token]:
     """Every token; the bytes behind `bin` are one."""
     at = 0
     while match := _TOKEN.match(data, at):
-        at = match.end()
+        start, at = at, match.end()
         kind = match.lastindex
-        if kind in (1, 2):
-            name = match[1].decode("ascii")
-            number = int(match[2]) if match[2] else NO_NUMBER
+        if kind == 6:
+            yield TEXT, "", NO_NUMBER, start, at
+        elif kind in (1, 2):
+            name, written = str(match[1], "ascii"), match[2]
+            number = int(written) if written else NO_NUMBER
             if name == "bin" and 0 < number < _MOST_BINARY:
                 start, at = at, min(at + number, len(data))
                 yield BINARY, "", number, start, at
             else:
-                yield WORD, name, number, match.start(), at
+                yield WORD, name, number, start, at
         elif kind == 3:
-            yield BYTE, "", int(match[3], 16), match.start(), at
+            yield BYTE, "", int(match[3], 16), start, at
         elif kind == 4:
-            yield SYMBOL, chr(match[4][0]), NO_NUMBER, match.start(), at
+            yield SYMBOL, chr(match[4][0]), NO_NUMBER, start, at
         elif kind == 5:
-            yield (OPEN if match[5] == b"{" else CLOSE), "", NO_NUMBER, match.start(), at
-        elif kind == 6:
-            yield TEXT, "", NO_NUMBER, match.start(), at
+            yield (OPEN if match[5] == b"{" else CLOSE), "", NO_NUMBER, start, at
 
 
 class Fonts:
