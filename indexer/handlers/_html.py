@@ -12,7 +12,7 @@ import binascii
 import io
 import re
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from msgspec import Struct, field
 
@@ -95,16 +95,18 @@ class Page(Struct):
 
     def mark(self) -> tuple[str, list[int]]:
         """How much there is so far."""
-        held = (self.meta, self.words, self.inputs, self.files, self.links)
-        return self.language, list(map(len, held))
+        return self.language, [len(self.links), *map(len, self._gathered())]
 
     def go_back(self, mark: tuple[str, list[int]]) -> None:
         """Forgets what came since `mark`."""
-        self.language, (*counts, links) = mark
-        for held, count in zip((self.meta, self.words, self.inputs, self.files), counts, strict=True):
+        self.language, (links, *counts) = mark
+        for held, count in zip(self._gathered(), counts, strict=True):
             del held[count:]
         while len(self.links) > links:
             self.links.popitem()
+
+    def _gathered(self) -> tuple[list[Any], ...]:
+        return self.meta, self.words, self.inputs, self.files
 
     def take(self, prefix: str = "") -> Iterator[Fact]:
         """What stands beside the text, each kind as one text or member, which is then forgotten."""
