@@ -21,8 +21,9 @@ from indexer.likelihood import table
 OBJECTS: Final = 2_000_000
 STRING: Final = 64 << 10
 KINDS: Final = {51: "dwg.layer", 49: "dwg.block", 53: "dwg.style", 82: "dwg.layout"}
+_DISTANCES: Final = bytes(range(255, 0, -1))
 _SEARCHED: Final = 1 << 20
-_RUN: Final = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]{3,}\0")
+_RUN: Final = re.compile(rb"(?<![\t\n\r\x20-\x7e\x80-\xff])[\t\n\r\x20-\x7e\x80-\xff]{3,}+\0")
 _ESCAPE: Final = re.compile(r"\\U\+([0-9A-Fa-f]{4})|\\M\+([1-5])([0-9A-Fa-f]{4})")
 _MULTI: Final = {"1": "cp932", "2": "cp950", "3": "cp949", "4": "johab", "5": "gbk"}
 _LETTERS: Final = re.compile(rb"[A-Za-z0-9 ]")
@@ -156,13 +157,27 @@ def _counted(data: bytes, codec: str) -> Iterator[tuple[int, int, str]]:
     """Runs of characters that end in a zero and have their length before them: place, length, text."""
     for match in _RUN.finditer(data):
         begin, end = match.span()
-        for at in range(max(begin, 3), end - 2):
-            length = end - at
-            short = length < 256 and data[at - 1] == length and data[at - 2] & 3 == 1
-            if short or (length > 255 and data[at - 3] & 3 == 0 and data[at - 2] | data[at - 1] << 8 == length):
-                if text := _readable(data[at : end - 1], codec):
-                    yield at, length, text
-                break
+        for at in _lengths(data, max(begin, 3), end):
+            if text := _readable(data[at : end - 1], codec):
+                yield at, end - at, text
+            break
+
+
+def _lengths(data: bytes, begin: int, end: int) -> Iterator[int]:
+    """The places from `begin` on that have before them how far it is to `end`."""
+    for at in range(max(begin, end - STRING), end - 255):
+        if data[at - 3] & 3 == 0 and data[at - 2] | data[at - 1] << 8 == end - at:
+            yield at
+    begin = max(begin, end - 255)
+    before, distances = data[begin - 1 : end - 3], _DISTANCES[255 - end + begin : 253]
+    # Two numbers differ by no byte where a length is the distance.
+    differ = int.from_bytes(before, "big") ^ int.from_bytes(distances, "big")
+    same = differ.to_bytes(len(before), "big")
+    place = same.find(0)
+    while place >= 0:
+        if data[begin + place - 2] & 3 == 1:
+            yield begin + place
+        place = same.find(0, place + 1)
 
 
 def _readable(raw: bytes, codec: str) -> str:

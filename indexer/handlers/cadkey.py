@@ -19,7 +19,8 @@ from indexer.model import Fact, Problem
 from indexer.timestamps import from_iso
 
 MOST: Final = 256 * MIB
-_RUN: Final = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]{2,4095}\0")
+LONGEST: Final = 4096
+_RUN: Final = re.compile(rb"(?<![\t\r\n\x20-\x7e\x80-\xff])[\t\r\n\x20-\x7e\x80-\xff]{2,}+\0")
 
 
 class Cadkey(Handler):
@@ -52,7 +53,7 @@ class Cadkey(Handler):
 
 def _counted(data: bytes, begin: int, end: int) -> bytes:
     """The part of a run whose length stands before it, zero counted; nothing where there is none."""
-    for at in range(max(begin, 2), end - 2):
+    for at in range(max(begin, 2, end - LONGEST), end - 2):
         if data[at - 2] | data[at - 1] << 8 == end - at:
             return data[at : end - 1]
     return b""
