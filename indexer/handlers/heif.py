@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from msgspec import Struct, field
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _picture, _xmp
+from indexer.handlers import _c2pa, _exif, _picture, _xmp
 from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_hfs
 
@@ -85,6 +85,7 @@ class Movie(Struct):
 
 class Heif(Handler):
     name = "heif"
+    version = 2
     media_types = (
         "image/heic", "image/heif", "image/avif", "image/heic-sequence", "image/heif-sequence", "image/avif-sequence",
     )  # fmt: skip
@@ -95,6 +96,7 @@ class Heif(Handler):
         **_picture.FIELDS,
         **_exif.FIELDS,
         **_xmp.FIELDS,
+        **_c2pa.FIELDS,
         "heif.brand": "the format that the file says it has",
         "heif.coding": "type of the picture's item: hvc1, av01, grid, ...",
         "heif.items": "items in the file: pictures, tiles, thumbnails, metadata",
@@ -130,6 +132,9 @@ class Heif(Handler):
             elif box.kind == b"moov":
                 movie = _movie(stream.at(box.start, min(box.end - box.start, META)))
                 yield from movie.times
+            elif box.kind == b"uuid" and stream.at(box.start, 16) == _c2pa.BOX:
+                held = stream.at(box.start, min(box.end - box.start, _c2pa.STORE))
+                yield from _picture.Blocks().read(_c2pa.read_store, _c2pa.unboxed(held))
             elif box.kind == b"mpvd":
                 yield _picture.member(stream, "motion.mp4", box.start, box.end - box.start, "motion picture")
         if meta is not None:

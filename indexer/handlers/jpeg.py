@@ -2,7 +2,7 @@
 
 Source: ITU-T T.81, annex B (markers); JFIF 1.02 and its extension; Exif 3.0, 4.7.2 (APP1); Adobe XMP
 Specification Part 3, section 1.1.3 (APP1, extended XMP); ICC.1:2022, B.4 (APP2); CIPA DC-007 (MPF).
-Limits: no pixel is decoded; content credentials (APP11) and other applications' segments are not read.
+Limits: no pixel is decoded; other applications' segments are not read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _iptc, _picture, _xmp
+from indexer.handlers import _c2pa, _exif, _iptc, _picture, _xmp
 from indexer.handlers._ifd import Ifds
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem
@@ -45,6 +45,7 @@ class Segment(Struct, frozen=True):
 
 class Jpeg(Handler):
     name = "jpeg"
+    version = 2
     media_types = ("image/jpeg",)
     signatures = (Signature(b"\xff\xd8\xff"),)
     suffixes = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".thm", ".mpo")
@@ -53,6 +54,7 @@ class Jpeg(Handler):
         **_exif.FIELDS,
         **_xmp.FIELDS,
         **_iptc.FIELDS,
+        **_c2pa.FIELDS,
         "jpeg.coding": "baseline, extended, progressive, lossless or arithmetic",
         "jpeg.comment": "a comment in the picture",
     }
@@ -148,6 +150,7 @@ def _gather(stream: Stream, segments: list[Segment]) -> dict[str, list[bytes]]:
     more: dict[bytes, dict[int, bytes]] = defaultdict(dict)
     icc: dict[int, bytes] = {}
     photoshop: list[bytes] = []
+    credentials: list[bytes] = []
     for segment in segments:
         if segment.code != 0xFE and not 0xE0 <= segment.code <= 0xEF:
             continue
@@ -169,6 +172,8 @@ def _gather(stream: Stream, segments: list[Segment]) -> dict[str, list[bytes]]:
             icc.setdefault(data[12] if len(data) > 12 else 0, data[14:])
         elif segment.code == 0xED and data[:14] == b"Photoshop 3.0\0":
             photoshop.append(data[14:])
+        elif segment.code == 0xEB:
+            credentials.append(data)
         elif segment.code == 0xE0 and data[:6] == b"JFXX\0\x10":
             blocks["jfxx"].append(data[6:])
     blocks["xmp"] += [b"".join(parts[start] for start in sorted(parts)) for parts in more.values()]
@@ -176,6 +181,7 @@ def _gather(stream: Stream, segments: list[Segment]) -> dict[str, list[bytes]]:
         blocks["icc"].append(b"".join(icc[number] for number in sorted(icc)))
     if photoshop:
         blocks["photoshop"].append(b"".join(photoshop))
+    blocks["c2pa"] += _c2pa.joined(credentials)
     return blocks
 
 
@@ -190,6 +196,7 @@ _READERS: Final[dict[str, Callable[[bytes], Iterator[Fact]]]] = {
     "xmp": _xmp.read_xmp,
     "photoshop": _iptc.read_resources,
     "jfxx": _read_jfxx,
+    "c2pa": _c2pa.read_store,
 }
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _cr3, _exif, _media, _picture, _xmp
+from indexer.handlers import _c2pa, _cr3, _exif, _media, _picture, _xmp
 from indexer.handlers._boxes import Box, boxes
 from indexer.handlers._mp4_tags import read_meta, read_user_data
 from indexer.handlers._mp4_tracks import read_track, times
@@ -33,7 +33,7 @@ _TYPES: Final = {
 
 class Mp4(Handler):
     name = "mp4"
-    version = 2
+    version = 3
     media_types = (
         *("video/mp4", "audio/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "audio/3gpp", "audio/x-m4a"),
         *("video/x-m4v", "application/mp4", "image/x-canon-cr3"),
@@ -45,10 +45,13 @@ class Mp4(Handler):
         **_media.FIELDS,
         **_exif.FIELDS,
         **_xmp.FIELDS,
+        **_c2pa.FIELDS,
         "mp4.brand": "the format that the file says it has",
         "mp4.tracks": "tracks in the file",
     }
-    reads = "times, tracks and codings, tags, places, covers, subtitles, chapters, XMP; raw previews"
+    reads = (
+        "times, tracks and codings, tags, places, covers, subtitles, chapters, XMP, content credentials; raw previews"
+    )
     needs = ("lxml",)
     rank = 45
     container = True
@@ -84,6 +87,8 @@ class Mp4(Handler):
             elif box.kind == b"uuid" and stream.at(box.start, 16) == _XMP:
                 packet = stream.at(box.start + 16, min(box.end - box.start - 16, _picture.INFLATED))
                 yield from _picture.Blocks().read(_xmp.read_xmp, packet)
+            elif box.kind == b"uuid" and stream.at(box.start, 16) == _c2pa.BOX:
+                yield from _picture.Blocks().read(_c2pa.read_store, _c2pa.unboxed(box.data(stream, _c2pa.STORE)))
             elif box.kind == b"uuid" and stream.at(box.start, 16) == _cr3.PREVIEW:
                 yield from _cr3.read_preview(stream, box)
         yield from tags.facts()

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _iptc, _picture, _xmp
+from indexer.handlers import _c2pa, _exif, _iptc, _picture, _xmp
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso, from_rfc5322
 
-KEPT: Final = frozenset({b"IHDR", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"pHYs", b"iCCP", b"PLTE"})
+KEPT: Final = frozenset({b"IHDR", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"pHYs", b"iCCP", b"PLTE", b"caBX"})
 TEXTS: Final = 2_000
 """Text chunks read from one picture."""
 INFLATED: Final = 64 * MIB
@@ -37,6 +37,7 @@ _TIMES: Final = {
 
 class Png(Handler):
     name = "png"
+    version = 2
     media_types = ("image/png", "image/apng", "image/vnd.mozilla.apng")
     signatures = (Signature(b"\x89PNG\r\n\x1a\n"),)
     suffixes = (".png", ".apng")
@@ -45,6 +46,7 @@ class Png(Handler):
         **_exif.FIELDS,
         **_xmp.FIELDS,
         **_iptc.FIELDS,
+        **_c2pa.FIELDS,
         "png.interlaced": "whether the rows are interlaced",
         "png.text.*": "a text by its keyword: png.text.title, png.text.software",
     }
@@ -106,6 +108,8 @@ class _Metadata:
                 yield Problem("limit", f"more than {TEXTS} texts", resolution="stopped there")
         elif kind == b"eXIf":
             yield from self._blocks.read(_exif.read_exif_block, data.removeprefix(b"Exif\0\0"))
+        elif kind == b"caBX":
+            yield from self._blocks.read(_c2pa.read_store, data)
         elif kind == b"iCCP":
             plain, problem = self._inflate(data.partition(b"\0")[2][1:])
             yield from _picture.profile(plain)

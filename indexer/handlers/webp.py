@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _exif, _picture, _xmp
+from indexer.handlers import _c2pa, _exif, _picture, _xmp
 from indexer.model import Fact, Field, Problem
 
 CHUNKS: Final = 1_000_000
@@ -18,6 +18,7 @@ CHUNKS: Final = 1_000_000
 
 class Webp(Handler):
     name = "webp"
+    version = 2
     media_types = ("image/webp",)
     signatures = (Signature(b"WEBP", 8),)
     suffixes = (".webp",)
@@ -25,6 +26,7 @@ class Webp(Handler):
         **_picture.FIELDS,
         **_exif.FIELDS,
         **_xmp.FIELDS,
+        **_c2pa.FIELDS,
         "webp.coding": "lossy or lossless",
     }
     reads = "dimensions, frames, EXIF, XMP, what stands after the picture"
@@ -87,4 +89,5 @@ _READERS: Final[dict[bytes, Callable[[bytes], Iterator[Fact]]]] = {
     b"EXIF": _read_exif,
     b"XMP ": _xmp.read_xmp,
     b"ICCP": _picture.profile,
+    b"C2PA": _c2pa.read_store,
 }

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import credential_parts as credentials
 import picture_parts as parts
 from crawling import crawl_bytes
 from indexer.handler import Stream
-from indexer.handlers import _exif, _ifd, _iptc, _picture, _xmp
+from indexer.handlers import _c2pa, _exif, _ifd, _iptc, _picture, _xmp
 from indexer.handlers._ifd import Ifds
 from indexer.handlers.heif import Heif
 from indexer.handlers.jpeg import SEGMENTS, Jpeg, walk
@@ -362,3 +363,41 @@ def test_members_are_exactly_the_bytes_in_the_file() -> None:
         fact.open().read() for fact in Jpeg().read(Stream(io.BytesIO(data))) if isinstance(fact, Child) and fact.open
     ]
     assert held == [thumbnail, thumbnail]
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(credentials.STORE) - 1), st.integers(1, 255), st.integers(0, len(credentials.STORE)))
+def test_damaged_credentials_are_problems_at_most(at: int, change: int, end: int) -> None:
+    damaged = bytearray(credentials.STORE)
+    damaged[at] ^= change
+    for data in (bytes(damaged), bytes(damaged[:end])):
+        for fact in _c2pa.read_store(data):
+            assert isinstance(fact, Field | Text | Timestamp) or fact.cause in ("corrupt", "truncated")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\x81" * 100_000,
+        b"\x9b" + b"\xff" * 8,
+        b"\x7b" + b"\xff" * 8,
+        b"\xbf" * 100_000,
+        b"\x9f" + b"\0" * 200_000,
+        b"",
+    ],
+    ids=["nested", "long-list", "long-text", "endless", "many", "empty"],
+)
+def test_hostile_values_in_credentials_cost_little(value: bytes) -> None:
+    claim = credentials.held("c2cl", "c2pa.claim", parts.box(b"cbor", value))
+    store = credentials.held("c2pa", "c2pa", credentials.held("c2ma", "urn:c2pa:hostile", claim))
+    started = time.process_time()
+    assert [fact.cause for fact in _c2pa.read_store(store) if isinstance(fact, Problem)] == ["corrupt"]
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("most", [100, 700, 60_000])
+def test_credentials_are_the_same_however_they_are_cut(most: int) -> None:
+    whole = list(_c2pa.read_store(credentials.STORE))
+    assert Field("c2pa.source_type", "trainedAlgorithmicMedia") in whole
+    (item,) = crawl(parts.jpeg(credentials.segments(most=most)))
+    assert {field for field in whole if isinstance(field, Field)} <= set(item.fields)
