@@ -1,7 +1,7 @@
 """Content credentials: who or what made a picture or a film, as its signed manifests say.
 
-Source: C2PA Technical Specification 2.1, sections 8 (manifests), 10 (claims), 13 (signatures), 18 (assertions),
-A.3 (embedding); ISO/IEC 19566-5:2023, annex B (JUMBF boxes) and D (JPEG segments); RFC 8949; RFC 9360, section 2.
+Source: C2PA Technical Specification 2.1 (manifests, claims, signatures, standard assertions; annex A: embedding);
+ISO/IEC 19566-5:2023 (JUMBF boxes, JPEG segments); RFC 8949 (CBOR); RFC 9360, section 2 (x5chain).
 Limits: no signature and no digest is verified; compressed manifests, thumbnails of ingredients and time stamp
 tokens are not read.
 """

@@ -1,6 +1,7 @@
 """XMP facts: every property by its name, its times, the history of edits, thumbnails.
 
-Source: ISO 16684-1:2019, sections 7 (serialisation) and 8 (namespaces); Adobe XMP Specification Part 2.
+Source: ISO 16684-1:2019, sections 7 (serialisation) and 8 (namespaces); Adobe XMP Specification Part 2;
+ISO 19005-1:2005, 6.7.11, ISO 14289-1:2014, clause 5, ISO 15930-7, ISO 16612-2, ISO 24517-1 (conformance).
 Limits: properties nested deeper than six levels; qualifiers other than xml:lang are given as parts.
 """
 
@@ -20,6 +21,7 @@ from indexer.timestamps import from_iso
 FIELDS: Final = {
     "xmp.history": "one step of the editing history: what, when, by which program, which version",
     "refers_to": "path or name of another file that this one uses",
+    "pdf.conformance": "the standard that a PDF document says it follows: A-1b, UA-1, X-4, VT-1, E-1",
     "xmp.*": "an XMP property by its schema and name: xmp.dc.title, xmp.xmp.CreatorTool, xmp.xmpMM.DocumentID",
 }
 
@@ -51,6 +53,10 @@ _PREFIXES: Final = {
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
     "http://www.aiim.org/pdfa/ns/id/": "pdfaid",
+    "http://www.aiim.org/pdfua/ns/id/": "pdfuaid",
+    "http://www.aiim.org/pdfe/ns/id/": "pdfe",
+    "http://www.npes.org/pdfx/ns/id/": "pdfxid",
+    "http://www.npes.org/pdfvt/ns/id/": "pdfvtid",
 }
 """A prefix is the writer's choice; a namespace is not."""
 _TIMES: Final = {
@@ -61,6 +67,11 @@ _TIMES: Final = {
     "exif.DateTimeOriginal": "taken",
     "exif.DateTimeDigitized": "digitized",
 }
+_STANDARDS: Final = (
+    *("pdfx.GTS_PDFXConformance", "pdfx.GTS_PDFXVersion", "pdfxid.GTS_PDFXVersion"),
+    *("pdfvtid.GTS_PDFVTVersion", "pdfe.ISO_PDFEVersion"),
+)
+_STANDARD: Final = re.compile(r"[\w.:-]{1,20}", re.ASCII)
 _BULKY: Final = re.compile(r".*NativeDigest$|(?:crs|xmpG|aux|xmpNote)\.|xmp\.Thumbnails\.|xmpMM\.History\.")
 """Settings and drawings: fields at most, not words to search for."""
 _WORDS: Final = re.compile(r"[^\W\d_]{2}")
@@ -75,13 +86,17 @@ def read_xmp(packet: bytes) -> Iterator[Fact]:
     """
     root, broken = _parse(packet)
     texts: list[str] = []
+    stated: dict[str, str] = {}
     for count, (name, value) in enumerate(_described(root)):
         if count == PROPERTIES:
             yield Problem("limit", f"xmp: more than {PROPERTIES} properties", resolution="stopped there")
             break
         yield from _property_facts(name, value)
+        if name.startswith("pdf"):
+            stated.setdefault(name, value)
         if _WORDS.search(value) and not _BULKY.match(name) and not _IDENTIFIER.match(value):
             texts.append(value)
+    yield from _conformance(stated)
     yield from _history(root)
     if texts:
         yield Text("\n".join(dict.fromkeys(texts)), "xmp")
@@ -177,6 +192,23 @@ def _property_facts(name: str, value: str) -> Iterator[Fact]:
         yield Field("refers_to", value[:FIELD_CHARS])
     if (kind := _TIMES.get(name)) and (stamp := from_iso(kind, value, f"xmp.{name}")):
         yield stamp
+
+
+def _conformance(stated: dict[str, str]) -> Iterator[Field]:
+    """The standards that the document says it follows, each in the short form of its name."""
+    found = [stated.get(name, "").removeprefix("PDF/") for name in _STANDARDS]
+    if found[0]:
+        # X-1a is told beside X-1, of which it is a part.
+        found[1] = ""
+    level = stated.get("pdfaid.conformance", "").lower()
+    # Only the fourth part can be followed without a level.
+    if (part := stated.get("pdfaid.part")) and (level or part == "4"):
+        found.insert(0, f"A-{part}{level}")
+    if part := stated.get("pdfuaid.part"):
+        found.append(f"UA-{part}")
+    for standard in dict.fromkeys(found):
+        if _STANDARD.fullmatch(standard):
+            yield Field("pdf.conformance", standard)
 
 
 def _history(root: Any) -> Iterator[Fact]:

@@ -102,7 +102,7 @@ class Heif(Handler):
         "heif.items": "items in the file: pictures, tiles, thumbnails, metadata",
         "heif.rotation": "degrees that the picture is to be turned, anticlockwise",
     }
-    reads = "dimensions, EXIF, XMP, times of sequences, what stands after the picture"
+    reads = "dimensions, EXIF, XMP, content credentials, times of sequences, what stands after the picture"
     needs = ("exifread", "lxml")
     container = True
 

@@ -1,4 +1,4 @@
-"""JPEG pictures: shape, comments, EXIF, XMP, IPTC, thumbnails, and what stands after the picture.
+"""JPEG pictures: shape, comments, EXIF, XMP, IPTC, content credentials, thumbnails, and what stands after the picture.
 
 Source: ITU-T T.81, annex B (markers); JFIF 1.02 and its extension; Exif 3.0, 4.7.2 (APP1); Adobe XMP
 Specification Part 3, section 1.1.3 (APP1, extended XMP); ICC.1:2022, B.4 (APP2); CIPA DC-007 (MPF).
@@ -58,7 +58,7 @@ class Jpeg(Handler):
         "jpeg.coding": "baseline, extended, progressive, lossless or arithmetic",
         "jpeg.comment": "a comment in the picture",
     }
-    reads = "dimensions, comments, EXIF, XMP, IPTC, thumbnails, what stands after the picture"
+    reads = "dimensions, comments, EXIF, XMP, IPTC, content credentials, thumbnails, what stands after the picture"
     needs = ("exifread", "lxml")
     container = True
 

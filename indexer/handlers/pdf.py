@@ -51,7 +51,7 @@ _REVISIONS = {2: "RC4, 40 bit", 3: "RC4, up to 128 bit", 4: "RC4 or AES, 128 bit
 
 class Pdf(Handler):
     name = "pdf"
-    version = 2
+    version = 3
     media_types = ("application/pdf", _illustrator.MEDIA_TYPE)
     suffixes = (".pdf", ".ai")
     holds = b"%"

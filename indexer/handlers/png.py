@@ -50,7 +50,7 @@ class Png(Handler):
         "png.interlaced": "whether the rows are interlaced",
         "png.text.*": "a text by its keyword: png.text.title, png.text.software",
     }
-    reads = "dimensions, frames, texts, EXIF, XMP, times, what stands after the picture"
+    reads = "dimensions, frames, texts, EXIF, XMP, content credentials, times, what stands after the picture"
     needs = ("exifread", "lxml")
     container = True
 

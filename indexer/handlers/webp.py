@@ -29,7 +29,7 @@ class Webp(Handler):
         **_c2pa.FIELDS,
         "webp.coding": "lossy or lossless",
     }
-    reads = "dimensions, frames, EXIF, XMP, what stands after the picture"
+    reads = "dimensions, frames, EXIF, XMP, content credentials, what stands after the picture"
     needs = ("exifread", "lxml")
     container = True
 

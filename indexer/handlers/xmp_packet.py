@@ -23,6 +23,7 @@ _START = re.compile(
 
 class XmpPacket(Handler):
     name = "xmp"
+    version = 2
     media_types = ("application/rdf+xml", "application/xmp+xml")
     suffixes = (".xmp",)
     holds = b"<"
