@@ -9,6 +9,7 @@ from itertools import islice
 from indexer.model import Text
 from search.events.daemons import open_proftpd, open_syslog, open_vsftpd, open_xferlog
 from search.events.event import Event, Format
+from search.events.faults import open_apache_error, open_nginx_error
 from search.events.records import open_evtx, open_json, values_of
 from search.events.sessions import entries_of, open_journal, open_logins
 from search.events.web import open_access, open_w3c
@@ -20,6 +21,8 @@ HANDLERS: dict[str, tuple[Format, ...]] = {
         Format("xferlog", open_xferlog),
         Format("vsftpd", open_vsftpd),
         Format("proftpd", open_proftpd),
+        Format("nginx-error", open_nginx_error, frame=True),
+        Format("apache-error", open_apache_error, frame=True),
         Format("syslog", open_syslog, frame=True),
     ),
     "json": (Format("json", open_json, unit="value"),),

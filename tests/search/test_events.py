@@ -150,6 +150,58 @@ def test_transfer_logs() -> None:
     assert read("xferlog", line.format("x", "c"), line.replace("Apr", "Apx").format("o", "c")) == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "want"),
+    [
+        (
+            "nginx-error",
+            '2024/04/01 10:00:00 [error] 123#0: *5 open() "/srv/x" failed (2: No such file or directory), '
+            'client: 175.45.176.8, server: _, request: "GET /cuts/C1.png HTTP/1.1", host: "salt.example"',
+            (
+                "175.45.176.8",
+                "GET",
+                "/cuts/C1.png",
+                "error",
+                'open() "/srv/x" failed (2: No such file or directory)',
+                0,
+            ),
+        ),
+        (
+            "apache-error",
+            "[Mon Apr 01 10:00:00.123456 2024] [core:error] [pid 1:tid 7] [client 175.45.176.8:4321] AH1: no such file",
+            ("175.45.176.8", "error", "", "error", "AH1: no such file", 123456),
+        ),
+        (
+            "apache-error",
+            "[Mon Apr 01 10:00:00.000000 2024] [core:warn] [pid 1] [client 2001:db8::7:4321] no",
+            ("2001:db8::7", "error", "", "warn", "no", 0),
+        ),
+        (
+            "apache-error",
+            "[Mon Apr 01 10:00:00 2024] [error] [client 2001:db8::7] File does not exist: /srv/x",
+            ("2001:db8::7", "error", "", "error", "File does not exist: /srv/x", 0),
+        ),
+    ],
+)
+def test_error_logs_of_web_servers(name: str, line: str, want: tuple[object, ...]) -> None:
+    (event,) = read(name, line)
+    assert isinstance(event, Event)
+    said = (event.address, event.action, event.path, event.status, event.detail)
+    start = int(datetime(2024, 4, 1, 10, tzinfo=UTC).timestamp()) * 1_000_000
+    assert (*said, event.at - start, event.zone) == (*want, WALL)
+    told = tell_format("text", [Text(line + "\n", "line 1")])
+    assert told and told.name == name
+
+
+def test_lines_of_error_logs_without_a_client_are_no_events() -> None:
+    assert read("nginx-error", "2024/04/01 10:00:00 [notice] 1#1: start worker process 7", "2024/13/01 x") == [
+        True,
+        False,
+    ]
+    said = "[Mon Apr 01 10:00:00.123456 2024] [mpm_event:notice] [pid 1:tid 2] AH00489: resuming normal operations"
+    assert read("apache-error", said, "[Mon Apr 31 10:00:00 2024] [error] x") == [True, False]
+
+
 def test_vsftpd() -> None:
     head = "Tue Apr  2 10:11:12 2024 [pid 3] "
     assert one("vsftpd", head + 'CONNECT: Client "::ffff:1.2.3.4"')[3:6] == ("::ffff:1.2.3.4", "", "connect")
