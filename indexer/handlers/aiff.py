@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers import _id3, _media
+from indexer.handlers import _id3, _media, _picture
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem
 from indexer.timestamps import from_hfs
@@ -23,10 +23,11 @@ _NAMES: Final = {b"NAME": "title", b"AUTH": "artist", b"(c) ": "copyright", b"AN
 
 class Aiff(Handler):
     name = "aiff"
+    version = 2
     media_types = ("audio/x-aiff", "audio/aiff")
     signatures = (Signature(b"FORM"),)
     suffixes = (".aif", ".aiff", ".aifc", ".afc")
-    fields: ClassVar[dict[str, str]] = {**_media.FIELDS}
+    fields: ClassVar[dict[str, str]] = {**_media.FIELDS, "aiff.coding": "the coding in the words of the file"}
     reads = "length, shape of the sound, names, comments, markers, tags"
     container = True
 
@@ -62,6 +63,9 @@ def _chunk(kind: bytes, data: bytes, tags: _media.Tags) -> Iterator[Fact]:
         rate = _extended(data[8:18])
         coding = data[18:22].decode("latin-1").strip("\0 ") or "PCM"
         yield Field("media.codec", "PCM" if coding in ("NONE", "twos") else coding)
+        # A string behind its length, where the coding is named at all.
+        if words := _picture.read_text(data[23 : 23 + data[22]] if len(data) > 22 else b""):
+            yield Field("aiff.coding", words)
         yield from _media.told("channels", channels)
         yield from _media.told("bits", bits)
         yield from _media.told("sample_rate", round(rate))
