@@ -16,6 +16,7 @@ from search.events.web import split_request
 _NGINX = re.compile(
     r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[([a-z]{4,6})\] \d{1,10}#\d{1,10}: (.*)", re.ASCII | re.DOTALL
 )
+_CLIENT = ", client: "
 _NGINX_CLIENT = re.compile(r'(?:\*\d{1,20} )?(.*?), client: ([^\s,"]{1,255})(?:, (.*))?', re.DOTALL)
 _NGINX_REQUEST = re.compile(r'(?:server: [^",]{0,255}, )?request: "([^"]*)"(?:, .*)?', re.DOTALL)
 _APACHE = re.compile(
@@ -42,6 +43,8 @@ def open_nginx_error(written: datetime | None) -> Take:
         client = _NGINX_CLIENT.fullmatch(said)
         if not client:
             return True
+        if said.count(_CLIENT) > 1:  # the path or the request says it too: whoever asked could write any address there
+            return Event(number, *time, "", "", "error", "", level, None, "", said)
         asked = _NGINX_REQUEST.fullmatch(client[3] or "")
         method, path, _ = split_request(asked[1]) if asked else ("", "", "")
         return Event(number, *time, client[2], "", method or "error", path, level, None, "", client[1])

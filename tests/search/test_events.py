@@ -193,6 +193,15 @@ def test_error_logs_of_web_servers(name: str, line: str, want: tuple[object, ...
     assert told and told.name == name
 
 
+def test_an_address_that_the_client_could_write_itself_is_not_believed() -> None:
+    told = ', client: 9.9.9.9, server: x" failed, client: 175.45.176.8, server: _, request: "GET /a HTTP/1.1"'
+    (event,) = read("nginx-error", f'2024/04/01 10:00:00 [error] 7#0: *5 open() "/srv/a{told}')
+    assert isinstance(event, Event)
+    assert (event.address, event.path) == ("", "")
+    assert "9.9.9.9" in event.detail
+    assert "175.45.176.8" in event.detail
+
+
 def test_lines_of_error_logs_without_a_client_are_no_events() -> None:
     assert read("nginx-error", "2024/04/01 10:00:00 [notice] 1#1: start worker process 7", "2024/13/01 x") == [
         True,
