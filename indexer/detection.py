@@ -42,7 +42,7 @@ _MANY = 40
 _UNKNOWN = 6.0
 """Rarity of a code page that only chardet thinks of."""
 _BLOT = 4.0
-_BLOTS = re.compile(r"(?<=[^\W\d_])[\xa0¡¢£¤¦§©ª®°±¿„“”…†‡•‹›«»](?=[^\W\d_])")
+_BLOTS = re.compile(r"[\xa0¡¢£¤¦§©ª®°±¿„“”…†‡•‹›«»](?<=[^\W\d_].)(?=[^\W\d_])")
 """A sign inside a word: a letter of another code page."""
 _ALPHABETS = frozenset({"cyrillic", "greek", "hebrew", "arabic", "thai"})
 _STRAYS = dict.fromkeys(_ALPHABETS, 6.0) | dict.fromkeys(("ko", "hans", "hant", "ja"), 2.0)
@@ -212,27 +212,35 @@ def rank(data: bytes, candidates: tuple[Candidate, ...], *, cut: bool = False) -
         cut: half a character at the end is forgiven.
     """
     found = []
+    strays = not _NEIGHBOURS.search(data)
     for candidate in candidates:
         if candidate.codec == dprk.NAME and not dprk.is_known():
             continue
-        text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data, not cut)
-        nats = _best_language(text, candidate.languages)
-        nats -= _SWITCH * len(_SWITCHES.findall(text)) + _BLOT * len(_BLOTS.findall(text))
-        found.append(Ranked(nats - candidate.rarity - _price_strays(data, candidate.languages), candidate.codec, text))
+        if cut:
+            text = codecs.getincrementaldecoder(candidate.codec)("replace").decode(data)
+        else:
+            text = data.decode(candidate.codec, "replace")
+        own = candidate.languages[0]
+        nats = _best_language(text, candidate.languages) - candidate.rarity
+        nats -= (
+            _SWITCH * len(_SWITCHES.findall(text)) if own in likelihood.EASTERN else _BLOT * len(_BLOTS.findall(text))
+        )
+        if strays:
+            nats -= _STRAYS.get(own, 0.0)
+        found.append(Ranked(nats, candidate.codec, text))
     return sorted(found, key=lambda each: -each.nats)
-
-
-def _price_strays(words: bytes, languages: tuple[str, ...]) -> float:
-    return 0.0 if _NEIGHBOURS.search(words) else _STRAYS.get(languages[0], 0.0)
 
 
 def _best_language(text: str, languages: tuple[str, ...]) -> float:
     """Nats by the language that fits best; one that is not the codec's own costs extra."""
+    return max([table.score(text) - foreign for table, foreign in _tables(languages)])
+
+
+@cache
+def _tables(languages: tuple[str, ...]) -> tuple[tuple[likelihood.Table, float], ...]:
+    """What to score by, with what it costs that a language is not the first one."""
     own = languages[0]
-    return max(
-        likelihood.table(language).score(text) - (0.0 if language.lower() == own else _FOREIGN)
-        for language in languages
-    )
+    return tuple((likelihood.table(each), 0.0 if each.lower() == own else _FOREIGN) for each in languages)
 
 
 def _rank_eight_bit(data: bytes) -> list[Ranked]:
@@ -289,7 +297,9 @@ def _prefer(asked: str, ranked: list[Ranked], words: bytes) -> str:
         return best.codec
     ours = next(each.languages[0] for each in EAST + WEST if each.codec == best.codec)
     rarity = next((each.rarity for each in EAST + WEST if each.codec == LIKE.get(asked, asked)), _UNKNOWN)
-    theirs = _nats_by(words, asked) - rarity - _price_strays(words, _languages(asked))
+    theirs = _nats_by(words, asked) - rarity
+    if not _NEIGHBOURS.search(words):
+        theirs -= _STRAYS.get(_languages(asked)[0], 0.0)
     high = len(words) - len(words.translate(None, _HIGH))
     patience = 3.0 if ours in _ALPHABETS else inf if high > _MANY else 3.0 + 2.0 * high
     return best.codec if theirs < best.nats - patience else asked
