@@ -57,7 +57,12 @@ _LONGEST_NAME = 64
 """Characters of an account's name."""
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LOCAL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+'%-]{0,62}[A-Za-z0-9_+-])?")
-_MESSAGE = re.compile(r"(?i)(?:message-?id|references|in-reply-to|cid:|resent-.{0,12})[^@]*$")
+_MESSAGE = re.compile(
+    r"(?i)(?:message[-_ ]?id|references|in[-_]reply[-_]to|cid:|resent-.{0,12})"
+    r"(?:[^@]*|\W*(?:<[^<>\s]{1,300}>[\s,]{0,9})+<)$"
+)
+"""What stands before the id of a message: a header, or a header and other ids."""
+_BARE_MESSAGE = re.compile(r"(?i)(?:message[-_ ]?id|in[-_]reply[-_]to)[\"']?[ \t]{0,4}[:=]?[ \t]{0,4}[\"']?$")
 _IN_AUTHORITY = re.compile(r"://[^/?#\s]*$")
 _WORD = re.compile(r"(?a)\w$")
 _VERSION = re.compile(
@@ -118,6 +123,8 @@ def email(text: str, before: str, after: str) -> str | None:
     """A mailbox in small letters; the ids of messages and the accounts in URLs are none."""
     local, _, name = text.rpartition("@")
     if not _LOCAL.fullmatch(local) or ".." in local or _IN_AUTHORITY.search(before) or after[:1] == "@":
+        return None
+    if _BARE_MESSAGE.search(before):
         return None
     if before.endswith("<") or "cid:" in before[-6:]:
         digits = sum(char.isdecimal() for char in local)

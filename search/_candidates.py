@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from search import _addresses, _phones, _validators
 
-VERSION = 1
+VERSION = 2
 """Rises when the same text gives other features: texts are then gone through again."""
 _WINDOW = 64 << 10
 _BEFORE, _AFTER = 160, 48

@@ -102,6 +102,7 @@ SIGNS = {
 NOISE = {
     "email": [
         "icon@2x.png", "image001.png@01D9F2AB.12345678", "a@b", "..@x.com", "Message-ID: <77.abc@mail.cut.com>",
+        "mail.message_id: 77.abc@mail.cut.com", "References: <77.a@mail.cut.com> <78.b@mail.cut.com>",
         "<20240105101112.9A8B7C@mail.cut.com>", "https://ann:secret@cut.example/x", "a..b@cut.com", "@decorator.cn",
     ],
     "url": ["http://%s/x", "http://{host}/", "https://", "http://a", "xhttp://cut.com"],
