@@ -84,9 +84,17 @@ def report_of(case: Case, query: str = "", *, with_text: bool = False) -> Report
 
 
 def by_suffix(path: Path) -> str:
-    """The format that a file's suffix names; CSV where it names none."""
+    """The format that a file's suffix names; CSV where there is none.
+
+    Raises:
+        UsageError: no format has this suffix.
+    """
     suffix = path.suffix.removeprefix(".").lower()
-    return suffix if suffix in FORMATS else "csv"
+    if suffix and suffix not in FORMATS:
+        raise UsageError(
+            f"{path.name}: no format is called {suffix}; --format takes one of {', '.join(sorted(FORMATS))}"
+        )
+    return suffix or "csv"
 
 
 def digest_of(path: Path) -> str:

@@ -406,7 +406,7 @@ class _Parser:
                 high = (start[0], True)
             else:  # after the whole of the unit
                 low = (end[0], not end[1])
-        if low and high and low[0] > high[0]:
+        if low and high and (low[0] > high[0] or (low[0] == high[0] and (low[1] or high[1]))):
             self.fail("the range ends before it begins", column)
         return NumericRange(
             field,

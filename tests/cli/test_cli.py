@@ -163,6 +163,8 @@ def test_exports_are_sorted_whole_and_the_same_twice(tour: Path, tmp_path: Path)
         (["export", "--format", "stone", "--output", "x"], 2, "stone"),
         (["retry"], 2, "nothing to retry"),
         (["new", "."], 2, "empty"),
+        (("export", "*", "--output", "hits.docx"), 2, "no format is called docx; --format takes one of body"),
+        (("timeline", "--output", "times.docx"), 2, "no format is called docx"),
     ],
 )
 def test_mistakes_end_in_one_line_that_says_how_to_mend_them(

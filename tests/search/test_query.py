@@ -135,6 +135,7 @@ def test_words_near_each_other_in_any_order() -> None:
         ("a size:", 7, "needs a value"),
         ("size:many", 5, "a number is needed"),
         ("size:5..2", 5, "ends before"),
+        ("modified:2025..2024", 9, "ends before"),
         ("size:..", 5, "at least one end"),
         ("modified:2024-13", 9, "a date is needed"),
         ("modified:soon", 9, "a date is needed"),
