@@ -78,4 +78,4 @@ def search(
         for highlight in hit.highlights[:3]:
             say(f"     {style(cut(visible(highlight.locator), room // 3), DIM)}: {marked(highlight)}")
     left = f"; more: --start {answer.next}" if answer.next < answer.total else ""
-    note(f"{answer.total:,} hits{left}")
+    note(f"{answer.total:,} {'hit' if answer.total == 1 else 'hits'}{left}")

@@ -1,10 +1,11 @@
-"""Logs of daemons: xferlog, vsftpd, proftpd, and the system log with OpenSSH, Samba, sudo and logins in it.
+"""Logs of daemons: xferlog, vsftpd, proftpd, and the system log with what logins, mail, FTP and Samba tell in it.
 
 The system log tells no year and no zone; the year is the last one in which the day was not after the file was
 written, and the event says so. Newer system logs with full times are read too.
 
 Source: xferlog(5); vsftpd 3, logging.c; ProFTPD, SystemLog; OpenSSH, auth.c and session.c; vfs_full_audit(8);
-Linux-PAM, pam_unix; RFC 3164; RFC 5424, section 6.
+Linux-PAM, pam_unix; RFC 3164; RFC 5424, section 6; Dovecot, login_log_format; Postfix, smtpd(8); Pure-FTPd, log
+messages; Samba, auth_log.c.
 """
 
 from __future__ import annotations
@@ -72,6 +73,41 @@ _FTP_USER = re.compile(
     r"USER (?P<user>.*?)(?: \(Login failed\))?: "
     r"(?P<how>Login successful|Incorrect password|no such user found.*?|Limit .*|Invalid shell.*)\.?"
 )
+_FAR = r"[^\n]{0,400}?"
+_TOLD: tuple[tuple[str, re.Pattern[str], str, str], ...] = tuple(
+    (program, re.compile(pattern, re.DOTALL), mark, action)
+    for program, mark, action, pattern in (
+        ("dovecot", "rip=", "login",
+         rf"(?P<how>\w{{1,20}})-login: (?:Info: )?Login: user=<(?P<user>[^<>]*)>, {_FAR}\brip=(?P<address>[^\s,]+).*"),
+        ("dovecot", "rip=", "login failed",
+         rf"(?P<how>\w{{1,20}})-login: {_FAR}\bauth failed{_FAR}: user=<(?P<user>[^<>]*)>, {_FAR}"
+         r"\brip=(?P<address>[^\s,]+).*"),
+        ("postfix/", "client=", "login",
+         r"\w{5,20}: client=[^\s\[]*\[(?P<address>[^\]\s]+)\], sasl_method=(?P<how>[^\s,]+), "
+         r"sasl_username=(?P<user>[^\s,]+).*"),
+        ("postfix/", "]: SASL ", "login failed",
+         rf"warning: [^\s\[]*\[(?P<address>[^\]\s]+)\]: SASL (?P<how>\S+) authentication failed"
+         rf"(?:{_FAR}sasl_username=(?P<user>\S+)|.*)"),
+        ("pure-ftpd", "@", "login",
+         r"\([^@\s]*@(?P<address>[^)\s]+)\) \[\w+\] (?P<user>.+) is now logged in"),
+        ("pure-ftpd", ") [", "login failed",
+         r"\([^@\s]*@(?P<address>[^)\s]+)\) \[\w+\] Authentication failed for user \[(?P<user>.*)\]"),
+        ("pure-ftpd", ") [", "upload",
+         r"\((?P<user>[^@\s]*)@(?P<address>[^)\s]+)\) \[\w+\] (?P<path>/.*) uploaded {1,2}\((?P<how>\d+ bytes).*\)"),
+        ("pure-ftpd", ") [", "download",
+         r"\((?P<user>[^@\s]*)@(?P<address>[^)\s]+)\) \[\w+\] (?P<path>/.*) downloaded {1,2}\((?P<how>\d+ bytes).*\)"),
+        ("smbd", "remote host [", "login",
+         rf"\s*Auth: \[(?P<how>[^\]]*)\] user \[[^\]]*\]\\\[(?P<user>[^\]]*)\] {_FAR}status \[NT_STATUS_OK\] {_FAR}"
+         r"remote host \[ipv[46]:(?P<address>[\da-fA-F.:]+):\d+\].*"),
+        ("smbd", "remote host [", "login failed",
+         rf"\s*Auth: \[(?P<how>[^\]]*)\] user \[[^\]]*\]\\\[(?P<user>[^\]]*)\] {_FAR}status \[NT_STATUS_(?!OK\])\w+\] "
+         rf"{_FAR}remote host \[ipv[46]:(?P<address>[\da-fA-F.:]+):\d+\].*"),
+    )
+)  # fmt: skip
+"""What mail servers, pure-ftpd and Samba tell: program, message, and a mark that stands in it once.
+
+Where the mark stands more often, a name that somebody tried may hold it, and the address is not believed."""
+_TELLERS = tuple(dict.fromkeys(name for name, *_ in _TOLD))
 _OPERATION = re.compile(r"[a-z_]{2,40}")
 
 
@@ -169,6 +205,11 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
     if program.startswith("proftpd"):
         match = _CLIENT.fullmatch(message)
         return _proftpd(event._replace(address=match[1]), match[2]) if match else True
+    if program.startswith(_TELLERS):
+        for name, pattern, mark, action in _TOLD:
+            if program.startswith(name) and (match := pattern.fullmatch(message)):
+                told = _fill(event, match, action, "failed" if action == "login failed" else "ok")
+                return told if message.count(mark) == 1 else told._replace(address="")
     if match := _PAM.fullmatch(message):
         # sshd tells of its logins itself, with the address.
         action = "session opened" if match[2] == "opened" else "logout"

@@ -193,6 +193,36 @@ def test_error_logs_of_web_servers(name: str, line: str, want: tuple[object, ...
     assert told and told.name == name
 
 
+@pytest.mark.parametrize(
+    ("line", "want"),
+    [
+        ("dovecot: imap-login: Login: user=<pak@salt.example>, method=PLAIN, rip=175.45.176.8, lip=10.0.0.2, TLS",
+         ("175.45.176.8", "pak@salt.example", "login", "", "ok")),
+        ("dovecot: pop3-login: Disconnected (auth failed, 2 attempts in 9 secs): user=<pak>, method=PLAIN, "
+         "rip=175.45.176.8, lip=10.0.0.2", ("175.45.176.8", "pak", "login failed", "", "failed")),
+        ("dovecot: imap-login: Disconnected (auth failed, 1 attempts): user=<a, rip=9.9.9.9>, rip=175.45.176.8, x",
+         ("", "a, rip=9.9.9.9", "login failed", "", "failed")),
+        ("postfix/smtpd[7]: 9C1A212345: client=mail.example[175.45.176.8], sasl_method=LOGIN, sasl_username=pak",
+         ("175.45.176.8", "pak", "login", "", "ok")),
+        ("postfix/smtpd[7]: warning: unknown[175.45.176.8]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
+         ("175.45.176.8", "", "login failed", "", "failed")),
+        ("pure-ftpd: (?@175.45.176.8) [INFO] pak is now logged in", ("175.45.176.8", "pak", "login", "", "ok")),
+        ("pure-ftpd: (?@175.45.176.8) [WARNING] Authentication failed for user [pak]",
+         ("175.45.176.8", "pak", "login failed", "", "failed")),
+        ("pure-ftpd: (pak@175.45.176.8) [NOTICE] /srv/원화/컷 34.png uploaded  (1234 bytes, 56.78KB/sec)",
+         ("175.45.176.8", "pak", "upload", "/srv/원화/컷 34.png", "ok")),
+        (r"smbd[5]: Auth: [SMB2,(null)] user [STUDIO]\[pak] at [Mon, 01 Apr 2024 10:00:00.1 KST] with [NTLMv2] status "
+         r"[NT_STATUS_OK] workstation [PC7] remote host [ipv4:175.45.176.8:50212] became [STUDIO]\[pak] [S-1-5-21-7].",
+         ("175.45.176.8", "pak", "login", "", "ok")),
+        (r"smbd[5]: Auth: [SMB2,(null)] user [STUDIO]\[pak] at [x] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] "
+         r"workstation [PC7] remote host [ipv4:175.45.176.8:50212] mapped to [STUDIO]\[pak].",
+         ("175.45.176.8", "pak", "login failed", "", "failed")),
+    ],
+)  # fmt: skip
+def test_mail_servers_ftp_and_samba_tell_of_logins_in_the_system_log(line: str, want: tuple[str, ...]) -> None:
+    assert one("syslog", f"Apr  2 10:11:12 box {line}")[3:8] == want
+
+
 def test_an_address_that_the_client_could_write_itself_is_not_believed() -> None:
     told = ', client: 9.9.9.9, server: x" failed, client: 175.45.176.8, server: _, request: "GET /a HTTP/1.1"'
     (event,) = read("nginx-error", f'2024/04/01 10:00:00 [error] 7#0: *5 open() "/srv/a{told}')
