@@ -17,9 +17,11 @@ def whole_path(path: Path) -> Iterator[Path]:
     """A path for a temporary file, renamed to `path` at the end; gone where anything fails.
 
     Raises:
-        UsageError: it cannot be made there.
+        UsageError: it cannot be made there, or what is there is a link, a device or a folder.
         StoreError: the disk is full.
     """
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise UsageError(f"{path}: is no plain file, and would be replaced; choose another --output")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         part.open("xb").close()

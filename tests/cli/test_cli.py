@@ -330,6 +330,17 @@ def test_what_is_there_is_listed(command: str) -> None:
     assert archivore(command).returncode == 0
 
 
+def test_an_export_never_replaces_what_is_no_plain_file(tour: Path, tmp_path: Path) -> None:
+    link, pipe = tmp_path / "link.csv", tmp_path / "pipe.csv"
+    link.symlink_to("/proc/self/fd/1")
+    os.mkfifo(pipe)
+    for path in (link, pipe, tmp_path):
+        answer = archivore("export", "*", "--format", "csv", "--output", path, case=tour)
+        assert (answer.returncode, "is no plain file" in answer.stderr) == (2, True), answer.stderr
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
 def test_the_version_is_told_without_a_command() -> None:
     answer = archivore("--version")
     assert (answer.returncode, answer.stdout) == (0, f"archivore {VERSION}\n")
