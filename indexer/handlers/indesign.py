@@ -23,6 +23,7 @@ _PAGE: Final = 4096
 
 class InDesign(Handler):
     name = "indesign"
+    version = 2
     media_types = ("application/x-indesign", "application/x-adobe-indesign")
     signatures = (Signature(_MARK),)
     suffixes = (".indd", ".indt", ".indb", ".inx", ".indl")

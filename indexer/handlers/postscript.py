@@ -49,6 +49,7 @@ _LETTERS: Final = re.compile(r"[^\W\d_]")
 
 class PostScript(Handler):
     name = "postscript"
+    version = 2
     media_types = ("application/postscript", "image/x-eps", "application/eps", "application/illustrator")
     signatures = (Signature(b"%!PS"), Signature(b"%!\n"), Signature(b"%!\r"), Signature(b"\x04%!PS"), Signature(_DOS))
     suffixes = (".ps", ".eps", ".epsf", ".epsi", ".ai", ".eps2", ".eps3")

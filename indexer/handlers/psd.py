@@ -45,6 +45,7 @@ class Header(Struct, frozen=True):
 
 class Psd(Handler):
     name = "psd"
+    version = 2
     media_types = ("image/vnd.adobe.photoshop", "image/x-photoshop", "application/x-photoshop")
     signatures = (Signature(b"8BPS\0\1"), Signature(b"8BPS\0\2"))
     suffixes = (".psd", ".psb", ".psdt", ".pdd")

@@ -34,7 +34,7 @@ _TEXT_TAGS: Final = ((285, "page name"), (269, "document name"), (270, "descript
 
 class Tiff(Handler):
     name = "tiff"
-    version = 2
+    version = 3
     media_types = (
         "image/tiff",
         "image/x-adobe-dng",

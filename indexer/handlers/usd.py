@@ -1,7 +1,7 @@
 """USD scenes, as text (.usda) and as crates (.usdc): names of prims and properties, files they use, all strings.
 
-Source: the crate format of OpenUSD (pxr/usd/sdf/crateFile.h, versions 0.0.1 to 0.13.0); the USDA file format
-specification of OpenUSD.
+Source: the crate format of OpenUSD (pxr/usd/sdf/crateFile.h, versions 0.0.1 to 0.13.0) and the chunks of its
+TfFastCompression; the USDA file format specification of OpenUSD.
 Limits: numbers are not read; of a crate it is told which strings there are, not where each one belongs;
 .usdz is read as the zip that it is.
 """
@@ -17,13 +17,14 @@ from indexer.decoding import TextReader
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers import _refs
-from indexer.handlers._lz4_block import unpack_blocks
 from indexer.handlers._scene import Words
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
 
 TOKENS: Final = 256 * MIB
 SECTIONS: Final = 64
+RATIO: Final = 255
+"""A block of LZ4 cannot grow by more."""
 _CRATE: Final = b"PXR-USDC"
 _ASSET: Final = re.compile(r"@@@([^\n]{1,1000}?)@@@|@([^@\n]{1,1000})@")
 _DEFINED: Final = re.compile(r'^\s*(?:def|over|class)\s(?:\w{1,60}\s)?"([^"]{1,200})"', re.M)
@@ -36,6 +37,7 @@ _FILE: Final = re.compile(
 
 class Usd(Handler):
     name = "usd"
+    version = 2
     media_types = ("model/vnd.usdc", "model/vnd.usda", "model/vnd.usd")
     signatures = (Signature(_CRATE), Signature(b"#usda "))
     suffixes = (".usd", ".usda", ".usdc")
@@ -44,6 +46,7 @@ class Usd(Handler):
         "usd.version": "version of the format",
         "usd.prim": "name of a prim, where the scene is text",
     }
+    needs = ("lz4",)
     reads = "names of prims and properties, files it uses, all strings"
 
     def claims(self, stream: Stream) -> str | None:
@@ -83,11 +86,42 @@ def _tokens(stream: Stream) -> Iterator[str]:
         data = stream.at(start + 16, min(size - 16, TOKENS))
     else:
         _, whole, packed = struct.unpack("<3Q", head)
-        data = unpack_blocks(stream.at(start + 24, min(packed, TOKENS)), min(whole, TOKENS))
+        data = _unpack(stream.at(start + 24, min(packed, TOKENS)), min(whole, TOKENS))
         if len(data) < whole:
             yield from _parted(data)
             raise EvidenceError("corrupt", f"of {whole} bytes of strings {len(data)} could be unpacked")
     yield from _parted(data)
+
+
+def _unpack(data: bytes, most: int) -> bytes:
+    """One LZ4 block, or several with their sizes before them (the first byte says how many); up to the first damaged.
+
+    Raises:
+        EvidenceError: where the library is missing.
+    """
+    try:
+        import lz4.block
+    except ImportError as error:
+        raise EvidenceError("missing-library", "lz4: pip install lz4") from error
+    out = bytearray()
+    try:
+        for block in _blocks(data):
+            room = min(most - len(out), RATIO * len(block))
+            out += lz4.block.decompress(block, uncompressed_size=room)
+    except lz4.block.LZ4BlockError:
+        pass  # The reader compares what came out with what should have.
+    return bytes(out)
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    if not data[:1].strip(b"\0"):
+        yield data[1:]
+        return
+    position = 1
+    for _ in range(data[0]):
+        size = int.from_bytes(data[position : position + 4], "little")
+        yield data[position + 4 : position + 4 + size]
+        position += 4 + size
 
 
 def _parted(data: bytes) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Files of animation studios: damage of every kind, bounds, and what golden files cannot show."""
+"""Animation, drawings, scenes and models: damage of every kind, bounds, and what golden files cannot show."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ KINDS = (
     *("psd", "clip-studio", "krita", "openraster", "gif", "bmp", "icon", "tga", "mp3", "flac", "ogg", "mp4"),
     *("matroska", "riff-media", "aiff", "asf", "project-xml", "timesheet", "after-effects", "blender", "font", "swf"),
     *("maya", "exr", "dpx", "rig", "real-media", "flv", "metafile"),
+    *("dwg", "fbx", "usd", "alembic", "nuke", "3ds-max", "cinema4d", "houdini", "hdf5", "matlab", "netcdf", "grib"),
+    *("las", "e57", "bpg", "jpeg-xr", "marc", "stl", "cadkey"),
 )
 SAMPLES = sorted(path for kind in KINDS for path in FIXTURES.glob(f"{kind}/*/input.*") if path.stat().st_size < 20_000)
 
@@ -38,7 +40,7 @@ def no_crash(items: list[Item]) -> None:
         assert not [problem for problem in item.problems if problem.cause == "crash"], item.problems
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=160, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(SAMPLES), st.data())
 def test_no_damage_crashes_a_reader(path: Path, data: st.DataObject) -> None:
     held = bytearray(path.read_bytes())
