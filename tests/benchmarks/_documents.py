@@ -1,4 +1,4 @@
-"""Large documents of seeded words, of the kinds that can be written in a few lines."""
+"""Large documents of seeded words, of every kind that is measured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
+from _binary_documents import doc, hwp, msg, ppt, psd, xls
 from _rounds import Words
 
 _SCHEMAS = "http://schemas.openxmlformats.org"
@@ -226,6 +227,12 @@ MADE: dict[str, Callable[[Words, float], bytes]] = {
     "html": html,
     "eml": eml,
     "epub": epub,
+    "doc": doc,
+    "xls": xls,
+    "ppt": ppt,
+    "hwp": hwp,
+    "psd": psd,
+    "msg": msg,
 }
 
 

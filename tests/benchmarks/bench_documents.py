@@ -4,7 +4,7 @@
                                                [--scale X] [--rounds N]
 
 Each reader is one warm process; all read the same files in turns. Without `--folder`: three large
-documents of seeded words of each kind that is easily written. "archivore" is the handler that
+documents of seeded words of each kind. "archivore" is the handler that
 identification chooses; the characters beside it tell whether both read as much. With `--folder`:
 every file below it, in groups by suffix, and then `all` of them: the whole walk, members too, beside
 extractous (Tika compiled to native code). Ratios are ours by theirs, medians; below 1 is ahead. Peers
