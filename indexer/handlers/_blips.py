@@ -7,7 +7,6 @@ longer shows are found too.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -41,20 +40,19 @@ _KINDS = {
 }
 """Instance -> record type, suffix, and how many digests of 16 bytes stand before the picture."""
 _MARKS = {struct.pack("<HH", instance << 4, kind[0]): kind for instance, kind in _KINDS.items()}
-_MARK = re.compile(b"|".join(re.escape(mark) for mark in _MARKS))
 
 
 def find_pictures(data: bytes, folder: str, first: int = 1) -> Iterator[Child]:
     """Every picture in these bytes, numbered from `first` in the order in which they stand."""
     number, at = first, 0
-    while match := _MARK.search(data, at):
-        _, suffix, digests = _MARKS[match[0]]
-        start = match.end()
+    while (mark := _find_mark(data, at)) >= 0:
+        start = mark + 4
+        _, suffix, digests = _MARKS[data[mark:start]]
         size = struct.unpack_from("<I", data, start)[0] if start + 4 <= len(data) else 0
         is_meta = suffix in (".emf", ".wmf", ".pict")
         lead = 4 + 16 * digests + (34 if is_meta else 1)
         if size < lead - 4 or start + 4 + size > len(data) or size == lead - 4:
-            at = match.start() + 1
+            at = mark + 1
             continue
         body = data[start + lead : start + 4 + size]
         packed = is_meta and data[start + lead - 2] == 0
@@ -62,6 +60,14 @@ def find_pictures(data: bytes, folder: str, first: int = 1) -> Iterator[Child]:
         yield Child(name, name.encode(), partial(_open, body, suffix, packed))
         number += 1
         at = start + 4 + size
+
+
+def _find_mark(data: bytes, at: int) -> int:
+    """Where the next mark begins, or -1; their last byte is the same and rare in text."""
+    last = data.find(b"\xf0", at + 3)
+    while last >= 0 and data[last - 3 : last + 1] not in _MARKS:
+        last = data.find(b"\xf0", last + 1)
+    return last - 3 if last >= 0 else -1
 
 
 def _open(body: bytes, suffix: str, packed: bool) -> BinaryIO:

@@ -6,6 +6,7 @@ Source: Hancom, "Hwp Document File Formats 5.0", revision 1.3: 3.2 (storages), 4
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,11 @@ _STEP = MIB
 BIN_DATA, LOCKED_KEY, CHANGER = 18, 28, 97
 _PARAGRAPH, _TEXT, _CONTROL, _LIST = 66, 67, 71, 72
 _SHAPE, _TABLE, _ART, _DATA, _EQUATION, _FORM, _MEMO = 76, 77, 90, 87, 88, 91, 93
-_SKIPPED = frozenset({*range(1, 9), *range(11, 13), *range(14, 24)})
+_WIDE = frozenset({*range(1, 10), *range(11, 13), *range(14, 24)})
 """Characters that take eight places: their own, what they mean, and their own again."""
-_PLAIN = {10: "\n", 24: "-", 30: "\u00a0", 31: " "}
+_RUN = re.compile(rb"(?:(?:[^\x00-\x1f].)++|.[^\x00])*+", re.DOTALL)
+"""Characters up to the next that means something."""
+_PLAIN = {9: "\t", 10: "\n", 24: "-", 30: "\u00a0", 31: " "}
 _NOTES = {b"fn  ": "footnote", b"en  ": "endnote", b"head": "header", b"foot": "footer", b"tcmt": "hidden comment"}
 _NOTES |= {b"gso ": "text box", b"%%me": "memo"}
 _SHAPES = (b"gso ", b"tbl ", b"eqed")
@@ -259,19 +262,12 @@ def _paragraph(data: bytes) -> str:
     """The characters of a paragraph without the places of its controls."""
     units = data[: len(data) & ~1]
     out: list[str] = []
-    start = at = 0
+    at = 0
     while at < len(units):
-        code = units[at] if units[at + 1] == 0 else 32
-        if code >= 32:
-            at += 2
-            continue
-        out.append(text_of(units[start:at]))
-        if code in _SKIPPED or code == 9:
-            out.append("\t" if code == 9 else "")
-            at += 16
-        else:
-            out.append(_PLAIN.get(code, ""))
-            at += 2
-        start = at
-    out.append(text_of(units[start:]))
+        run = _RUN.match(units, at)
+        end = run.end() if run else at
+        out.append(text_of(units[at:end]))
+        code = units[end] if end < len(units) else 0
+        out.append(_PLAIN.get(code, ""))
+        at = end + (16 if code in _WIDE else 2)
     return "".join(out)

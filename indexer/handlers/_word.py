@@ -6,6 +6,7 @@ for Word 6 and 95 the same tables at their older places.
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
 from bisect import bisect_right
@@ -51,6 +52,8 @@ _LANGUAGES |= {
     30: 874,
 }
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 class Word:
     """A document as one text, character positions as in its own tables.
@@ -79,6 +82,7 @@ class Word:
         self._pieces = self._read_pieces()
         self._positions = [piece[0] for piece in self._pieces]
         self.text = "".join(self._decode(*piece[1:]) for piece in self._pieces)
+        self._has_pairs = _SURROGATE.search(self.text) is not None
         self.missing += max(0, sum(self.lengths) - len(self.text))
         self.marks = self._read_marks() if self.is_97 else []
 
@@ -122,7 +126,7 @@ class Word:
         text = self.text[start:end]
         if not self.is_97:
             return text.encode("latin-1").decode(self.codec, "replace")
-        if any("\ud800" <= char <= "\udfff" for char in text):
+        if self._has_pairs:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return text
 
