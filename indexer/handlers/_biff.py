@@ -28,21 +28,18 @@ Record = tuple[int, int, bytes, tuple[int, ...]]
 class Records:
     """The records of a workbook stream.
 
-    `fault` says afterwards why they ended early, if they did.
+    Attributes:
+        at: where the next one begins.
+        fault: why they ended early, if they did.
 
     Args:
-        data: the stream.
-        lock: how it is encrypted, and the secret.
+        data: the stream, not encrypted.
     """
 
-    def __init__(self, data: bytes, lock: tuple[Lock, bytes] | None = None) -> None:
+    def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
-        self.is_locked = lock is not None
         self.fault: tuple[Cause, str] | None = None
-        self._lock = lock
-        self._key = b""
-        self._key_block = -1
 
     def walk(self) -> Iterator[Record]:
         """Every record from `at` on, continuations joined to what they continue; `at` may be moved meanwhile."""
@@ -67,24 +64,27 @@ class Records:
         body = self.data[start : self.at]
         if len(body) < size:
             self.fault = ("truncated", f"the record at {at} is not whole")
-        if self.is_locked and number not in _PLAIN:
-            skip = 4 if number == _SHEET else 0
-            body = body[:skip] + self._decrypt(body, start)[skip:]
         return at, number, body
 
-    def _decrypt(self, body: bytes, at: int) -> bytes:
-        """The data of a record at its place: the key changes every 1,024 bytes of the stream."""
-        out = bytearray()
-        while len(out) < len(body):
-            block, offset = divmod(at + len(out), _BLOCK)
-            if block != self._key_block:
-                assert self._lock
-                cipher = self._lock[0].cipher(self._lock[1], block)
-                self._key, self._key_block = cipher.encrypt(bytes(_BLOCK)), block
-            part = body[len(out) : len(out) + _BLOCK - offset]
-            key = self._key[offset : offset + len(part)]
-            out += (int.from_bytes(part, "little") ^ int.from_bytes(key, "little")).to_bytes(len(part), "little")
-        return bytes(out)
+
+def decrypted(data: bytes, lock: Lock, secret: bytes) -> bytes:
+    """A workbook stream in clear: the key changes every 1,024 bytes, and heads and some records are never encrypted."""
+    out = bytearray(data)
+    at, key, block_now = 0, b"", -1
+    while at + 4 <= len(data):
+        number, size = _HEAD.unpack_from(data, at)
+        if not number and not size:
+            break
+        place, at = at + 4 + 4 * (number == _SHEET), at + 4 + size
+        while number not in _PLAIN and place < min(at, len(data)):
+            block, offset = divmod(place, _BLOCK)
+            if block != block_now:
+                key, block_now = lock.cipher(secret, block).encrypt(bytes(_BLOCK)), block
+            part = data[place : min(at, place + _BLOCK - offset)]
+            mask = int.from_bytes(key[offset : offset + len(part)], "little")
+            out[place : place + len(part)] = (int.from_bytes(part, "little") ^ mask).to_bytes(len(part), "little")
+            place += len(part)
+    return bytes(out)
 
 
 def wide(data: bytes, at: int, count: int) -> tuple[str, int]:

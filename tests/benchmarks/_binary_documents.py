@@ -41,6 +41,7 @@ def xls(words: Words, scale: float) -> bytes:
         make.cell(0x203, row, 0, struct.pack("<d", row / 7))
         + b"".join(make.cell(0xFD, row, column, _place(row * 3 + column, texts)) for column in (1, 2, 3))
         + make.cell(0x27E, row, 4, struct.pack("<I", row * 31 << 2 | 2))
+        + make.record(0xBD, struct.pack("<HHHIHIH", row, 5, 0, row << 2 | 2, 0, (row * 7 + 1) << 2 | 3, 6))
         for row in range(rows)
     )
     names = [f"sheet {number}" for number in range(4)]
