@@ -9,6 +9,7 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 
 from msgspec import Struct, field
 
@@ -30,7 +31,9 @@ _NUMBER = re.compile(rb"\b(part|total|line|size|begin|end)=([0-9]{1,18})\b")
 _CHECK = re.compile(rb"\b(p?crc32)=([0-9A-Fa-f]{1,8})\b")
 _ESCAPE = re.compile(rb"=(.)", re.DOTALL)
 _UNSHIFT = bytes((value - 42) & 0xFF for value in range(256))
-_ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_FOREIGN = bytes(set(range(256)) - set(_ALPHABET))
+_UU_ALPHABET = bytes(range(32, 97))
 
 
 class Part(Struct):
@@ -79,7 +82,7 @@ def is_uu_line(line: bytes) -> bool:
     if not line or not 32 < line[0] <= 96:
         return not line.strip()
     size = -(-(line[0] - 32 & 63) // 3) * 4
-    return size - 3 <= len(line) - 1 <= size + 2 and all(32 <= byte <= 96 for byte in line)
+    return size - 3 <= len(line) - 1 <= size + 2 and not line.translate(None, _UU_ALPHABET)
 
 
 def begins(line: bytes) -> tuple[str, re.Match[bytes]] | None:
@@ -155,7 +158,7 @@ def _goes_on(kind: str, line: bytes, width: int = 0) -> bool:
         return is_uu_line(line)
     if kind == "yenc":
         return not width or width <= len(line) <= 2 * width + 2
-    return len(line) >= 4 and _ALPHABET.issuperset(line.strip())
+    return len(line) >= 4 and not line.strip().translate(None, _ALPHABET)
 
 
 def _ends(block: Block, line: bytes) -> bool | None:
@@ -198,27 +201,32 @@ def decode_block(stream: Stream, block: Block) -> Iterator[bytes]:
         yield from _from_yenc(stream, block)
         return
     part = block.parts[0]
-    batch: list[bytes] = []
     broken = 0
-    for _, line in lines_of(stream, part.start, part.end):
-        broken += not _goes_on(block.kind, line) and bool(line.strip())
-        batch.append(line)
-        if len(batch) == BATCH:
-            yield _decode_lines(block.kind, batch)
-            batch.clear()
-    yield _decode_lines(block.kind, batch)
+    for lines in _batches(stream, part):
+        broken += sum(not _goes_on(block.kind, line) and bool(line.strip()) for line in lines)
+        yield _decode_lines(block.kind, lines)
     if broken:
         raise EvidenceError("corrupt", f"{broken} lines are not {block.kind}")
     if not part.closed:
         raise EvidenceError("truncated", f"the {block.kind} block has no end")
 
 
+def _batches(stream: Stream, part: Part) -> Iterator[list[bytes]]:
+    lines = (line for _, line in lines_of(stream, part.start, part.end))
+    while batch := list(islice(lines, BATCH)):
+        yield batch
+
+
 def _decode_lines(kind: str, lines: list[bytes]) -> bytes:
     if kind == "uuencode":
         return from_uu_lines(b"\n".join(line for line in lines if is_uu_line(line)))
-    text = bytes(byte for byte in b"".join(lines) if byte in _ALPHABET).rstrip(b"=").replace(b"=", b"")
+    text = b"".join(lines).translate(None, _FOREIGN + b"=")
     text = text[: len(text) - (len(text) % 4 == 1)]
     return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return bytes((match[1][0] - 64 & 0xFF,))
 
 
 def _from_yenc(stream: Stream, block: Block) -> Iterator[bytes]:
@@ -226,8 +234,8 @@ def _from_yenc(stream: Stream, block: Block) -> Iterator[bytes]:
     trouble: list[str] = []
     for part in block.parts:
         crc = size = 0
-        for _, line in lines_of(stream, part.start, part.end):
-            data = _ESCAPE.sub(lambda match: bytes((match[1][0] - 64 & 0xFF,)), line).translate(_UNSHIFT)
+        for lines in _batches(stream, part):
+            data = _ESCAPE.sub(_unescape, b"".join(lines)).translate(_UNSHIFT)
             crc, whole, size = zlib.crc32(data, crc), zlib.crc32(data, whole), size + len(data)
             yield data
         made += size
