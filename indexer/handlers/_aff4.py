@@ -21,6 +21,8 @@ from indexer.handler import Stream
 from indexer.handlers._ewf import inflate
 from indexer.handlers._image import BlockImage, FileImage, Image, MissingImage, read_exactly
 from indexer.handlers._image_parents import ParentOf
+from indexer.handlers._snappy import Wrong
+from indexer.handlers._snappy import unpack as unpack_snappy
 from indexer.handlers._zip_records import DEFLATED, LOCAL, STORED, Header, Window, find_archive, read_central
 from indexer.limits import MIB
 
@@ -367,12 +369,8 @@ def unpack(data: bytes, method: str, most: int) -> bytes:
 
 def _unpack_snappy(data: bytes, most: int) -> bytes:
     try:
-        from cramjam import DecompressionError, snappy
-    except ImportError as error:
-        raise EvidenceError("missing-library", "AFF4: snappy: pip install cramjam") from error
-    try:
-        return bytes(snappy.decompress_raw(data)) if snappy.decompress_raw_len(data) <= most else b""
-    except DecompressionError:
+        return unpack_snappy(data, most)
+    except Wrong:
         return b""
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from typing import Any, Final
+from typing import Final
 
 from indexer.errors import EvidenceError
-from indexer.handlers import _snappy
+from indexer.handlers._snappy import unpack as unpack_snappy
 from indexer.limits import MIB
 
 MOST: Final = 256 * MIB
@@ -46,7 +46,7 @@ def _unpack(codec: str, data: bytes, size: int) -> bytes:
     if codec == "deflate":
         return zlib.decompressobj(-15).decompress(data, size + 1)
     if codec == "snappy":
-        return _unpack_snappy(data, size)
+        return unpack_snappy(data, size)
     if codec == "bzip2":
         return bz2.BZ2Decompressor().decompress(data, size + 1)
     if codec == "xz":
@@ -70,22 +70,3 @@ def _unpack(codec: str, data: bytes, size: int) -> bytes:
 
         return bytes(lz4.block.decompress(data, uncompressed_size=size))
     raise EvidenceError("unsupported", f"blocks packed by {codec}")
-
-
-def _unpack_snappy(data: bytes, size: int) -> bytes:
-    """The same by a library where there is one: forty times faster."""
-    module: Any
-    try:
-        import cramjam as module
-    except ImportError:
-        try:
-            return _snappy.unpack(data, size)
-        except _snappy.Wrong as error:
-            raise ValueError("the block does not unpack") from error
-    try:
-        length = int(module.snappy.decompress_raw_len(data))
-        if length > size:
-            raise EvidenceError("limit", f"a block of more than {size} bytes")
-        return bytes(module.snappy.decompress_raw(data))
-    except module.DecompressionError as error:
-        raise ValueError("the block does not unpack") from error

@@ -7,9 +7,28 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from indexer.errors import EvidenceError
+from indexer.limits import MIB
+
+AT_ONCE = MIB
+"""Packed bytes that the library is given at once: it has no bound of its own, and they may grow 255 times."""
+
 
 def unpack(data: bytes, size: int) -> bytes:
-    """The content of an LZO1X block, as far as it decodes."""
+    """The content of an LZO1X block, as far as it decodes.
+
+    The library gives nothing of a damaged block: that is read here, byte by byte.
+
+    Raises:
+        EvidenceError: where the library is missing.
+    """
+    try:
+        from lzallright import LZOCompressor, LZOError
+    except ImportError as error:
+        raise EvidenceError("missing-library", "lzo: pip install lzallright") from error
+    if len(data) <= AT_ONCE:
+        with suppress(LZOError):
+            return LZOCompressor.decompress(data, min(size, 255 * len(data)))[:size]
     out = bytearray()
     with suppress(IndexError):  # it breaks off: the length tells
         _unpack(data, size, out)

@@ -66,7 +66,7 @@ class Iwork(Handler):
         "archive.comment": "comment of the part in the archive",
     }
     reads = "text, tables cell by cell, notes, comments, authors; previews, pictures and other parts as members"
-    needs = ("lxml",)
+    needs = ("lxml", "cramjam")
     rank = 34
     container = True
 

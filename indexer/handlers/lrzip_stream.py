@@ -36,6 +36,7 @@ class LrzipStream(Handler):
         "archive.size": "bytes of the file, as recorded",
     }
     reads = "the content, its checksums compared"
+    needs = ("lzallright",)
     rank = 60
     uses_name = True
     container = True

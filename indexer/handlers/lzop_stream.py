@@ -40,6 +40,7 @@ class LzopStream(Handler):
         **FIELDS,
     }
     reads = "the content with the name, mode and time of the header, each block's checksum compared"
+    needs = ("lzallright",)
     rank = 60
     uses_name = True
     container = True

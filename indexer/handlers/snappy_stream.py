@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._snappy import MOST_CHUNK, Wrong, unpack
+from indexer.handlers._snappy import MOST_CHUNK, Wrong, unpack, unpack_frame
 from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
 from indexer.model import Fact
 
@@ -30,6 +30,7 @@ class SnappyStream(Handler):
     }
     reads = "the content, each chunk's checksum compared; what stands behind it"
     rank = 60
+    needs = ("cramjam",)
     uses_name = True
     container = True
 
@@ -57,10 +58,12 @@ class _Chunk:
             return b""
         body, self.unused_data = self._held[4 : 4 + size], self._held[4 + size :]
         self.eof = True
-        content = body[4:] if self._held[0] == STORED else unpack(body[4:])
-        if len(content) > MOST_CHUNK:
-            raise Wrong("a chunk of more than 64 KiB")
-        if int.from_bytes(body[:4], "little") != _masked_crc(content):
+        try:
+            content = unpack_frame(MAGIC + self._held[: 4 + size])
+        except Wrong:
+            content = body[4:] if self._held[0] == STORED else unpack(body[4:])
+            if len(content) > MOST_CHUNK:
+                raise Wrong("a chunk of more than 64 KiB") from None
             # What it holds is given first, and the fault told when more is asked for.
             self._fault = "the checksum of a chunk does not fit its content"
             self.eof = self.needs_input = False
@@ -77,21 +80,3 @@ def _begin(stream: Stream, offset: int) -> Beginning:
     if head == MAGIC or (head[0] >= 0x80 and head[0] != START and offset + 4 + size <= stream.size):
         return 4 + size
     return None
-
-
-def _crc_table() -> list[int]:
-    table = list(range(256))
-    for _ in range(8):
-        table = [value >> 1 ^ (0x82F63B78 if value & 1 else 0) for value in table]
-    return table
-
-
-CRC_32C = _crc_table()
-
-
-def _masked_crc(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ CRC_32C[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
