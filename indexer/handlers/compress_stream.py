@@ -7,15 +7,19 @@ Limits: the format has no checksum and no end mark, so a file cut between two co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._p7z import stream_members
 from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
+from indexer.limits import KIB
 from indexer.model import Fact
 
 MAGIC = b"\x1f\x9d"
 CLEAR = 256
+LARGE = 256 * KIB
+"""Bytes from which on it pays to start 7-Zip, which decodes ten times as fast."""
 PIECE = 256
 """Longest tail kept of one table entry: 65,536 entries stay below 17 MiB whatever they spell."""
 
@@ -27,6 +31,7 @@ class CompressStream(Handler):
     suffixes = (".z", ".taz")
     fields = FIELDS
     reads = "the content"
+    needs = ("p7z",)
     rank = 60
     uses_name = True
     container = True
@@ -38,7 +43,8 @@ class CompressStream(Handler):
         return self.media_types[0] if good and not (len(head) > 4 and head[4] & 1) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        unpacking = Unpacking(stream, _begin, (ValueError,), _translate)
+        kind = _ByProgram if stream.size >= LARGE else Unpacking
+        unpacking = kind(stream, _begin, (ValueError,), _translate)
         yield from read_frames(stream, unpacking, "", content_name(stream, self.suffixes, "content"))
 
 
@@ -141,6 +147,24 @@ class LzwDecoder:
         self._firsts[:] = [code & 255 for code in range(entries)]
         self._last = -1
         self._width = 9
+
+
+class _ByProgram(Unpacking):
+    """Decoded by 7-Zip; where it meets trouble, or is not there, our own decoder goes on behind what it gave."""
+
+    def chunks(self) -> Generator[bytes, None, None]:
+        made = 0
+        try:
+            with self._stream.path() as path:
+                for chunk in stream_members(path, kind="Z"):
+                    yield chunk
+                    made += len(chunk)
+        except EvidenceError:
+            for chunk in super().chunks():
+                yield chunk[made:]
+                made = max(0, made - len(chunk))
+        else:
+            self.end, self.frames = self._stream.size, 1
 
 
 def _begin(stream: Stream, offset: int) -> Beginning:

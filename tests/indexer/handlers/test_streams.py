@@ -9,6 +9,7 @@ import lzma
 import random
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import lz4.frame
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
+from indexer.handlers import compress_stream
 from indexer.handlers.bzip2_stream import Bzip2Stream
 from indexer.handlers.compress_stream import CompressStream
 from indexer.handlers.gzip_stream import GzipStream
@@ -37,6 +39,7 @@ HANDLERS: list[Handler] = [
     XzStream(),
     ZstdStream(),
 ]
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 TEXT = "".join(f"Mizukagami 第{number}話 수경\n" for number in range(400)).encode()
 
 
@@ -224,3 +227,16 @@ def test_output_is_pulled_not_pushed() -> None:
     assert child.open
     with child.open() as source:
         assert len(source.read(1 << 20)) <= 1 << 20
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("compress/*/input.*")), ids=lambda path: path.parent.name)
+def test_7_zip_and_our_own_decoder_of_compress_agree(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = path.read_bytes()
+    for cut in (len(data), len(data) * 2 // 3, len(data) // 3):
+        held = bytearray(data[:cut])
+        held[len(held) // 2 :: 7] = bytes(len(held[len(held) // 2 :: 7]))
+        for each in (data[:cut], bytes(held)):
+            ours = crawl_bytes(each, path.name)
+            with monkeypatch.context() as patched:
+                patched.setattr(compress_stream, "LARGE", 0)
+                assert crawl_bytes(each, path.name) == ours
