@@ -2,8 +2,9 @@
 
 Source: MySQL 8.4 Reference Manual, 6.5.4 (mysqldump); PostgreSQL 17, pg_dump, COPY; sqlite.org/cli.html, section 10;
 the heads that phpMyAdmin 5, Adminer 4, HeidiSQL 12, Navicat and mydumper write.
-Limits: SQL that no such program's head marks is plain text. Bytes that MySQL writes as strings (without
-`--hex-blob`) are text as it is decoded; a statement over 16 Mi characters is told in parts, as it stands.
+A script of statements is read in the same way where it begins to make or fill a table.
+Limits: other SQL is plain text. Bytes that MySQL writes as strings (without `--hex-blob`) are text as it is
+decoded; a statement over 16 Mi characters is told in parts, as it stands.
 """
 
 from __future__ import annotations
@@ -32,8 +33,17 @@ _MARKS: Final = (
     (re.compile(r"-- (?:MyDumper|mydumper)|/\*!40101 SET NAMES binary\*/;\s*\n"), "mydumper"),
     (re.compile(r"/\*\s*\nSQLyog "), "SQLyog"),
 )
+_FIRST: Final = re.compile(
+    r"(?:\s++|--[^\n]*+\n|\#[^\n]*+\n|/\*.{0,4000}?\*/|(?:SET|USE|BEGIN|START|LOCK|ALTER|DELETE|TRUNCATE)\b[^;]{0,300}+;)*+"
+    r"(?:CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?[\w$.`\"\[\]]{1,200}\s*\(|"
+    r"CREATE\s+(?:DATABASE|SCHEMA)\s[^;\n]{1,300};|DROP\s+TABLE\s+IF\s+EXISTS\s+[\w$.`\"\[\]]{1,200}\s*[;,]|"
+    r"(?:INSERT|REPLACE)\s+(?:IGNORE\s+)?INTO\s+[\w$.`\"\[\]]{1,200}\s*(?:\([^()']{0,4000}\))?\s*VALUES\s*\()",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How a script begins that makes or fills a table."""
 _SPARING: Final = ("pg_dump", "sqlite3")
 """Programs in whose strings a backslash stands for itself."""
+_ESCAPES: Final = re.compile(r"`|(?<!\\)(?:\\\\)*\\'(?!\s*[,);])")
 _ENDS: Final = {"mysqldump": "-- Dump completed", "pg_dump": "dump complete", "sqlite3": "COMMIT;"}
 _FACTS: Final = (
     (
@@ -88,16 +98,21 @@ class SqlDump(Handler):
     }
     reads = "rows by table, statements, files among the values; server, host, databases and times from the head"
     rank = 62
+    version = 2
     container = True
 
     def claims(self, stream: Stream) -> str | None:
-        return self.media_types[0] if _program(text_head(stream)) else None
+        head = text_head(stream)
+        return self.media_types[0] if _program(head) or _FIRST.match(head) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        program = _program(text_head(stream))
-        yield Field("sql.program", program)
+        head = text_head(stream)
+        program = _program(head)
+        if program:
+            yield Field("sql.program", program)
         reader, pieces = read_text(stream)
-        dump = _Dump(lines_of(pieces), program)
+        # Of programs we do not know: MySQL's quotes, or a quote behind a backslash inside a value, tell its escapes.
+        dump = _Dump(lines_of(pieces), program, program in _SPARING if program else not _ESCAPES.search(head))
         for label, group in groupby(dump.events(), key=lambda event: event[0]):
             if not label:
                 for _, fact in group:
@@ -119,10 +134,10 @@ def _program(head: str) -> str:
 class _Dump:
     """One dump; `events` gives facts, and rows with the label of their table."""
 
-    def __init__(self, lines: Iterable[str], program: str) -> None:
+    def __init__(self, lines: Iterable[str], program: str, sparing: bool) -> None:
         self._program = program
-        self._sparing = program in _SPARING
-        self._splitter = Splitter(lines, backslashes=not self._sparing)
+        self._sparing = sparing
+        self._splitter = Splitter(lines, backslashes=not sparing)
         self._columns: dict[str, tuple[str, ...]] = {}
         self._counts: dict[str, int] = {}
         self._told: set[tuple[str, str]] = set()
