@@ -84,6 +84,8 @@ _CODE_PAGES = (
     ("cp932", "ja", re.compile(rb"(?:[\x81-\x83\x88-\x9f\xe0-\xea][\x40-\x7e\x80-\xfc][\x20-\x3f]{0,3})+")),
     ("cp950", "hant", re.compile(rb"(?:[\xa1-\xa3\xa4-\xf9][\x40-\x7e\xa1-\xfe][\x20-\x3f]{0,3})+")),
 )
+_JUDGED = 512
+"""Bytes at the start of a run by which its code page is told."""
 _PLAUSIBLE = -8.2
 """Nats a character, on average, that a run of East Asian text may cost; chance costs 10 to 13."""
 
@@ -199,16 +201,17 @@ def _reads_better_as_ascii(raw: bytes, nats: float) -> bool:
 
 def _code_pages(data: bytes) -> Iterator[Run]:
     for match in _PAIRS.finditer(data):
-        best: tuple[float, Run] | None = None
+        best, start = (_PLAUSIBLE, "", _PAIRS), match.start()
         for codec, language, rows in _CODE_PAGES:
-            whole = rows.match(data, match.start())
-            if whole is None or len(whole[0]) < 8:
+            first = rows.match(data, start, start + _JUDGED)
+            if first is None or len(first[0]) < 8:
                 continue
-            nats = _judge(whole[0][:512].decode(codec, "ignore"), (language,))
-            if nats > _PLAUSIBLE and (best is None or nats > best[0]):
-                best = nats, Run(match.start(), whole.end(), codec)
-        if best:
-            yield best[1]
+            nats = _judge(first[0].decode(codec, "ignore"), (language,))
+            if nats > best[0]:
+                best = nats, codec, rows
+        _, codec, rows = best
+        if codec and (whole := rows.match(data, start, start + LONGEST)):
+            yield Run(start, whole.end(), codec)
 
 
 def _judge(text: str, languages: tuple[str, ...]) -> float:
