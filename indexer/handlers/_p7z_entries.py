@@ -55,6 +55,7 @@ class Entry(Struct):
         here: gives its bytes without 7-Zip: stored as they are, or unpacked by a decoder of ours.
         needs_password: it is encrypted.
         refused: why it is not to be unpacked.
+        sha1: of the unpacked bytes, in small letters; empty where none is recorded.
     """
 
     path: str
@@ -70,6 +71,7 @@ class Entry(Struct):
     fields: tuple[Field, ...] = ()
     problems: tuple[Problem, ...] = ()
     refused: EvidenceError | None = None
+    sha1: str = ""
 
 
 def list_entries(
@@ -114,7 +116,7 @@ def _entry(record: Record, origin: str, zone_known: bool) -> Entry:
         kind, link = LINK, record["Hard Link"]
     elif mode[:1] in "bcps" and mode:
         kind = {"b": "block-device", "c": "character-device", "p": "fifo", "s": "socket"}[mode[0]]
-    size, crc = record.get("Size", ""), record.get("CRC", "")
+    size, crc, sha1 = (record.get(key, "") for key in ("Size", "CRC", "SHA-1"))
     fields = []
     if len(mode) >= 10:
         fields.append(Field("file.mode", f"{_permissions(mode):04o}"))
@@ -130,6 +132,7 @@ def _entry(record: Record, origin: str, zone_known: bool) -> Entry:
         kind,
         int(size) if size.isdigit() else 0,
         int(crc, 16) if re.fullmatch(r"[0-9A-F]{8}", crc) and kind == FILE else None,
+        sha1=sha1.lower() if re.fullmatch(r"[0-9A-Fa-f]{40}", sha1) and kind == FILE else "",
         needs_password=record.get("Encrypted") == "+",
         link=link,
         times=tuple(read_times(record, origin, zone_known)),

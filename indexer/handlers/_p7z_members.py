@@ -2,27 +2,30 @@
 
 A format's handler gives entries, from a walk of its own or from 7-Zip's listing, and gets children.
 What fails costs one member and one more process, which goes on behind it; members that cannot be
-asked for (no password, a name that stands twice) say so.
+asked for (no password, a name that stands twice) say so. A member with a SHA-1 is held until that fits;
+where it does not, bytes of a neighbour may be among them, and the member is asked for alone.
 
 Source: 7-Zip 26 manual, command line ("l -slt", "x -so").
 """
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-from indexer.errors import EvidenceError
+from indexer.errors import EvidenceError, StoreError
 from indexer.handler import Stream
 from indexer.handlers._archive import FILE, FOLDER, MOST_TARGET, SYMLINK
 from indexer.handlers._p7z import list_members, stream_members
-from indexer.handlers._p7z_entries import Entry, list_entries, read_times
+from indexer.handlers._p7z_entries import PIECE, Entry, list_entries, read_times
 from indexer.handlers._streams import open_chunks
 from indexer.handlers._tap import Tap
-from indexer.limits import GIB
+from indexer.limits import GIB, MIB
 from indexer.model import Child, Fact, Field, Problem
 from indexer.passwords import Password
 
@@ -31,6 +34,9 @@ MOST_RUNS = 200
 MOST_ARGUMENTS = 60_000
 """Bytes of names in one call; the system takes twice as much in all."""
 MOST_REHEARSED = 4 * GIB
+MOST_HELD = 256 * MIB
+"""Size of a member that waits for its SHA-1; a larger one is given as it comes."""
+HELD_IN_MEMORY = 16 * MIB
 
 
 def read_archive(
@@ -59,7 +65,7 @@ def read_archive(
         for entry in entries:
             if entry.kind == FILE and not entry.size and entry.path in above:
                 entry.kind = FOLDER
-        yield from Members(path, kind, entries).facts()
+        yield from Members(path, kind, entries, scratch=stream.scratch).facts()
 
 
 class Members:
@@ -69,6 +75,7 @@ class Members:
         path: as `Stream.path` gives it.
         kind: the 7-Zip name of the format.
         method: what to say of an encrypted member.
+        scratch: the folder where members wait for their SHA-1.
     """
 
     def __init__(
@@ -78,12 +85,14 @@ class Members:
         entries: Sequence[Entry],
         password: Password | None = None,
         method: str = "encrypted",
+        scratch: str | None = None,
     ) -> None:
         self._path = path
         self._kind = kind
         self._entries = entries
         self._password = password
         self._method = method
+        self._scratch = scratch
         self._secret = password.text if password else ""
         # A name that a closed member has too, or a folder, would bring out more than was planned.
         self._barred = {entry.path for entry in entries if entry.kind == FOLDER or self._closed(entry)} | {""}
@@ -92,6 +101,7 @@ class Members:
         self._offsets: dict[int, int] = {}
         self._runs = 0
         self._alone = False
+        self._misplaced = False
 
     def facts(self) -> Iterator[Child | Problem]:
         """Every entry as a child, and what 7-Zip complained of without a member to lay it on.
@@ -165,25 +175,51 @@ class Members:
             return
         if not entry.path:
             raise EvidenceError("unsupported", "7-Zip does not find this member")
-        tap = self._tap_for(entry)
         try:
-            yield from tap.take(self._offsets[id(entry)], entry.size)
-            if self._alone and (error := tap.last_word()):
-                raise error
+            yield from self._proved(entry) if entry.sha1 else self._tapped(entry)
         except EvidenceError:
             # Nothing behind this can be cut rightly: less came out than the sizes say.
             self._barred.add(entry.path)
             self.close()
             raise
 
-    def _tap_for(self, entry: Entry) -> Tap:
+    def _tapped(self, entry: Entry, *, alone: bool = False) -> Iterator[bytes]:
+        tap = self._tap_for(entry, alone=alone)
+        yield from tap.take(self._offsets[id(entry)], entry.size)
+        if self._alone and (error := tap.last_word()):
+            raise error
+
+    def _proved(self, entry: Entry) -> Iterator[bytes]:
+        """A member's bytes where its SHA-1 fits them, else what comes out when nothing else is asked for."""
+        digest = hashlib.sha1(usedforsecurity=False)
+        if entry.size > MOST_HELD:
+            yield from _digested(self._tapped(entry), digest)
+        else:
+            with tempfile.SpooledTemporaryFile(HELD_IN_MEMORY, dir=self._scratch) as held:
+                with suppress(EvidenceError):
+                    for chunk in _digested(self._tapped(entry), digest):
+                        _write(held, chunk)
+                if digest.hexdigest() == entry.sha1:
+                    held.seek(0)
+                    while chunk := held.read(PIECE):
+                        yield chunk
+                    return
+            self.close()
+            digest = hashlib.sha1(usedforsecurity=False)
+            yield from _digested(self._tapped(entry, alone=True), digest)
+            # It is sound, so its place was wrong, and so may be all others.
+            self._misplaced |= digest.hexdigest() == entry.sha1
+        if digest.hexdigest() != entry.sha1:
+            raise EvidenceError("corrupt", "the SHA-1 does not fit the content")
+
+    def _tap_for(self, entry: Entry, *, alone: bool) -> Tap:
         offset = self._offsets.get(id(entry))
         if self._tap and offset is not None and offset >= self._tap.position:
             return self._tap
         self.close()
         if self._runs >= MOST_RUNS:
             raise EvidenceError("unsupported", f"7-Zip was started {MOST_RUNS} times on this archive, and not again")
-        names = self._plan(entry)
+        names = self._plan(entry, alone=alone)
         if id(entry) not in self._offsets:
             self._offsets = {}
             raise EvidenceError("unsupported", "7-Zip cannot be asked for this member alone")
@@ -191,13 +227,13 @@ class Members:
         self._tap = Tap(stream_members(self._path, kind=self._kind, password=self._secret, names=names))
         return self._tap
 
-    def _plan(self, wanted: Entry) -> tuple[str, ...]:
+    def _plan(self, wanted: Entry, *, alone: bool) -> tuple[str, ...]:
         """Sets where in the output each member will begin; gives the names to ask for, none for all of them."""
         if not self._runs and not any(self._closed(entry) for entry in self._entries) and self._is_sound():
             self._place(self._entries)
             return ()
-        # Where no CRC proves it, one run that ends well stands for one member.
-        self._alone = wanted.crc is None
+        # Where no digest proves it, one run that ends well stands for one member.
+        self._alone = alone or self._misplaced or not _has_digest(wanted)
         names: dict[str, None] = {}
         room = 0
         for entry in self._entries[self._places[id(wanted)] :]:
@@ -217,9 +253,9 @@ class Members:
                 at += entry.size
 
     def _is_sound(self) -> bool:
-        """Whether the sizes will cut the output rightly: each CRC tells, or it all came out well once before."""
+        """Whether the sizes will cut the output rightly: each digest tells, or it all came out well once before."""
         files = [entry for entry in self._entries if entry.kind != FOLDER and entry.size and entry.path]
-        if all(entry.crc is not None for entry in files):
+        if all(map(_has_digest, files)):
             return True
         made = 0
         with suppress(EvidenceError):
@@ -240,3 +276,20 @@ class Members:
             self._tap.close()
         self._tap = None
         self._offsets = {}
+
+
+def _has_digest(entry: Entry) -> bool:
+    return entry.crc is not None or bool(entry.sha1)
+
+
+def _digested(chunks: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+def _write(held: IO[bytes], data: bytes) -> None:
+    try:
+        held.write(data)
+    except OSError as error:
+        raise StoreError(f"the scratch folder cannot be written: {error.strerror}") from error

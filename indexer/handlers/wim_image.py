@@ -1,8 +1,8 @@
 """WIM, the image that Windows is installed from: files of all its images, by 7-Zip.
 
 Source: "Windows Imaging File Format", Microsoft, 2007; 7-Zip 26.
-Limits: alternate streams are not given; parts of a split image (.swm) are read one by one; digests are
-not compared. All bytes come through a pipe from 7-Zip, which takes twice its own time (large members, 2026-11).
+Limits: alternate streams are not given; parts of a split image (.swm) are read one by one. All bytes come
+through a pipe from 7-Zip and are compared with their SHA-1: 1.7 times its own time (large members, 2026-11).
 """
 
 from __future__ import annotations
