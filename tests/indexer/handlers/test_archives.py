@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import lzma
+import struct
 from base64 import b64decode
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
+from indexer.handlers._cab import _checksum
 from indexer.handlers._lzh import decode
 from indexer.model import Item
 from indexer.registry import all_handlers
@@ -152,3 +154,12 @@ def test_packed_data_that_end_anywhere_give_what_decodes() -> None:
                 made += chunk
         assert caught.value.cause == "truncated"
         assert lha.CEL.startswith(made)
+
+
+@given(data=st.binary(max_size=300), seed=st.integers(0, 2**32 - 1))
+def test_blocks_of_any_length_are_summed_word_by_word(data: bytes, seed: int) -> None:
+    whole = len(data) // 4 * 4
+    expected = seed ^ int.from_bytes(data[whole:], "big")
+    for (word,) in struct.iter_unpack("<I", data[:whole]):
+        expected ^= word
+    assert _checksum(data, seed) == expected
