@@ -7,7 +7,8 @@ full size). "read" is the handler with every member's bytes read; "crawl" the wh
 identification and texts of every member. The programs write what they unpack to a folder on disk,
 which is how they are used; they run in turns with ours. Ratios are ours by theirs, medians of wall
 clock and of processor time with that of children; below 1 is ahead. A program that is not installed
-is named in its row. RAR, ALZ, EGG and StuffIt have no free writer and are not here. Nothing is asserted.
+is named in its row. RAR and StuffIt have no free writer: RAR is here as stored. Formats with no writer
+or no other reader (EGG, StuffIt, Inno Setup, PST, EML, AFF4) are not. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from _archives import KINDS, Kind, file_name, write_members
+from _archives import write_members
+from _kinds import KINDS, Kind, file_name
 from _rounds import SECRET, Spent, alternate, run, spend
 
 from crawling import ListOutlet
@@ -76,7 +78,7 @@ def next_chain(name: str, chain: tuple[str, ...]) -> tuple[str, ...]:
     if len(chain) < 2:
         return ()
     packers = ("gzip", "xz", "zstd", "bzip2") if chain[1] == "*" else chain[1:2]
-    chosen = (each for each in packers if name.endswith(_HANDLERS[each].suffixes))
+    chosen = (each for each in packers if name.endswith(_HANDLERS[each].suffixes or ""))
     return next(((each, *chain[2:]) for each in chosen), ())
 
 
@@ -128,7 +130,7 @@ def measure(kind: Kind, shape: str, tree: Path, count: int, rounds: int) -> None
     absent = [name for name, command in kind.peers.items() if not shutil.which(command_of(command))]
     for name, command in kind.peers.items():
         if name not in absent:
-            works[name] = lambda command=command: unpack(command, archive, count)  # type: ignore[misc]
+            works[name] = lambda command=command: unpack(command, archive, kind.files or count)  # type: ignore[misc]
     spent = alternate(works, rounds)
     megabytes = count * SHAPES[shape] / 1e6
     for name, each in spent.items():
