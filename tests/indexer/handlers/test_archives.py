@@ -27,7 +27,7 @@ WALKED, UNPACKED = (
         *("ar", "arj", "brotli", "cpio", "cramfs", "iso", "lha", "lrzip", "lzip", "lzop", "mtree", "rpm", "snappy"),
         *("squashfs", "warc", "xar"),
     ),
-    ("cab", "chm", "dmg", "rar", "wim"),
+    ("cab", "chm", "dmg", "nsis", "rar", "wim"),
 )
 """Read by our own code alone; with the help of a program, which takes longer to start."""
 HANDLERS = [handler for handler in all_handlers() if handler.name in (*WALKED, *UNPACKED, "strings")]
