@@ -3,7 +3,8 @@
 A format's handler gives entries, from a walk of its own or from 7-Zip's listing, and gets children.
 What fails costs one member and one more process, which goes on behind it; members that cannot be
 asked for (no password, a name that stands twice) say so. A member with a SHA-1 is held until that fits;
-where it does not, bytes of a neighbour may be among them, and the member is asked for alone.
+where it does not, bytes of a neighbour may be among them, and the member is asked for alone. Where members
+have no digest, all that comes out is held, up to a size, until the run has ended well.
 
 Source: 7-Zip 26 manual, command line ("l -slt", "x -so").
 """
@@ -13,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import IO, BinaryIO
 
@@ -35,7 +36,7 @@ MOST_ARGUMENTS = 60_000
 """Bytes of names in one call; the system takes twice as much in all."""
 MOST_REHEARSED = 4 * GIB
 MOST_HELD = 256 * MIB
-"""Size of a member that waits for its SHA-1; a larger one is given as it comes."""
+"""Bytes that wait for their proof: a larger member is given as it comes, a larger archive unpacked twice."""
 HELD_IN_MEMORY = 16 * MIB
 
 
@@ -102,6 +103,7 @@ class Members:
         self._runs = 0
         self._alone = False
         self._misplaced = False
+        self._held: IO[bytes] | None = None
 
     def facts(self) -> Iterator[Child | Problem]:
         """Every entry as a child, and what 7-Zip complained of without a member to lay it on.
@@ -154,11 +156,14 @@ class Members:
         Raises:
             EvidenceError: after the last good byte.
         """
+        if entry.crc is None:
+            yield from self._take(entry)
+            return
         crc = 0
         for chunk in self._take(entry):
             crc = zlib.crc32(chunk, crc)
             yield chunk
-        if entry.crc is not None and crc != entry.crc:
+        if crc != entry.crc:
             self._barred.add(entry.path)
             self.close()
             raise EvidenceError("corrupt", "the CRC-32 does not fit the content")
@@ -200,9 +205,7 @@ class Members:
                     for chunk in _digested(self._tapped(entry), digest):
                         _write(held, chunk)
                 if digest.hexdigest() == entry.sha1:
-                    held.seek(0)
-                    while chunk := held.read(PIECE):
-                        yield chunk
+                    yield from _replay(held)
                     return
             self.close()
             digest = hashlib.sha1(usedforsecurity=False)
@@ -224,7 +227,11 @@ class Members:
             self._offsets = {}
             raise EvidenceError("unsupported", "7-Zip cannot be asked for this member alone")
         self._runs += 1
-        self._tap = Tap(stream_members(self._path, kind=self._kind, password=self._secret, names=names))
+        if self._held and not names:
+            chunks = _replay(self._held)
+        else:
+            chunks = stream_members(self._path, kind=self._kind, password=self._secret, names=names)
+        self._tap = Tap(chunks)
         return self._tap
 
     def _plan(self, wanted: Entry, *, alone: bool) -> tuple[str, ...]:
@@ -258,12 +265,20 @@ class Members:
         if all(map(_has_digest, files)):
             return True
         made = 0
-        with suppress(EvidenceError):
+        with ExitStack() as closing, suppress(EvidenceError):
+            held = closing.enter_context(tempfile.SpooledTemporaryFile(HELD_IN_MEMORY, dir=self._scratch))
             for chunk in stream_members(self._path, kind=self._kind, password=self._secret):
                 made += len(chunk)
                 if made > MOST_REHEARSED:
                     return True
-            return made == sum(entry.size for entry in files)
+                if made <= MOST_HELD:
+                    _write(held, chunk)
+            if made != sum(entry.size for entry in files):
+                return False
+            if made <= MOST_HELD:
+                self._held = held
+                closing.pop_all()
+            return True
         return False
 
     def _closed(self, entry: Entry) -> bool:
@@ -274,7 +289,9 @@ class Members:
         """Ends whatever runs."""
         if self._tap:
             self._tap.close()
-        self._tap = None
+        if self._held:
+            self._held.close()
+        self._tap = self._held = None
         self._offsets = {}
 
 
@@ -293,3 +310,9 @@ def _write(held: IO[bytes], data: bytes) -> None:
         held.write(data)
     except OSError as error:
         raise StoreError(f"the scratch folder cannot be written: {error.strerror}") from error
+
+
+def _replay(held: IO[bytes]) -> Generator[bytes, None, None]:
+    held.seek(0)
+    while chunk := held.read(PIECE):
+        yield chunk

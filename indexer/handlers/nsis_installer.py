@@ -34,6 +34,7 @@ FLAGS = ((1, "uninstaller"), (2, "silent"), (4, "no checksum"), (8, "forced chec
 
 class NsisInstaller(Handler):
     name = "nsis"
+    version = 2
     media_types = ("application/x-nsis-installer",)
     signatures = (Signature(MARK, 4),)
     suffixes = ()
