@@ -1,4 +1,4 @@
-"""Unix compress (.Z): one member.
+"""Unix compress (.Z): one member; a large one goes through 7-Zip, and through our decoder where that fails.
 
 Source: the format of compress 4.0: 0x1F9D, a byte of flags, LZW codes of 9 to 16 bits, lowest bit
 first, in groups of eight codes of one width.
@@ -8,6 +8,7 @@ Limits: the format has no checksum and no end mark, so a file cut between two co
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
@@ -18,10 +19,13 @@ from indexer.model import Fact
 
 MAGIC = b"\x1f\x9d"
 CLEAR = 256
-LARGE = 256 * KIB
-"""Bytes from which on it pays to start 7-Zip, which decodes ten times as fast."""
 PIECE = 256
 """Longest tail kept of one table entry: 65,536 entries stay below 17 MiB whatever they spell."""
+
+MUCH = 256 * KIB
+"""Packed bytes for which a process is worth starting: it is ten times as fast."""
+USUAL = range(0x80 | 10, 0x80 | 17)
+"""Flags that mean the same to every program: the table can be cleared, and a width that needs no guess."""
 
 
 class CompressStream(Handler):
@@ -43,9 +47,25 @@ class CompressStream(Handler):
         return self.media_types[0] if good and not (len(head) > 4 and head[4] & 1) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        kind = _ByProgram if stream.size >= LARGE else Unpacking
-        unpacking = kind(stream, _begin, (ValueError,), _translate)
+        unpacking = _Unpacking(stream, _begin, (ValueError,), _translate)
         yield from read_frames(stream, unpacking, "", content_name(stream, self.suffixes, "content"))
+
+
+class _Unpacking(Unpacking):
+    def chunks(self) -> Generator[bytes, None, None]:
+        made = 0
+        stream = self._stream
+        if stream.size >= MUCH and stream.head[2] in USUAL:
+            with suppress(EvidenceError), stream.path() as path:
+                for chunk in stream_members(path, kind="Z"):
+                    made += len(chunk)
+                    yield chunk
+                self.frames, self.end = 1, stream.size
+                return
+        for chunk in super().chunks():
+            if len(chunk) > made:
+                yield chunk[made:]
+            made = max(0, made - len(chunk))
 
 
 class LzwDecoder:
@@ -147,24 +167,6 @@ class LzwDecoder:
         self._firsts[:] = [code & 255 for code in range(entries)]
         self._last = -1
         self._width = 9
-
-
-class _ByProgram(Unpacking):
-    """Decoded by 7-Zip; where it meets trouble, or is not there, our own decoder goes on behind what it gave."""
-
-    def chunks(self) -> Generator[bytes, None, None]:
-        made = 0
-        try:
-            with self._stream.path() as path:
-                for chunk in stream_members(path, kind="Z"):
-                    yield chunk
-                    made += len(chunk)
-        except EvidenceError:
-            for chunk in super().chunks():
-                yield chunk[made:]
-                made = max(0, made - len(chunk))
-        else:
-            self.end, self.frames = self._stream.size, 1
 
 
 def _begin(stream: Stream, offset: int) -> Beginning:
