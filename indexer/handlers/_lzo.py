@@ -1,4 +1,4 @@
-"""LZO1X, a block at a time.
+"""LZO1X, a block at a time: by the library where the block is sound, else here, down to the last good byte.
 
 Source: Linux, Documentation/staging/lzo.rst.
 """
@@ -10,29 +10,39 @@ from contextlib import suppress
 from indexer.errors import EvidenceError
 from indexer.limits import MIB
 
-AT_ONCE = MIB
-"""Packed bytes that the library is given at once: it has no bound of its own, and they may grow 255 times."""
+MOST_AT_ONCE = 256 * MIB
+"""Bytes that a block may give to the library, which knows no limit of its own."""
 
 
 def unpack(data: bytes, size: int) -> bytes:
-    """The content of an LZO1X block, as far as it decodes.
-
-    The library gives nothing of a damaged block: that is read here, byte by byte.
-
-    Raises:
-        EvidenceError: where the library is missing.
-    """
-    try:
-        from lzallright import LZOCompressor, LZOError
-    except ImportError as error:
-        raise EvidenceError("missing-library", "lzo: pip install lzallright") from error
-    if len(data) <= AT_ONCE:
-        with suppress(LZOError):
-            return LZOCompressor.decompress(data, min(size, 255 * len(data)))[:size]
+    """The content of an LZO1X block, as far as it decodes."""
+    whole = _unpack_sound(data, size)
+    if whole is not None:
+        return whole
     out = bytearray()
     with suppress(IndexError):  # it breaks off: the length tells
         _unpack(data, size, out)
     return bytes(out[:size])
+
+
+def _unpack_sound(data: bytes, size: int) -> bytes | None:
+    """What the library makes of a block; None where it fails, or might make too much.
+
+    Raises:
+        EvidenceError: where the library is missing.
+    """
+    # Three bytes give 33 at most, and each zero may be 255 more of a length.
+    most = 12 * len(data) + 255 * data.count(0)
+    if most > MOST_AT_ONCE:
+        return None
+    try:
+        from lzallright import LZOCompressor, LZOError
+    except ImportError as error:
+        raise EvidenceError("missing-library", "lzo: pip install lzallright") from error
+    try:
+        return LZOCompressor.decompress(data, min(size, most))[:size]
+    except LZOError:
+        return None
 
 
 def _unpack(data: bytes, size: int, out: bytearray) -> None:
