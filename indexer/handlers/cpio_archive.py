@@ -11,8 +11,10 @@ split over tapes is not joined.
 
 from __future__ import annotations
 
+import binascii
 import re
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, ClassVar
 
@@ -51,6 +53,7 @@ HEADERS = re.compile(rb"07070[127]|070727|\xc7\x71|\x71\xc7")
 TRAILER = b"TRAILER!!!"
 MOST_NAME = 64 * 1024
 MOST_HEADER = 116
+NUMBERS = re.compile(rb"[0-9A-Fa-f]{104}")
 LARGE = re.compile(
     rb"070727([0-9a-f]{8})([0-9a-f]{16})m([0-7]{6})([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{8})"
     rb"([0-9a-f]{16})n([0-9a-f]{4})[0-9a-f]{4}[0-9a-f]{4}s([0-9a-f]{16}):",
@@ -106,8 +109,11 @@ class CpioArchive(Handler):
         return self.media_types[0] if parse_header(stream, 0) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        names = Names(part.name for part in walk(stream) if isinstance(part, Member))
-        holders = _holders(stream)
+        holders: dict[tuple[int, ...], Member] = {}
+        ahead = _look_ahead(stream, holders)
+        names = Names(ahead)
+        # A sample of the names is enough for their encoding; the rest is walked for who holds the bytes.
+        deque(ahead, maxlen=0)
         if form := FORMS.get(stream.head[:6]) or FORMS.get(stream.head[:2]):
             yield Field("cpio.format", form)
         yield from names.fields()
@@ -136,10 +142,11 @@ def parse_header(stream: Stream, at: int) -> Member | None:
 
 
 def _parse_newc(stream: Stream, at: int, head: bytes) -> Member | None:
-    if len(head) < 110 or not re.fullmatch(rb"[0-9A-Fa-f]{104}", head[6:110]):
+    digits = NUMBERS.match(head, 6)
+    if not digits:
         return None
-    ino, mode, uid, gid, links, mtime, size, *device, length, total = (
-        int(head[place : place + 8], 16) for place in range(6, 110, 8)
+    ino, mode, uid, gid, links, mtime, size, *device, length, total = struct.unpack(
+        ">13I", binascii.unhexlify(digits[0])
     )
     name = _name(stream, at + 110, length)
     if name is None:
@@ -255,13 +262,14 @@ def _find_header(stream: Stream, position: int) -> int:
     return stream.size
 
 
-def _holders(stream: Stream) -> dict[tuple[int, ...], Member]:
-    """Of files with several names, the member that holds the bytes: newc writes them with one name only."""
-    holders: dict[tuple[int, ...], Member] = {}
+def _look_ahead(stream: Stream, holders: dict[tuple[int, ...], Member]) -> Iterator[bytes]:
+    """Every name; `holders` is told, of files with several, the member with the bytes: newc writes them once."""
     for part in walk(stream):
-        if isinstance(part, Member) and part.links > 1 and part.size and part.kind == FILE and len(holders) < 100_000:
+        if not isinstance(part, Member):
+            continue
+        if part.links > 1 and part.size and part.kind == FILE and len(holders) < 100_000:
             holders.setdefault(part.inode, part)
-    return holders
+        yield part.name
 
 
 def _child(stream: Stream, member: Member, names: Names, holders: Mapping[tuple[int, ...], Member]) -> Child:

@@ -157,6 +157,15 @@ def _text(node: Any, tag: str) -> str:
     return str(node.findtext(tag) or "").strip()
 
 
+def _texts(node: Any) -> dict[str, str]:
+    """The texts of all its children; of several under one tag the first."""
+    found: dict[str, str] = {}
+    for child in node:
+        if child.tag not in found:
+            found[child.tag] = str(child.text or "").strip()
+    return found
+
+
 def _linked(node: Any) -> str:
     """What a hard link names: the number of the file that it shares its bytes with, or that it is this file."""
     kind = node.find("type")
@@ -165,19 +174,20 @@ def _linked(node: Any) -> str:
 
 def _children(stream: Stream, heap: int, path: str, node: Any, originals: Mapping[Any, str]) -> Iterator[Child]:
     """The member, and behind it each of its extended attributes."""
-    kind = KINDS.get(_text(node, "type"), FILE)
+    texts = _texts(node)
+    kind = KINDS.get(texts.get("type", ""), FILE)
     data = node.find("data")
     fields = [Field("file.kind", kind)] if kind != FILE else []
-    link = _text(node, "link")
+    link = texts.get("link", "")
     if kind == LINK:
         link = originals.get(_linked(node), _linked(node))
     if link:
         fields.append(Field("file.link_target", link))
-    mode = _text(node, "mode")
+    mode = texts.get("mode", "")
     if mode.isascii() and mode.isdigit() and len(mode) < 8 and not set(mode) & {"8", "9"}:
         fields.append(Field("file.mode", f"{int(mode, 8) & 0o7777:04o}"))
     for tag in ("user", "group", "uid", "gid", "inode"):
-        if value := _text(node, tag):
+        if value := texts.get(tag):
             number = tag in ("uid", "gid", "inode") and value.isascii() and value.isdigit() and len(value) < 20
             fields.append(Field(f"xar.{tag}", int(value) if number else value))
     opening, described = _content(stream, heap, data)
@@ -188,7 +198,7 @@ def _children(stream: Stream, heap: int, path: str, node: Any, originals: Mappin
     elif data is None:
         opening = _empty
     raw = path.encode("utf-8", "surrogatepass")
-    yield Child(path, raw, opening, timestamps=tuple(_times(node)), fields=(*fields, *described))
+    yield Child(path, raw, opening, timestamps=tuple(_times(texts)), fields=(*fields, *described))
     for attribute in node.iterfind("ea"):
         name = f"{path}:{_text(attribute, 'name') or 'attribute'}"
         opening, described = _content(stream, heap, attribute)
@@ -196,9 +206,9 @@ def _children(stream: Stream, heap: int, path: str, node: Any, originals: Mappin
         yield Child(name, name.encode("utf-8", "surrogatepass"), opening, fields=marks)
 
 
-def _times(node: Any) -> Iterator[Timestamp]:
+def _times(texts: Mapping[str, str]) -> Iterator[Timestamp]:
     for tag, kind in TIMES:
-        if (text := _text(node, tag)) and (stamp := from_iso(kind, text, f"xar.{tag}")):
+        if (text := texts.get(tag)) and (stamp := from_iso(kind, text, f"xar.{tag}")):
             yield stamp
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
+from indexer.handlers import _archive
 from indexer.handlers._cab import _checksum
 from indexer.handlers._lzh import decode
 from indexer.model import Item
@@ -114,6 +115,15 @@ def test_a_member_that_does_not_unpack_spares_those_behind_it() -> None:
     spoilt_names = [item.name for item in items if any(problem.cause == "corrupt" for problem in item.problems)]
     assert spoilt_names == ["b.txt"]
     assert [item.size for item in items[1:]] == [len(rar.NOTE), len(rar.CEL), len(rar.NOTE)]
+
+
+def test_the_bytes_of_a_file_with_two_names_are_found_behind_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpio = importlib.import_module("cpio.make")
+    monkeypatch.setattr(_archive, "SAMPLE", 1)
+    names = [cpio.newc(f"컷{number}.txt".encode(), b"done", ino=number + 10) for number in range(3)]
+    pair = cpio.newc(b"first.txt", links=2) + cpio.newc(b"second.txt", b"cut 12: retake", links=2)
+    items = {item.name: item for item in read(b"".join(names) + pair + cpio.END)}
+    assert items["first.txt"].size == items["second.txt"].size == 14
 
 
 def test_folders_of_a_table_end_at_a_depth_that_is_told() -> None:
