@@ -2,6 +2,7 @@
 
 Source: "Unofficial (Preliminary) HTML Help Specification", Paul Wise and Jed Wing, 2003; 7-Zip 26.
 Limits: titles and topics in the internal tables are told as strings of those tables only.
+What 7-Zip unpacks is held until its run has ended well: twice its own time (large members, 2026-11).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Source: "Demystifying the DMG File Format", Jonathan Levin, 2013; 7-Zip 26.
 Limits: encrypted images are told, not opened; images without the trailer (raw ones) are disk images of
-another kind.
+another kind. Whole partitions are taken out before they are read, which takes eight times as long as
+7-Zip takes for the files of one that is half empty (2026-11).
 """
 
 from __future__ import annotations
