@@ -40,11 +40,11 @@ _PARAGRAPH = re.compile(
 _TEXT = re.compile(r"<w:t(?: [^<>]*+)?>([^<]*+)")
 
 
-def read_paragraphs(text: str, take: Callable[[str], bool]) -> Iterator[Stretch]:
+def read_paragraphs(text: str, take: Callable[[str, str], bool]) -> Iterator[Stretch]:
     """Where paragraphs are unusual, and what stands between them.
 
     Args:
-        take: is given the words of a plain paragraph; says no where it may not be read by itself.
+        take: is given the words of a plain paragraph and its mark-up; says no where it may not be read by itself.
     """
     at = 0
     is_noted = "w:author" in text
@@ -57,7 +57,7 @@ def read_paragraphs(text: str, take: Callable[[str], bool]) -> Iterator[Stretch]
             continue
         if "<w:tab/>" in paragraph or "<w:br/>" in paragraph:
             paragraph = paragraph.replace("<w:tab/>", "<w:t>\t</w:t>").replace("<w:br/>", "<w:t>\n</w:t>")
-        if take(resolved("".join(_TEXT.findall(paragraph)))):
+        if take(resolved("".join(_TEXT.findall(paragraph))), paragraph):
             at = found.end()
     if at < len(text):
         yield at, len(text)

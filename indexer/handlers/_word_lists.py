@@ -1,7 +1,6 @@
 """Numbers of lists in old Word documents, and where table rows end: what each paragraph's properties say.
 
 Source: [MS-DOC] 2.4.6.1 (properties), 2.8.6 and 2.9.175 (PAPX), 2.9.131 to 2.9.150 (lists), 2.9.271 (styles).
-Numbers in scripts other than ours, such as Chinese ones, are left out: no guess is shown.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from indexer.handlers._list_numbers import Counts, Level
+
 _ILFO, _ILVL, _ROW_END, _TABLE = 0x460B, 0x260A, 0x2417, 0xD608
 _OPERANDS = (1, 1, 2, 4, 2, 2, -1, 3)
 _STYLES_DEEP = 16
 _PARAGRAPH = 1
-_VALUES = (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1)
-_ROMAN = tuple(zip(_VALUES, ["m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"], strict=True))
 
 
 class Look(Struct, frozen=True):
@@ -27,15 +26,6 @@ class Look(Struct, frozen=True):
     of_list: int = -1
     level: int = -1
     ends_row: bool = False
-
-
-class _Level(Struct):
-    """One level of a list: where it starts, how its numbers are written, and what stands around them."""
-
-    start: int = 1
-    form: int = 255
-    legal: bool = False
-    text: str = ""
 
 
 class Lists:
@@ -57,8 +47,7 @@ class Lists:
         self._of_style = list(_read_styles(styles))
         self._levels = _read_lists(lists)
         self._used = _read_overrides(overrides)
-        self._counts: dict[int, list[int | None]] = {}
-        self._begun: set[tuple[int, int]] = set()
+        self._counts = Counts()
 
     def look(self, offset: int) -> Look | None:
         """The properties of the paragraph whose mark lies at this place of the stream, where they are told."""
@@ -77,20 +66,7 @@ class Lists:
         if not 0 < of_list <= len(self._used):
             return ""
         name, starts = self._used[of_list - 1]
-        levels = self._levels.get(name, [])
-        level = max(level, 0)
-        if level >= len(levels):
-            return ""
-        counts = self._counts.setdefault(name, [None] * 9)
-        before = counts[level]
-        if level in starts and (of_list, level) not in self._begun:
-            before = starts[level] - 1
-        self._begun.add((of_list, level))
-        counts[level] = levels[level].start if before is None else before + 1
-        for above in range(level):
-            counts[above] = levels[above].start if counts[above] is None else counts[above]
-        counts[level + 1 :] = [None] * (8 - level)
-        return _written(levels, level, counts)
+        return self._counts.number(name, self._levels.get(name, []), max(level, 0), of_list, starts)
 
     def _read_looks(self) -> Iterator[tuple[int, int, Look]]:
         count = max(0, (len(self.runs) - 4) // 8)
@@ -155,12 +131,12 @@ def _read_styles(data: bytes) -> Iterator[tuple[int, int, int]]:
         yield found
 
 
-def _read_lists(data: bytes) -> dict[int, list[_Level]]:
+def _read_lists(data: bytes) -> dict[int, list[Level]]:
     """The levels of each list by its name."""
     count = int.from_bytes(data[:2], "little")
     heads = [data[2 + 28 * row : 30 + 28 * row] for row in range(count)]
     at = 2 + 28 * count
-    found: dict[int, list[_Level]] = {}
+    found: dict[int, list[Level]] = {}
     for head in heads:
         if len(head) < 28:
             break
@@ -169,12 +145,12 @@ def _read_lists(data: bytes) -> dict[int, list[_Level]]:
             if at + 28 > len(data):
                 return found
             start, form, flags = struct.unpack_from("<iBB", data, at)
-            skip = data[at + 24] + data[at + 25]
-            at += 28 + skip
+            restart = data[at + 26] if flags & 8 else -1
+            at += 28 + data[at + 24] + data[at + 25]
             length = int.from_bytes(data[at : at + 2], "little")
             text = data[at + 2 : at + 2 + 2 * length].decode("utf-16-le", "replace")
             at += 2 + 2 * length
-            levels.append(_Level(start, form, bool(flags & 4), text))
+            levels.append(Level(start, form, bool(flags & 4), text, restart))
         found[int.from_bytes(head[:4], "little")] = levels
     return found
 
@@ -203,38 +179,3 @@ def _read_overrides(data: bytes) -> list[tuple[int, dict[int, int]]]:
                 starts[flags & 15] = start
         found.append((int.from_bytes(head[:4], "little"), starts))
     return found
-
-
-def _written(levels: list[_Level], level: int, counts: list[int | None]) -> str:
-    pieces = []
-    for char in levels[level].text:
-        if ord(char) >= 9:
-            pieces.append(char)
-            continue
-        if ord(char) >= len(levels):
-            return ""
-        form = 0 if levels[level].legal else levels[ord(char)].form
-        shown = _digits(counts[ord(char)] or 0, form)
-        if not shown:
-            return ""
-        pieces.append(shown)
-    return "".join(pieces) if levels[level].form not in (23, 255) else ""
-
-
-def _digits(number: int, form: int) -> str:
-    """A number as a list writes it: figures, Roman numerals, letters; empty for other ways."""
-    if form in (0, 5, 22):
-        ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
-        return f"{number:02}" if form == 22 else f"{number}{ending if form == 5 else ''}"
-    if not 0 < number < 4000:
-        return ""
-    if form in (1, 2):
-        shown = ""
-        for value, letters in _ROMAN:
-            shown += letters * (number // value)
-            number %= value
-        return shown.upper() if form == 1 else shown
-    if form in (3, 4):
-        letter = chr(ord("a") + (number - 1) % 26) * ((number - 1) // 26 + 1)
-        return letter.upper() if form == 3 else letter
-    return ""

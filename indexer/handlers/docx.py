@@ -4,17 +4,20 @@ Source: ECMA-376 part 1, chapter 17 (WordprocessingML), 22.1 (mathematics); [MS-
 The body is read in the order of the file, so that words split over runs are whole. What is not
 plainly there gets its own locator: deleted, hidden, field codes, alternative texts. A change's time
 is a wall clock although it is written with a Z ([MS-OI29500] 2.1.484).
-Limits: numbers and bullets of lists are not worked out; text hidden by a style counts as plain;
+Limits: bullets of lists are left out, and numbers in words; text hidden by a style counts as plain;
 symbols of symbol fonts have no text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._drawingml import SKIPPED, Alternates, read_graphics, skip_kinds
 from indexer.handlers._flow import Flow, label
+from indexer.handlers._list_numbers import Counts
+from indexer.handlers._numbering import Numbering, Place, note
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._paragraphs import read_paragraphs
 from indexer.handlers._parts import DATA, START, Event
@@ -25,7 +28,6 @@ _STYLING = {
     "styles",
     "styleswitheffects",
     "fonttable",
-    "numbering",
     "websettings",
     "commentsextended",
     "commentsids",
@@ -35,12 +37,14 @@ _STYLING = {
 _OFF = {"0", "false", "off"}
 _DELETED = {"w:del", "w:moveFrom"}
 _TEXT = {"w:t", "w:delText", "w:instrText", "w:delInstrText", "m:t", "a:t"}
+_LISTED = {"w:numId", "w:ilvl"}
 _NOTES = {"w:footnote": "footnote", "w:endnote": "endnote", "w:comment": "comment"}
 _MARKS = {"w:tab": "\t", "w:ptab": "\t", "w:br": "\n", "w:cr": "\n", "w:noBreakHyphen": "-"}
 
 
 class Docx(Handler):
     name = "docx"
+    version = 2
     media_types = media_types("docx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".docx", ".docm", ".dotx", ".dotm")
@@ -56,12 +60,13 @@ class Docx(Handler):
         package = Package(stream)
         changes = _Changes()
         main = package.main()
+        numbering = _read_numbering(package)
         yield from read_properties(package)
-        yield from _read_story(package, main, "body", changes)
+        yield from _read_story(package, main, "body", changes, numbering)
         for kind in ("header", "footer", "footnotes", "endnotes", "comments", "glossary"):
             for name in package.of_kind(kind):
                 if name != main:
-                    yield from _read_story(package, name, f"{kind} {number_of(name)}", changes)
+                    yield from _read_story(package, name, f"{kind} {number_of(name)}", changes, numbering)
         yield from read_graphics(package)
         for name in package.of_kind("settings"):
             yield from _read_settings(package.events(name))
@@ -117,8 +122,9 @@ class _Story:
         self.words: dict[str, list[str]] = {}
         self.deleted: list[str] = []
         self.hidden = self.in_run = self.in_text = False
-        self.code = 0
         self.guide = 0
+        self.list = Place()
+        self.changed = 0
 
     @property
     def is_busy(self) -> bool:
@@ -139,8 +145,20 @@ class _Story:
         self.words.setdefault(self.place(tag), []).append(text)
 
 
-def _read_story(package: Package, part: str, locator: str, changes: _Changes) -> Iterator[Fact]:
-    flow, alternates = Flow(), Alternates()
+def _read_numbering(package: Package) -> Numbering | None:
+    """The lists of the document; None where there are none."""
+    numbering = Numbering(chain.from_iterable(map(package.events, package.of_kind("numbering"))))
+    if not numbering:
+        return None
+    for name in package.of_kind("styles"):
+        numbering.read_styles(package.events(name))
+    return numbering
+
+
+def _read_story(
+    package: Package, part: str, locator: str, changes: _Changes, numbering: Numbering | None
+) -> Iterator[Fact]:
+    flow, alternates, counts = Flow(), Alternates(), Counts()
     story = _Story(locator)
     pictures: set[str] = set()
     outer: list[_Story] = []
@@ -148,9 +166,14 @@ def _read_story(package: Package, part: str, locator: str, changes: _Changes) ->
     tag_of_text = ""
 
     def read(text: str, skim: Skim) -> Iterator[Stretch]:
-        def take(words: str) -> bool:
+        def take(words: str, paragraph: str) -> bool:
             if alternates.inside or story.is_busy or tag_of_text:
                 return False
+            if numbering:
+                place = numbering.place_of(paragraph)
+                if place is None:
+                    return False
+                words = _numbered(numbering.number(counts, place), words)
             skim.ready += flow.paragraph(story.locator, words)
             return True
 
@@ -178,6 +201,12 @@ def _read_story(package: Package, part: str, locator: str, changes: _Changes) ->
                     story.add(tag, _MARKS[tag])
                 elif tag in _DELETED:
                     story.deleted.append(attributes.get("w:author", ""))
+                elif tag == "w:pPrChange":
+                    story.changed += 1
+                elif tag in _LISTED and not story.changed:
+                    note(story.list, tag, attributes)
+                elif tag == "w:pStyle" and not story.changed:
+                    story.list.style = attributes.get("w:val", "")
                 elif tag == "w:rt":
                     story.guide += 1
                 elif tag == "w:fldSimple":
@@ -194,11 +223,16 @@ def _read_story(package: Package, part: str, locator: str, changes: _Changes) ->
             elif tag in _TEXT:
                 tag_of_text = ""
             elif tag == "w:p":
+                if numbering and (number := numbering.number(counts, story.list)) and story.locator in story.words:
+                    story.words[story.locator].insert(0, number + " ")
+                story.list = Place()
                 yield from _paragraph(flow, story, changes)
             elif tag == "w:r":
                 story.in_run = story.hidden = False
             elif tag in _DELETED and story.deleted:
                 story.deleted.pop()
+            elif tag == "w:pPrChange":
+                story.changed = max(0, story.changed - 1)
             elif tag == "w:rt":
                 story.guide = max(0, story.guide - 1)
             elif tag == "w:txbxContent" and outer:
@@ -211,6 +245,10 @@ def _read_story(package: Package, part: str, locator: str, changes: _Changes) ->
     for left in (story, *reversed(outer)):
         yield from _paragraph(flow, left, changes)
     yield from flow.flush()
+
+
+def _numbered(number: str, words: str) -> str:
+    return f"{number} {words}" if number and words else words
 
 
 def _paragraph(flow: Flow, story: _Story, changes: _Changes) -> Iterator[Text]:
