@@ -44,14 +44,7 @@ class Counts:
         self._counts: dict[object, list[int | None]] = {}
         self._begun: set[tuple[object, int]] = set()
 
-    def number(
-        self,
-        name: object,
-        levels: Sequence[Level],
-        level: int,
-        used: object = None,
-        starts: dict[int, int] | None = None,
-    ) -> str:
+    def number(self, name: object, levels: Sequence[Level], level: int, used: object, starts: dict[int, int]) -> str:
         """The number before a paragraph, which counts from now on; empty where it has none that we can write.
 
         Args:
