@@ -61,6 +61,7 @@ FIELDS: Final = {
     "media.bitrate": "bits a second, as declared or worked out",
     "media.variable_bitrate": "whether the rate of bits varies",
     "media.encrypted": "whether a track is encrypted",
+    "media.drm": "scheme that protects a track, as the file names it",
     "media.chapter": "name of a chapter",
     "media.cover_kind": "of a cover: what it shows, by the list of ID3",
     "media.charset": "codec that tags without one were found to be in",

@@ -1,6 +1,7 @@
 """Tracks of MP4 and QuickTime files: coding, shape, language, and the words of text tracks.
 
 Source: ISO/IEC 14496-12:2022, 8.3 to 8.7, 12; ISO/IEC 14496-14, 5.6 (esds); ISO/IEC 14496-30 (WebVTT);
+ISO/IEC 14496-12:2022, 8.6.6 (edit lists), 8.12 (protection); Apple QuickTime File Format, "Timed Metadata";
 3GPP TS 26.245 (timed text); Apple QuickTime File Format, "Text Media".
 Limits: closed captions inside pictures are not read; text in fragments (moof) is not read.
 """
@@ -16,6 +17,7 @@ from msgspec import Struct
 from indexer.handler import Stream
 from indexer.handlers import _media
 from indexer.handlers._boxes import Box, boxes, find
+from indexer.handlers._mp4_tags import read_meta
 from indexer.handlers._picture import read_text
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Text, Timestamp
@@ -40,8 +42,11 @@ class Sample(Struct, frozen=True):
     seconds: float
 
 
-def read_track(stream: Stream, box: Box, number: int, tags: _media.Tags) -> Iterator[Fact]:
-    """What one track says of itself."""
+_STILL: Final = b"com.apple.quicktime.still-image-time"
+
+
+def read_track(stream: Stream, box: Box, number: int, tags: _media.Tags, movie_scale: int = 0) -> Iterator[Fact]:
+    """What one track says of itself; `movie_scale` is what a second of the film has ticks."""
     media = find(stream, box, b"mdia")
     if not media:
         return
@@ -52,9 +57,11 @@ def read_track(stream: Stream, box: Box, number: int, tags: _media.Tags) -> Iter
     scale, language = yield from _header(stream, media)
     table = find(stream, media, b"minf", b"stbl")
     if table:
-        coding = yield from _description(stream, table, kind)
+        coding = yield from _description(stream, table, kind, tags)
         if kind == b"vide":
             yield from _frame_rate(stream, table, scale)
+        if coding == b"mebx":
+            yield from _still(stream, box, table, scale, movie_scale)
         if coding in _SPOKEN and kind in (b"text", b"sbtl", b"subt"):
             yield from _words(stream, table, coding, scale, f"subtitles {number} {language}".strip())
     for inner in boxes(stream, box.start, min(box.end, stream.size)):
@@ -62,6 +69,8 @@ def read_track(stream: Stream, box: Box, number: int, tags: _media.Tags) -> Iter
             for entry in boxes(stream, inner.start, min(inner.end, stream.size)):
                 if entry.kind == b"name":
                     tags.add("track name", entry.data(stream, 1000))
+        elif inner.kind == b"meta":
+            yield from read_meta(stream, inner, tags)
 
 
 def _header(stream: Stream, media: Box) -> Generator[Fact, None, tuple[int, str]]:
@@ -88,16 +97,17 @@ def times(data: bytes, box: str) -> Iterator[Timestamp]:
             yield stamp
 
 
-def _description(stream: Stream, table: Box, kind: bytes) -> Generator[Fact, None, bytes]:
+def _description(stream: Stream, table: Box, kind: bytes, tags: _media.Tags) -> Generator[Fact, None, bytes]:
     """Yields coding and shape; returns the coding."""
     box = find(stream, table, b"stsd")
     data = box.data(stream, 8192) if box else b""
     coding, entry = data[12:16], data[8:]
-    if not coding:
+    if not box or not coding:
         return b""
     yield Field("media.codec", coding.decode("latin-1").strip("\0 "))
     if coding in _LOCKED:
         yield Field("media.encrypted", True)
+        yield from _protection(stream, box, coding, tags)
     if kind == b"vide" and len(entry) >= 86:
         width, height = struct.unpack_from(">HH", entry, 32)
         yield from _media.told("width", width)
@@ -111,6 +121,46 @@ def _description(stream: Stream, table: Box, kind: bytes) -> Generator[Fact, Non
         yield from _media.told("sample_rate", rate >> 16)
         yield from _average_rate(entry)
     return coding
+
+
+def _protection(stream: Stream, box: Box, coding: bytes, tags: _media.Tags) -> Iterator[Fact]:
+    """Scheme and true coding of an encrypted track; the account that it was sold to goes into `tags`."""
+    at = box.data(stream, 8192).find(b"sinf")
+    about = next(boxes(stream, box.start + at - 4, box.end), None) if at >= 4 else None
+    scheme = find(stream, about, b"schm") if about else None
+    name = scheme.data(stream, 8)[4:] if scheme else coding
+    yield Field("media.drm", name.decode("latin-1").strip("\0 "))
+    if not about:
+        return
+    if true := find(stream, about, b"frma"):
+        yield Field("media.codec", true.data(stream, 4).decode("latin-1").strip("\0 "))
+    if owner := find(stream, about, b"schi", b"name"):
+        tags.add("account", owner.data(stream, 1000).split(b"\0")[0])
+
+
+def _still(stream: Stream, track: Box, table: Box, scale: int, movie_scale: int) -> Iterator[Fact]:
+    """When the still picture of a live photo was taken: where the one sample of its track is shown."""
+    described, sizes = find(stream, table, b"stsd"), find(stream, table, b"stsz")
+    if not described or _STILL not in described.data(stream, 8192):
+        return
+    if not sizes or sizes.data(stream, 12)[8:] != b"\0\0\0\1":
+        return
+    edits = find(stream, track, b"edts", b"elst")
+    data = edits.data(stream, 8192) if edits else b""
+    form = ">QqI" if data[:1] == b"\1" else ">IiI"
+    size = struct.calcsize(form)
+    ticks = 0
+    for duration, start, _ in struct.iter_unpack(form, data[8 : 8 + (len(data) - 8) // size * size]):
+        if start >= 0:
+            seconds = (ticks / movie_scale if ticks else 0.0) - (start / scale if start else 0.0)
+            if seconds >= 0:
+                yield Field("mp4.still_image_time", round(seconds, 6))
+            return
+        if not movie_scale:
+            return
+        ticks += duration
+    if not data:
+        yield Field("mp4.still_image_time", 0.0)
 
 
 def _average_rate(entry: bytes) -> Iterator[Fact]:

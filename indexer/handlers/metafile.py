@@ -1,6 +1,7 @@
 """Windows metafiles (EMF, EMF+, WMF): their texts, titles, pictures inside comments.
 
-Source: [MS-EMF] 2.3 (records), [MS-EMFPLUS] 2.3.4.14 (DrawString), [MS-WMF] 2.3.3 (text records).
+Source: [MS-EMF] 2.3 (records), [MS-EMFPLUS] 2.3.4.14 (DrawString), [MS-WMF] 2.3.3 (text records), 2.3.6.22
+(comments); the comments of icons of embedded objects as OLE's OleMetafilePictFromIconAndLabel writes them.
 Limits: nothing is drawn; texts without a code page of their own are judged together; bitmaps are not members.
 """
 
@@ -24,10 +25,14 @@ _KEPT: Final = MIB
 _DRAW_STRING: Final = 0x401C
 _ANSI: Final = 0x200
 _NO_BOUNDS: Final = 0x100
+_ICON: Final = "IconOnly"
+_COMMENTS: Final = 64
+"""Comments kept, which tell of an icon."""
 
 
 class Metafile(Handler):
     name = "metafile"
+    version = 2
     media_types = ("image/emf", "image/wmf", "image/x-emf", "image/x-wmf", "application/x-msmetafile")
     signatures = (
         Signature(b" EMF", 40),
@@ -41,6 +46,9 @@ class Metafile(Handler):
         "metafile.program": "program that drew it",
         "metafile.title": "title",
         "metafile.records": "records in the file",
+        "metafile.icon_only": "the picture is the icon of an embedded object with a label",
+        "metafile.icon_label": "that label, whole where it is drawn in lines",
+        "metafile.icon_source": "program that the icon was taken from",
     }
     reads = "texts, title, dimensions"
 
@@ -73,6 +81,7 @@ def _emf(stream: Stream, texts: list[str | bytes]) -> Iterator[Fact]:
             yield Field(name, value[: _picture.FIELD_CHARS])
             texts.append(value)
     position, ended, number = 0, False, 0
+    comments: list[str] = []
     while number < RECORDS:
         record = stream.at(position, 8)
         if len(record) < 8:
@@ -83,14 +92,31 @@ def _emf(stream: Stream, texts: list[str | bytes]) -> Iterator[Fact]:
             yield Problem("corrupt", f"a record of {size} bytes at {position}")
             return
         if kind in (70, 83, 84, 108) and len(texts) < TEXTS:
-            texts += _said(kind, stream.at(position, min(size, _KEPT)))
+            data = stream.at(position, min(size, _KEPT))
+            texts += _said(kind, data)
+            if kind == 70 and len(comments) < _COMMENTS:
+                length = int.from_bytes(data[8:12], "little")
+                comments.append(data[12 : 12 + length].decode("utf-16-le", "replace").partition("\0")[0])
         position += size
         if kind == 14:
             ended = True
             break
     yield Field("metafile.records", number)
+    yield from _icon(comments, ("icon_label", "icon_source"), texts)
     if not ended:
         yield Problem("truncated", "no end of the records")
+
+
+def _icon(comments: list[str], names: tuple[str, ...], texts: list[str | bytes]) -> Iterator[Field]:
+    """What the comments say of the icon of an embedded object; a label that is drawn in lines is a text, too."""
+    if _ICON not in comments:
+        return
+    yield Field("metafile.icon_only", True)
+    for name, said in zip(names, comments[comments.index(_ICON) + 1 :], strict=False):
+        if said and said != _ICON:
+            yield Field(f"metafile.{name}", said[: _picture.FIELD_CHARS])
+            if said not in texts:
+                texts.append(said)
 
 
 def _said(kind: int, record: bytes) -> Iterator[str | bytes]:
@@ -132,6 +158,7 @@ def _wmf(stream: Stream, texts: list[str | bytes]) -> Iterator[Fact]:
             yield Field("picture.dpi", inch)
         position = 22 + 18
     ended, number = False, 0
+    comments: list[str] = []
     while number < RECORDS:
         record = stream.at(position, 6)
         if len(record) < 6:
@@ -151,7 +178,13 @@ def _wmf(stream: Stream, texts: list[str | bytes]) -> Iterator[Fact]:
             else:
                 start = 16 if data[6:7] and data[6] & 6 else 8
                 texts.append(data[start : start + int.from_bytes(data[4:6], "little")])
+        elif function == 0x0626 and len(comments) < _COMMENTS:
+            data = stream.at(position + 6, min(2 * words - 6, _KEPT))
+            if data[:2] == b"\x0f\0":
+                raw = data[4 : 4 + int.from_bytes(data[2:4], "little")].partition(b"\0")[0]
+                comments.append(read_text(raw, shared_codec([raw])))
         position += 2 * words
     yield Field("metafile.records", number)
+    yield from _icon(comments, ("icon_source",), texts)
     if not ended:
         yield Problem("truncated", "no end of the records")

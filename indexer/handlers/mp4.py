@@ -33,7 +33,7 @@ _TYPES: Final = {
 
 class Mp4(Handler):
     name = "mp4"
-    version = 3
+    version = 4
     media_types = (
         *("video/mp4", "audio/mp4", "video/quicktime", "video/3gpp", "video/3gpp2", "audio/3gpp", "audio/x-m4a"),
         *("video/x-m4v", "application/mp4", "image/x-canon-cr3"),
@@ -48,6 +48,7 @@ class Mp4(Handler):
         **_c2pa.FIELDS,
         "mp4.brand": "the format that the file says it has",
         "mp4.tracks": "tracks in the file",
+        "mp4.still_image_time": "second of the film at which the still picture of a live photo was taken",
     }
     reads = (
         "times, tracks and codings, tags, places, covers, subtitles, chapters, XMP, content credentials; raw previews"
@@ -101,7 +102,7 @@ class Mp4(Handler):
 
 
 def _movie(stream: Stream, movie: Box, tags: _media.Tags) -> Iterator[Fact]:
-    tracks, raw = 0, stream.at(8, 4) == b"crx "
+    tracks, scale, raw = 0, 0, stream.at(8, 4) == b"crx "
     seen: set[tuple[str, datetime]] = set()
     for box in boxes(stream, movie.start, min(movie.end, stream.size)):
         if box.kind == b"mvhd":
@@ -116,7 +117,7 @@ def _movie(stream: Stream, movie: Box, tags: _media.Tags) -> Iterator[Fact]:
                 yield from _media.length(ticks / scale)
         elif box.kind == b"trak" and tracks < TRACKS:
             tracks += 1
-            for fact in read_track(stream, box, tracks, tags):
+            for fact in read_track(stream, box, tracks, tags, scale):
                 if isinstance(fact, Timestamp):
                     if (fact.kind, fact.at) in seen:
                         continue
