@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from indexer.handlers._flow import Flow
 from indexer.handlers._ooxml import Package, number_of
 from indexer.handlers._parts import DATA, START, Event
-from indexer.model import Text
+from indexer.model import Fact, Field, Text
 
 FIXED = {"title", "body", "ctrTitle", "subTitle", "obj", "pic", "chart", "tbl", "clipArt", "dgm", "media", "sldImg"}
 """Placeholders whose text on a master or a layout is a prompt such as "click to edit"."""
@@ -115,14 +115,16 @@ def _alternative(flow: Flow, attributes: dict[str, str], locator: str) -> Iterat
         yield from flow.paragraph(f"{locator} alternative text", text)
 
 
-def read_vml(events: Iterable[Event], locator: str) -> Iterator[Text]:
-    """The text of the boxes in a drawing of the older kind."""
+def read_vml(events: Iterable[Event], locator: str) -> Iterator[Fact]:
+    """The text of the boxes in a drawing of the older kind, and what its shapes link to."""
     flow = Flow()
     depth = 0
-    for kind, tag, _ in events:
+    for kind, tag, attributes in events:
         if kind == DATA:
             if depth:
                 yield from flow.paragraph(locator, " ".join(tag.split()))
+        elif kind == START and tag[:2] == "v:" and attributes.get("href"):
+            yield Field("office.link", attributes["href"])
         elif tag == "v:textbox":
             depth = max(0, depth + (1 if kind == START else -1))
     yield from flow.flush()

@@ -32,6 +32,24 @@ _NAMES: Final = {
     "TOAL": "original album", "TOPE": "original artist", "TPOS": "disc", "TPA": "disc", "TDEN": "encoding time",
     "TDTG": "tagging time", "TSRC": "isrc", "TBPM": "bpm", "TPE3": "conductor", "TPE4": "remixer",
 }  # fmt: skip
+GENRES: Final = (
+    "Blues", "Classic Rock", "Country", "Dance", "Disco", "Funk", "Grunge", "Hip-Hop", "Jazz", "Metal", "New Age",
+    "Oldies", "Other", "Pop", "R&B", "Rap", "Reggae", "Rock", "Techno", "Industrial", "Alternative", "Ska",
+    "Death Metal", "Pranks", "Soundtrack", "Euro-Techno", "Ambient", "Trip-Hop", "Vocal", "Jazz+Funk", "Fusion",
+    "Trance", "Classical", "Instrumental", "Acid", "House", "Game", "Sound Clip", "Gospel", "Noise", "AlternRock",
+    "Bass", "Soul", "Punk", "Space", "Meditative", "Instrumental Pop", "Instrumental Rock", "Ethnic", "Gothic",
+    "Darkwave", "Techno-Industrial", "Electronic", "Pop-Folk", "Eurodance", "Dream", "Southern Rock", "Comedy",
+    "Cult", "Gangsta", "Top 40", "Christian Rap", "Pop/Funk", "Jungle", "Native American", "Cabaret", "New Wave",
+    "Psychedelic", "Rave", "Showtunes", "Trailer", "Lo-Fi", "Tribal", "Acid Punk", "Acid Jazz", "Polka", "Retro",
+    "Musical", "Rock & Roll", "Hard Rock", "Folk", "Folk-Rock", "National Folk", "Swing", "Fast Fusion", "Bebob",
+    "Latin", "Revival", "Celtic", "Bluegrass", "Avantgarde", "Gothic Rock", "Progressive Rock", "Psychedelic Rock",
+    "Symphonic Rock", "Slow Rock", "Big Band", "Chorus", "Easy Listening", "Acoustic", "Humour", "Speech", "Chanson",
+    "Opera", "Chamber Music", "Sonata", "Symphony", "Booty Bass", "Primus", "Porn Groove", "Satire", "Slow Jam",
+    "Club", "Tango", "Samba", "Folklore", "Ballad", "Power Ballad", "Rhythmic Soul", "Freestyle", "Duet",
+    "Punk Rock", "Drum Solo", "A capella", "Euro-House", "Dance Hall",
+)  # fmt: skip
+"""Kinds of music by their numbers, as version 1 and its extension by Winamp have them."""
+_GENRE: Final = re.compile(r"\((\d{1,3}|RX|CR)\)|^(\d{1,3})$")
 _CODECS: Final = {0: "", 1: "utf-16", 2: "utf-16-be", 3: "utf-8"}
 _ITEM: Final = re.compile(rb"(.{8})([\x20-\x7e]{2,255})\0", re.DOTALL)
 
@@ -115,6 +133,9 @@ def _frame(name: str, frame: bytes, number: int, tags: Tags) -> Iterator[Child]:
     if name in ("TXXX", "TXX"):
         label, value = _split(frame[1:], coding)
         tags.add(_said(label, coding) or "text", _text(value, coding))
+    elif name in ("TCON", "TCO"):
+        text = _text(frame[1:], coding)
+        tags.add("genre", genre(text) if isinstance(text, str) else genre_of_bytes(text))
     elif name[0] == "T":
         tags.add(_NAMES.get(name, name), _text(frame[1:], coding))
     elif name in ("COMM", "COM", "USLT", "ULT"):
@@ -141,6 +162,28 @@ def _frame(name: str, frame: bytes, number: int, tags: Tags) -> Iterator[Child]:
             yield held_member(data, _said(file_name, coding) or f"object-{number}.bin", "attachment")
     elif name in ("PRIV", "UFID", "UFI"):
         tags.add("owner", frame.split(b"\0")[0])
+
+
+def genre(text: str) -> str:
+    """A kind of music with its numbers as words: `(17)`, `17`, `(51)(39)`, `(4)Eurodisco`."""
+    return " / ".join(dict.fromkeys(said for part in text.split(" / ") for said in _genres(part)))
+
+
+def genre_of_bytes(text: bytes) -> str | bytes:
+    """The same of a text in an encoding that is not told."""
+    return genre(text.decode("ascii")) if text.isascii() else text
+
+
+def _genres(text: str) -> Iterator[str]:
+    while found := _GENRE.match(text):
+        number = found[1] or found[2]
+        if number.isdigit():
+            yield GENRES[int(number)] if int(number) < len(GENRES) else found[0]
+        else:
+            yield {"RX": "Remix", "CR": "Cover"}[number]
+        text = text[found.end() :]
+    if text:
+        yield text.removeprefix("(") if text.startswith("((") else text
 
 
 def _split(data: bytes, coding: int) -> tuple[bytes, bytes]:
@@ -177,6 +220,8 @@ def read_tail(stream: Stream, end: int, tags: Tags) -> int:
         end -= 128
         for name, start, stop in (("title", 3, 33), ("artist", 33, 63), ("album", 63, 93), ("date", 93, 97)):
             tags.add(name, last[start:stop].split(b"\0")[0].strip())
+        if last[127] < len(GENRES):
+            tags.add("genre", GENRES[last[127]])
         comment = last[97:127]
         if comment[28] == 0 and comment[29]:
             tags.add("track", str(comment[29]))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import partial
+from io import BytesIO
 from typing import Final, Protocol
 
 from indexer.decoding import decode
@@ -18,7 +20,8 @@ from indexer.handlers._html import Page, read_page
 from indexer.handlers._mail import FIELDS as MAIL_FIELDS
 from indexer.handlers._mail import describe, split_headers
 from indexer.handlers._ole import codec_of
-from indexer.model import Fact, Field, Text, Timestamp
+from indexer.handlers._rtf_packed import unpack
+from indexer.model import Child, Fact, Field, Text, Timestamp
 from indexer.timestamps import from_filetime
 
 FIELDS: Final[Mapping[str, str]] = {
@@ -31,6 +34,10 @@ FIELDS: Final[Mapping[str, str]] = {
     "msg.last_verb": "what was done with the message last: reply, reply to all, forward",
     "msg.created_by": "who made the item",
     "msg.last_modified_by": "who changed the item last",
+    "msg.sender_kind": "kind of the sender's address: SMTP, EX (Exchange), ...",
+    "msg.submission_id": "identifier that the server gave when it took the message",
+    "msg.conversation_index": "place of the message in its thread, in hexadecimal figures",
+    "msg.page_in_rich_text": "the body is a page (HTML) that is kept inside rich text",
     "msg.received_by": "for whom it was delivered",
 }
 SUBJECT, BODY, HTML, RTF, HEADERS, CLASS = 0x37, 0x1000, 0x1013, 0x1009, 0x7D, 0x1A
@@ -46,6 +53,7 @@ _TEXTS = {
     0x0E02: "mail.bcc",
 }
 _MORE = {
+    0x0C1E: "msg.sender_kind",
     0x70: "mail.conversation_topic",
     0x40: "msg.received_by",
     0x3FF8: "msg.created_by",
@@ -65,6 +73,8 @@ _TIMES = {
 _SENDERS = ((0x0C1A, 0x5D01, 0x0C1F, "mail.sender"), (0x42, 0x5D02, 0x65, "mail.from"))
 _RECIPIENTS = {1: "to", 2: "cc", 3: "bcc"}
 _IMPORTANCE, _SENSITIVITY, _FLAGS, _INDEX = 0x17, 0x36, 0x0E07, 0x71
+_SUBMISSION = 0x47
+_INDEX_BYTES = 1000
 _LEVELS = {0: "low", 1: "normal", 2: "high"}
 _SECRECY = {1: "personal", 2: "private", 3: "confidential"}
 _VERB, _VERB_TIME = 0x1081, 0x1082
@@ -188,7 +198,11 @@ def _state(held: Properties) -> Iterator[Fact]:
         yield Field("msg.last_verb", verb)
         if stamp := _stamp(held, _VERB_TIME, "answered", "msg.last_verb_time"):
             yield stamp
+    if submission := held.data(_SUBMISSION).rstrip(b"\0"):
+        yield Field("msg.submission_id", submission.decode("latin-1"))
     index = held.data(_INDEX)
+    if index:
+        yield Field("msg.conversation_index", index[:_INDEX_BYTES].hex())
     if len(index) >= 22 and index[0] == 1:
         ticks = int.from_bytes(index[:6], "big") << 16
         if stamp := from_filetime("thread-started", ticks, "msg.conversation_index"):
@@ -230,6 +244,14 @@ def read_bodies(held: Properties) -> Iterator[Fact]:
         yield Text("\n".join(read_page([source], page)), "html body")
         yield Text(page.title, "html body title")
         yield from page.take("html body ")
+
+
+def read_rich(held: Properties) -> Iterator[Fact]:
+    """The body in rich text as a member."""
+    if rich := unpack(held.data(RTF)):
+        if b"\\fromhtml" in rich[:1000]:
+            yield Field("msg.page_in_rich_text", True)
+        yield Child("body.rtf", b"body.rtf", partial(BytesIO, rich))
 
 
 def read_names(forms: bytes, entries: bytes, strings: bytes) -> dict[Name, int]:

@@ -13,6 +13,7 @@ from typing import Final
 from indexer.handler import Stream
 from indexer.handlers import _xmp
 from indexer.handlers._boxes import Box, boxes
+from indexer.handlers._id3 import GENRES
 from indexer.handlers._media import Tags, clock, cover
 from indexer.handlers._picture import Blocks
 from indexer.limits import MIB
@@ -106,7 +107,10 @@ def _list(stream: Stream, box: Box, keys: list[str], tags: Tags) -> Iterator[Fac
 
 def _value(kind: bytes, name: str, data: bytes, tags: Tags) -> None:
     form, value = int.from_bytes(data[:4], "big") & 0xFFFFFF, data[8:]
-    if kind in (b"trkn", b"disk"):
+    if kind == b"gnre" and len(value) >= 2:
+        number = int.from_bytes(value[:2], "big")
+        tags.add(name, GENRES[number - 1] if 0 < number <= len(GENRES) else str(number))
+    elif kind in (b"trkn", b"disk"):
         first, whole = int.from_bytes(value[2:4], "big"), int.from_bytes(value[4:6], "big")
         tags.add("track" if kind == b"trkn" else "disc", f"{first}/{whole}" if whole else str(first))
     elif form == 1:

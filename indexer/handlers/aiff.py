@@ -23,7 +23,7 @@ _NAMES: Final = {b"NAME": "title", b"AUTH": "artist", b"(c) ": "copyright", b"AN
 
 class Aiff(Handler):
     name = "aiff"
-    version = 2
+    version = 3
     media_types = ("audio/x-aiff", "audio/aiff")
     signatures = (Signature(b"FORM"),)
     suffixes = (".aif", ".aiff", ".aifc", ".afc")

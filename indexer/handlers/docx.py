@@ -37,6 +37,7 @@ _STYLING = {
 _OFF = {"0", "false", "off"}
 _DELETED = {"w:del", "w:moveFrom"}
 _TEXT = {"w:t", "w:delText", "w:instrText", "w:delInstrText", "m:t", "a:t"}
+_SHAPES = {"wp:docPr", "pic:cNvPr", "v:imagedata", "v:shape", "v:rect", "v:roundrect", "v:oval", "v:line", "v:group"}
 _LISTED = {"w:numId", "w:ilvl"}
 _NOTES = {"w:footnote": "footnote", "w:endnote": "endnote", "w:comment": "comment"}
 _MARKS = {"w:tab": "\t", "w:ptab": "\t", "w:br": "\n", "w:cr": "\n", "w:noBreakHyphen": "-"}
@@ -103,6 +104,10 @@ class _Changes:
         words = code.split('"')
         if code.strip().upper().startswith("HYPERLINK") and len(words) > 1 and "\\l" not in words[0]:
             self._links[words[1]] = None
+
+    def note_shape(self, attributes: dict[str, str]) -> None:
+        if link := attributes.get("href", ""):
+            self._links[link] = None
 
     def facts(self) -> Iterator[Fact]:
         for author in self._authors:
@@ -218,7 +223,8 @@ def _read_story(
                 elif tag in _NOTES and attributes.get("w:type", "normal") == "normal":
                     notes += 1
                     story.locator = f"{_NOTES[tag]} {notes}" + label(attributes.get("w:author", ""), bracketed=True)
-                elif tag in ("wp:docPr", "pic:cNvPr", "v:shape", "v:imagedata"):
+                elif tag in _SHAPES:
+                    changes.note_shape(attributes)
                     yield from _alternative(flow, attributes, pictures)
             elif tag in _TEXT:
                 tag_of_text = ""

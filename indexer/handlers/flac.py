@@ -20,6 +20,7 @@ _KEPT: Final = 64 * MIB
 
 class Flac(Handler):
     name = "flac"
+    version = 2
     media_types = ("audio/flac", "audio/x-flac")
     signatures = (Signature(b"fLaC"), Signature(b"ID3"))
     suffixes = (".flac",)

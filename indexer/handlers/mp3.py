@@ -46,6 +46,7 @@ class Frame(Struct, frozen=True):
 
 class Mp3(Handler):
     name = "mp3"
+    version = 2
     media_types = ("audio/mpeg", "audio/mp3", "audio/x-mpeg", "audio/mpeg3")
     signatures = (
         Signature(b"ID3"),

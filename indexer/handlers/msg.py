@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
-from io import BytesIO
 from typing import BinaryIO, ClassVar
 
 from indexer.handler import Handler, Signature, Stream
@@ -27,7 +26,6 @@ from indexer.handlers._mapi import (
     MIME,
     NAME,
     PATH,
-    RTF,
     SHOWN,
     Name,
     describe_message,
@@ -35,10 +33,10 @@ from indexer.handlers._mapi import (
     find_codec_of,
     read_bodies,
     read_names,
+    read_rich,
     times,
 )
 from indexer.handlers._ole import kind_of
-from indexer.handlers._rtf_packed import unpack
 from indexer.handlers._streams import open_chunks
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, replace
@@ -52,7 +50,7 @@ _WIDE, _NARROW, _MANY = 0x1F, 0x1E, 0x1000
 
 class Msg(Handler):
     name = "msg"
-    version = 2
+    version = 3
     media_types = ("application/vnd.ms-outlook",)
     signatures = (Signature(MAGIC),)
     suffixes = (".msg", ".oft")
@@ -75,8 +73,7 @@ class Msg(Handler):
             if storage.kind == STORAGE and storage.name.startswith("__recip"):
                 yield from describe_recipient(_Properties(held, storage, message.codec))
         yield from read_bodies(message)
-        if rich := unpack(message.data(RTF)):
-            yield Child("body.rtf", b"body.rtf", partial(BytesIO, rich))
+        yield from read_rich(message)
         for storage in held.root.children:
             if storage.kind == STORAGE and storage.name.startswith("__attach"):
                 yield from _attached(held, storage, message.codec)

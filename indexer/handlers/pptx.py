@@ -26,6 +26,7 @@ _COMMENTS = {"p:cm", "cm", "reply"}
 
 class Pptx(Handler):
     name = "pptx"
+    version = 2
     media_types = media_types("pptx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm", ".ppam")

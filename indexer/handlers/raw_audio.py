@@ -33,6 +33,7 @@ _AMR: Final = {b"#!AMR\n": "audio/amr", b"#!AMR-WB\n": "audio/amr-wb", b"#!AMR_M
 
 class RawAudio(Handler):
     name = "raw-audio"
+    version = 2
     media_types = (
         "audio/aac", "audio/x-hx-aac-adts", "audio/ac3", "audio/vnd.dolby.dd-raw", "audio/eac3", "audio/amr",
         "audio/amr-wb", "audio/AMR", "audio/x-ape", "audio/x-wavpack",

@@ -37,6 +37,7 @@ _STREAMS: Final = {b"vids": "video", b"auds": "audio", b"txts": "subtitles", b"m
 
 class RiffMedia(Handler):
     name = "riff-media"
+    version = 2
     media_types = ("video/x-msvideo", "audio/x-wav", "audio/wav", "audio/vnd.wave", "video/avi", "audio/midi")
     signatures = (Signature(b"RIFF"), Signature(b"RF64"), Signature(b"BW64"))
     suffixes = (".avi", ".wav", ".wave", ".bwf", ".rmi", ".divx")

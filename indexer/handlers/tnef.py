@@ -28,7 +28,6 @@ from indexer.handlers._mapi import (
     MIME,
     NAME,
     PATH,
-    RTF,
     SHOWN,
     SUBJECT,
     Name,
@@ -36,9 +35,9 @@ from indexer.handlers._mapi import (
     describe_recipient,
     find_codec_of,
     read_bodies,
+    read_rich,
     times,
 )
-from indexer.handlers._rtf_packed import unpack
 from indexer.handlers._streams import open_slice
 from indexer.limits import MIB
 from indexer.model import Cause, Child, Fact, Field, Problem, Timestamp
@@ -123,6 +122,7 @@ class _Attachment(Struct):
 
 class Tnef(Handler):
     name = "tnef"
+    version = 2
     media_types = ("application/vnd.ms-tnef", "application/ms-tnef")
     signatures = (Signature(MAGIC),)
     suffixes = (".tnef", ".dat")
@@ -164,8 +164,7 @@ class Tnef(Handler):
             recipient.codec = message.codec
             yield from describe_recipient(recipient)
         yield from read_bodies(message)
-        if rich := unpack(message.data(RTF)):
-            yield Child("body.rtf", b"body.rtf", partial(BytesIO, rich))
+        yield from read_rich(message)
         for number, each_file in enumerate(attached, 1):
             each_file.held.codec = message.codec
             yield from _offer(stream, each_file, number)

@@ -33,6 +33,7 @@ _REAL, _STRING, _BOOL, _ERROR = (5, 9), (6, 8), (4, 10), (3, 11)
 
 class Xlsb(Handler):
     name = "xlsb"
+    version = 2
     media_types = media_types("xlsb")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".xlsb",)

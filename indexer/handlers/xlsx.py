@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._cells import column_of, one_line
+from indexer.handlers._cells import column_name, column_of, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import Flow, label
@@ -34,11 +34,13 @@ _SHEETS = ("worksheet", "chartsheet", "dialogsheet", "macrosheet", "intlmacroshe
 _STYLING = {"styles", "calcchain", "table", "pivottable", "tablesinglecells", "sheetmetadata", "querytable"}
 _CODES = re.compile(r'&(?:"[^"]*"|K[0-9A-F]{6}|\d+|[A-Z])', re.IGNORECASE)
 _HEADERS = {f"x:{when}{what}": what.lower() for when in ("odd", "even", "first") for what in ("Header", "Footer")}
+_OFF = ("0", "false")
 _CONNECTION = ("name", "description", "connection", "command", "url", "sourceFile", "odcFile")
 
 
 class Xlsx(Handler):
     name = "xlsx"
+    version = 2
     media_types = media_types("xlsx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".xlsx", ".xlsm", ".xltx", ".xltm", ".xlam")
@@ -46,6 +48,9 @@ class Xlsx(Handler):
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
         "xlsx.hidden_sheet": "name of a sheet that is hidden",
+        "xlsx.protected_sheet": "name of a sheet that is protected against changes",
+        "xlsx.hidden_columns": "columns of a sheet that are hidden",
+        "xlsx.dde_link": "program and topic that a cell asks for data by DDE, which can start commands",
         "xlsx.saved_path": "folder the workbook was last saved in",
         "xlsx.reserved_by": "who reserved the right to write",
     }
@@ -227,6 +232,13 @@ class _Book:
                             yield Text(
                                 attributes.get(key, ""), f"{sheet}!{label(attributes.get('sqref', ''))} validation"
                             )
+                    elif tag == "x:col" and attributes.get("hidden", "0") not in _OFF:
+                        ends = [_integer(attributes.get(key, "")) for key in ("min", "max")]
+                        if min(ends) > 0:
+                            columns = ":".join(column_name(each - 1) for each in ends)
+                            yield Field("xlsx.hidden_columns", f"{sheet}!{columns}")
+                    elif tag == "x:sheetProtection" and attributes.get("sheet", "0") not in _OFF:
+                        yield Field("xlsx.protected_sheet", sheet)
                     elif tag == "x:hyperlink":
                         relation = relations.get(attributes.get("r:id", ""))
                         target = relation.target if relation else attributes.get("location", "")
@@ -314,7 +326,7 @@ def _read_comments(events: Iterator[Event], sheet: str) -> Iterator[Fact]:
             yield Text("".join(text), locator)
 
 
-def _read_others(package: Package) -> Iterator[Text]:
+def _read_others(package: Package) -> Iterator[Fact]:
     """Kept copies of data from elsewhere: pivot caches, linked workbooks, connections."""
     for part in package.of_kind("pivotcachedefinition", "pivotcacherecords"):
         flow = Flow()
@@ -329,6 +341,9 @@ def _read_others(package: Package) -> Iterator[Text]:
         for kind, tag, attributes in package.events(part):
             if kind == DATA and in_value:
                 yield from flow.paragraph(f"linked workbook {number_of(part)}", tag)
+            elif kind == START and tag == "x:ddeLink":
+                asked = (attributes.get("ddeService", ""), attributes.get("ddeTopic", ""))
+                yield Field("xlsx.dde_link", "|".join(asked))
             elif kind == START and tag == "x:sheetName":
                 yield from flow.paragraph(f"linked workbook {number_of(part)}", attributes.get("val", ""))
             in_value = kind == START and tag == "x:v"
