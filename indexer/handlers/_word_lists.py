@@ -9,7 +9,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from indexer.handlers._list_numbers import Counts, Level
 
@@ -26,6 +26,14 @@ class Look(Struct, frozen=True):
     of_list: int = -1
     level: int = -1
     ends_row: bool = False
+
+
+class _Used(Struct):
+    """A list in use: its name, where levels start anew, and levels that are written in another way."""
+
+    name: int
+    starts: dict[int, int] = field(default_factory=dict)
+    levels: dict[int, Level] = field(default_factory=dict)
 
 
 class Lists:
@@ -65,8 +73,11 @@ class Lists:
             style, deep = parent, deep + 1
         if not 0 < of_list <= len(self._used):
             return ""
-        name, starts = self._used[of_list - 1]
-        return self._counts.number(name, self._levels.get(name, []), max(level, 0), of_list, starts)
+        used = self._used[of_list - 1]
+        levels = self._levels.get(used.name, [])
+        if used.levels:
+            levels = [used.levels.get(number, each) for number, each in enumerate(levels)]
+        return self._counts.number(used.name, levels, max(level, 0), of_list, used.starts)
 
     def _read_looks(self) -> Iterator[tuple[int, int, Look]]:
         count = max(0, (len(self.runs) - 4) // 8)
@@ -142,27 +153,34 @@ def _read_lists(data: bytes) -> dict[int, list[Level]]:
             break
         levels = []
         for _ in range(1 if head[26] & 1 else 9):
-            if at + 28 > len(data):
+            level, at = _read_level(data, at)
+            if not level:
                 return found
-            start, form, flags = struct.unpack_from("<iBB", data, at)
-            restart = data[at + 26] if flags & 8 else -1
-            at += 28 + data[at + 24] + data[at + 25]
-            length = int.from_bytes(data[at : at + 2], "little")
-            text = data[at + 2 : at + 2 + 2 * length].decode("utf-16-le", "replace")
-            at += 2 + 2 * length
-            levels.append(Level(start, form, bool(flags & 4), text, restart))
+            levels.append(level)
         found[int.from_bytes(head[:4], "little")] = levels
     return found
 
 
-def _read_overrides(data: bytes) -> list[tuple[int, dict[int, int]]]:
-    """For each list in use, its name and where levels start anew."""
+def _read_level(data: bytes, at: int) -> tuple[Level | None, int]:
+    """One level, and where the next begins; None where it is cut off."""
+    if at + 28 > len(data):
+        return None, at
+    start, form, flags = struct.unpack_from("<iBB", data, at)
+    restart = data[at + 26] if flags & 8 else -1
+    at += 28 + data[at + 24] + data[at + 25]
+    length = int.from_bytes(data[at : at + 2], "little")
+    text = data[at + 2 : at + 2 + 2 * length].decode("utf-16-le", "replace")
+    return Level(start, form, bool(flags & 4), text, restart), at + 2 + 2 * length
+
+
+def _read_overrides(data: bytes) -> list[_Used]:
+    """The lists in use."""
     count = max(0, min(int.from_bytes(data[:4], "little"), (len(data) - 4) // 16))
     at = 4 + 16 * count
     found = []
     for row in range(count):
         head = data[4 + 16 * row : 20 + 16 * row]
-        starts: dict[int, int] = {}
+        used = _Used(int.from_bytes(head[:4], "little"))
         at += 4
         for _ in range(head[12]):
             if at + 8 > len(data):
@@ -170,12 +188,12 @@ def _read_overrides(data: bytes) -> list[tuple[int, dict[int, int]]]:
             start, flags = struct.unpack_from("<iI", data, at)
             at += 8
             if flags & 0x20:
-                if at + 28 > len(data):
+                level, at = _read_level(data, at)
+                if not level:
                     break
-                start = struct.unpack_from("<i", data, at)[0]
-                at += 28 + data[at + 24] + data[at + 25]
-                at += 2 + 2 * int.from_bytes(data[at : at + 2], "little")
+                used.levels[flags & 15] = level
+                start = level.start
             if flags & 0x10:
-                starts[flags & 15] = start
-        found.append((int.from_bytes(head[:4], "little"), starts))
+                used.starts[flags & 15] = start
+        found.append(used)
     return found

@@ -1,7 +1,7 @@
 """Word 6 to 2003 documents: body, headers, notes, comments, text boxes, what is hidden or deleted; properties, macros.
 
 Source: [MS-DOC] 2.4 to 2.9; [MS-OFFCRYPTO] 2.3.6 and 2.3.7 (encryption).
-Limits: text hidden by a style counts as plain; numbers of lists in other scripts than Latin are left out; in Word 6
+Limits: text hidden by a style counts as plain; numbers of lists in words are left out; in Word 6
 and 95 numbers and what is hidden are not worked out, and a row of a table ends where two of its marks meet.
 """
 
@@ -34,6 +34,7 @@ _INCLUDE = re.compile(r'\s*(?:INCLUDETEXT|INCLUDEPICTURE|LINK\s+[\w.]+)\s+"([^"]
 
 class Doc(Handler):
     name = "doc"
+    version = 2
     media_types = ("application/msword",)
     signatures = (Signature(MAGIC),)
     suffixes = (".doc", ".dot")
