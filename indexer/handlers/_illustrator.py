@@ -20,9 +20,10 @@ from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers import _layertree, _refs
 from indexer.handlers._layertree import Leaf
+from indexer.handlers._pdf_objects import object_streams, places_of, stream_of
 from indexer.handlers._picture import FIELD_CHARS, read_text, shared_codec
 from indexer.handlers._ps_tokens import unescape
-from indexer.limits import KIB, MIB
+from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
 
 MEDIA_TYPE: Final = "application/illustrator"
@@ -41,12 +42,9 @@ FIELDS: Final = {
 DATA: Final = 128 * MIB
 """Bytes of private data that are gone through, and of the streams that hold them."""
 LAYERS, NAMES = 20_000, 5_000
-_BLOCKS, _OBJECT_STREAMS, _DEPTH = 16_000, 4_000, 200
+_BLOCKS, _DEPTH = 16_000, 200
 _LOOKED_AT: Final = 4 * MIB
 _BLOCK: Final = re.compile(rb"/AI(?:PDF)?PrivateData(\d{1,6})\s{1,3}(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R\b")
-_NUMBER: Final = re.compile(rb"(\d{1,9})\s{1,3}\d{1,5}$")
-_LENGTH: Final = re.compile(rb"/Length\s{0,3}(\d{1,12})(?!\s{1,3}\d{1,5}\s{1,3}R)(?!\d)")
-_FILTER: Final = re.compile(rb"/(FlateDecode|ASCIIHexDecode|ASCII85Decode|Fl|AHx|A85)\b")
 _PACKED: Final = re.compile(rb"%AI(?:(1\d|2[0-3])_CompressedData|24_ZStandard_Data)")
 _STRING: Final = rb"\(((?:[^\\()]|\\[\s\S]){0,2000}+)\)"
 _SAID: Final = {
@@ -108,70 +106,20 @@ def _joined(data: mmap.mmap) -> bytes:
         blocks = _in_object_streams(data)
     if not blocks:
         return b""
-    places = _places(data, set(blocks.values()))
+    places = places_of(data, set(blocks.values()))
     joined = bytearray()
     for number in sorted(blocks)[:_BLOCKS]:
         if blocks[number] in places and len(joined) < DATA:
-            joined += _stream(data, places[blocks[number]], DATA - len(joined))
+            joined += stream_of(data, places[blocks[number]], DATA - len(joined))
     return bytes(joined)
 
 
 def _in_object_streams(data: mmap.mmap) -> dict[int, int]:
     """Numbers and objects of the blocks, where the dictionary that lists them is compressed."""
     blocks: dict[int, int] = {}
-    at = data.find(b"/ObjStm")
-    for _ in range(_OBJECT_STREAMS):
-        if at < 0:
-            break
-        begin = data.rfind(b" obj", max(0, at - 4 * KIB), at)
-        found = (
-            {int(each[1]): int(each[2]) for each in _BLOCK.finditer(_stream(data, begin, MIB))} if begin >= 0 else {}
-        )
-        blocks = found or blocks
-        at = data.find(b"/ObjStm", at + 1)
+    for held in object_streams(data):
+        blocks = {int(each[1]): int(each[2]) for each in _BLOCK.finditer(held)} or blocks
     return blocks
-
-
-def _places(data: mmap.mmap, wanted: set[int]) -> dict[int, int]:
-    """Where the last object of each of these numbers begins."""
-    places: dict[int, int] = {}
-    at = data.find(b" obj")
-    while at >= 0:
-        match = _NUMBER.search(data[max(0, at - 20) : at])
-        if match and int(match[1]) in wanted:
-            places[int(match[1])] = at
-        at = data.find(b" obj", at + 4)
-    return places
-
-
-def _stream(data: mmap.mmap, start: int, most: int) -> bytes:
-    """The bytes of the stream of the object that begins here, without the filters that are known."""
-    at = data.find(b"stream", start, start + 8 * KIB)
-    if at < 0:
-        return b""
-    head = data[start:at]
-    begin = at + 6 + (2 if data[at + 6 : at + 8] == b"\r\n" else 1)
-    length = _LENGTH.search(head)
-    end = begin + int(length[1]) if length else -1
-    if end < 0 or b"endstream" not in data[end : end + 20]:
-        end = max(begin, data.find(b"endstream", begin))
-    raw = data[begin : min(end, begin + most)]
-    for name in _FILTER.findall(head)[:4]:
-        try:
-            if name in (b"FlateDecode", b"Fl"):
-                raw = zlib.decompressobj().decompress(raw, most)
-            elif name in (b"ASCIIHexDecode", b"AHx"):
-                digits = re.sub(rb"[^0-9A-Fa-f]+", b"", raw.partition(b">")[0])
-                raw = bytes.fromhex(digits[: len(digits) & ~1].decode())
-            else:
-                raw = _from_85(raw)
-        except (zlib.error, ValueError):
-            return b""
-    return raw
-
-
-def _from_85(raw: bytes) -> bytes:
-    return base64.a85decode(re.sub(rb"\s+", b"", raw.partition(b"~>")[0]))
 
 
 def _unpack(joined: bytes) -> tuple[bytes, Problem | None]:

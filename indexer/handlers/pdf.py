@@ -18,7 +18,7 @@ from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers import _illustrator
+from indexer.handlers import _illustrator, _pdf_files
 from indexer.handlers._flow import label
 from indexer.handlers._parts import DATA, XmlReader
 from indexer.handlers._pdf_raw import Raw, check_streams, rebuilt, scan
@@ -46,12 +46,14 @@ _NOTHING = b"\xef\xbb\xbf \t\r\n"
 _FAILURES = 1_000
 _OUTLINE = 100_000
 _POPUP, _WIDGET, _URI, _LAUNCH, _REMOTE = 16, 20, 3, 4, 2
+_MEDIA = {18, 19, 21, 25, 26}
+"""Annotations that have files of their own: sounds, films, screens, 3D, rich media."""
 _REVISIONS = {2: "RC4, 40 bit", 3: "RC4, up to 128 bit", 4: "RC4 or AES, 128 bit", 5: "AES, 256 bit", 6: "AES, 256 bit"}
 
 
 class Pdf(Handler):
     name = "pdf"
-    version = 3
+    version = 4
     media_types = ("application/pdf", _illustrator.MEDIA_TYPE)
     suffixes = (".pdf", ".ai")
     holds = b"%"
@@ -73,6 +75,7 @@ class Pdf(Handler):
         "encryption.method": "cipher of the encryption",
         "encryption.password": "which given password opened it",
         **_illustrator.FIELDS,
+        **_pdf_files.FIELDS,
         **XMP_FIELDS,
     }
     reads = (
@@ -108,7 +111,7 @@ class Pdf(Handler):
                 with open_document(pdfium, stream, text.encode() + b"\0" if text else None) as document:
                     if password:
                         yield password.field()
-                    yield from _read_document(pdfium, document, raw)
+                    yield from _read_document(pdfium, document, raw, stream)
             except WrongPasswordError:
                 continue
             except EvidenceError as error:
@@ -138,7 +141,7 @@ def _read_rebuilt(pdfium: Any, stream: Stream, raw: Raw, error: EvidenceError) -
     try:
         with open_document(pdfium, stream, data=data) as document:
             yield Problem(error.cause, error.message, resolution="rebuilt from its page objects")
-            yield from _read_document(pdfium, document, raw)
+            yield from _read_document(pdfium, document, raw, stream)
     except (WrongPasswordError, EvidenceError):
         yield from _read_raw(raw)
         raise error from None
@@ -150,7 +153,7 @@ def _candidates(stream: Stream) -> Iterator[Password | None]:
     yield from stream.passwords
 
 
-def _read_document(pdfium: Any, document: Any, raw: Raw) -> Iterator[Fact]:
+def _read_document(pdfium: Any, document: Any, raw: Raw, stream: Stream) -> Iterator[Fact]:
     yield from _read_properties(pdfium, document)
     if (revision := pdfium.FPDF_GetSecurityHandlerRevision(document)) >= 0:
         yield Field("pdf.encrypted", True)
@@ -161,12 +164,17 @@ def _read_document(pdfium: Any, document: Any, raw: Raw) -> Iterator[Fact]:
     has_form = pdfium.FPDF_GetFormType(document) != pdfium.FORMTYPE_NONE
     handle = pdfium.FPDFDOC_InitFormFillEnvironment(document, settings) if has_form else None
     with closing_with(pdfium.FPDFDOC_ExitFormFillEnvironment, handle) as form:
-        yield from _Pages(pdfium, document, form).read()
+        pages = _Pages(pdfium, document, form)
+        yield from pages.read()
     yield from _read_xfa(pdfium, document)
     yield from _read_scripts(pdfium, document, raw)
     for index in range(pdfium.FPDFDoc_GetAttachmentCount(document)):
         if attachment := pdfium.FPDFDoc_GetAttachment(document, index):
-            yield _child(pdfium, attachment)
+            child = _child(pdfium, attachment)
+            pages.files.add(child.name)
+            yield child
+    if revision < 0 and not raw.encryption and (pages.files or pages.has_media):
+        yield from _pdf_files.read_files(stream, pages.files)
 
 
 def _read_properties(pdfium: Any, document: Any) -> Iterator[Fact]:
@@ -222,6 +230,8 @@ class _Pages:
 
     def __init__(self, pdfium: Any, document: Any, form: Any) -> None:
         self.pdfium, self.document, self.form = pdfium, document, form
+        self.files: set[str] = set()
+        self.has_media = False
         self._links: set[str] = set()
         self._values: set[tuple[str, str]] = set()
 
@@ -256,8 +266,12 @@ class _Pages:
                     yield from self._read_field(note)
                 elif kind != _POPUP:
                     yield from self._read_note(note, number)
+                if kind in _MEDIA:
+                    self.has_media = True
                 if attachment := pdfium.FPDFAnnot_GetFileAttachment(note):
-                    yield _child(pdfium, attachment)
+                    child = _child(pdfium, attachment)
+                    self.files.add(child.name)
+                    yield child
 
     def _read_link(self, action: Any) -> Iterator[Field]:
         if not action:

@@ -1,0 +1,125 @@
+"""Portfolios, and embedded files that hang on no list of attachments: of rich media, films, sounds, 3D.
+
+Source: ISO 32000-2: 7.11.3 (file specifications), 7.11.6 (collection items), 12.3.5 (collections), 13 (multimedia).
+Limits: nothing of encrypted documents; of items only columns that are plain strings.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+from itertools import chain
+from typing import Final
+
+from indexer.errors import EvidenceError
+from indexer.handler import Stream
+from indexer.handlers._pdf_objects import KNOWN_FILTERS, object_streams, places_of, stream_of
+from indexer.handlers._pdf_raw import read_string
+from indexer.limits import KIB, MIB
+from indexer.model import Child, Fact, Field, Text
+
+FIELDS: Final = {
+    "pdf.collection": "the document is a portfolio: how its files are shown",
+    "pdf.collection_column": "name of a column in the list of a portfolio's files",
+}
+FILES, ITEMS = 10_000, 10_000
+FILE_BYTES: Final = 512 * MIB
+_AROUND: Final = 2 * KIB
+_COLLECTION: Final = re.compile(
+    rb"/Type\s{0,3}/Collection\b|/Collection\s{0,3}(?:<<|(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R\b)"
+)
+_VIEW: Final = re.compile(rb"/View\s{0,3}/([DTHC])\b")
+_VIEWS: Final = {b"D": "details", b"T": "tiles", b"H": "hidden", b"C": "by its own program"}
+_NAME: Final = re.compile(rb"/N\s{0,3}(?=[(<])")
+_COLUMN: Final = re.compile(rb"/([^\s()<>\[\]/]{1,100})\s{0,3}(?=\(|<(?!<))")
+_EMBEDDED: Final = re.compile(rb"/EF\s{0,3}<<[^<>]{0,200}?/U?F\s{1,3}(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R")
+_FILE_NAME: Final = re.compile(rb"/(U?F)\s{0,3}(?=\(|<(?!<))")
+_FILTERS: Final = re.compile(rb"/Filter\s{0,3}(/\w{1,40}|\[[^\]]{0,400})")
+_WORD: Final = re.compile(rb"/(\w{1,40})")
+_BRACKET: Final = re.compile(rb"<<|>>")
+
+
+def read_files(stream: Stream, known: set[str]) -> Iterator[Fact]:
+    """What makes the document a portfolio, and embedded files by other names than those that are known."""
+    with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        found: dict[int, str] = {}
+        collection: list[Fact] = []
+        for part in chain[bytes | mmap.mmap]((data,), object_streams(data)):
+            for match in _EMBEDDED.finditer(part):
+                name = _name_of(part, match.start(), match.end())
+                if name and name not in known and len(found) < FILES:
+                    found.setdefault(int(match[1]), name)
+            collection += _read_collection(part)
+        places = places_of(data, set(found)) if found else {}
+    yield from dict.fromkeys(collection)
+    for number, name in found.items():
+        if number in places:
+            raw = name.encode("utf-8", "surrogatepass")
+            yield Child(name, raw, partial(_open, stream, places[number]))
+
+
+def _open(stream: Stream, place: int) -> BytesIO:
+    with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        head = data[place : place + _AROUND].partition(b"stream")[0]
+        filters = _FILTERS.search(head)
+        names = _WORD.findall(filters[1]) if filters else []
+        if unknown := [name.decode("latin-1") for name in names if name not in KNOWN_FILTERS]:
+            raise EvidenceError("unsupported", f"an embedded file with the filter {unknown[0]}")
+        held = stream_of(data, place, FILE_BYTES)
+    if names and not held:
+        raise EvidenceError("corrupt", "an embedded file that cannot be unpacked")
+    return BytesIO(held)
+
+
+def _name_of(part: bytes | mmap.mmap, start: int, end: int) -> str:
+    """The name that stands beside the embedded file, in the same dictionary."""
+    begin, depth = start, 0
+    for mark in reversed([*_BRACKET.finditer(part, max(0, start - _AROUND), start)]):
+        depth += 1 if mark[0] == b">>" else -1
+        if depth < 0:
+            begin = mark.end()
+            break
+    finish, depth = end, 1
+    for mark in _BRACKET.finditer(part, end, end + _AROUND):
+        depth += 1 if mark[0] == b"<<" else -1
+        if depth < 0:
+            finish = mark.start()
+            break
+    held = part[begin:start] + part[end:finish]
+    names = {match[1]: read_string(held[match.end() :]) for match in _FILE_NAME.finditer(held)}
+    return names.get(b"UF", "") or names.get(b"F", "")
+
+
+def _read_collection(part: bytes | mmap.mmap) -> Iterator[Fact]:
+    if found := next(iter(sorted(_COLLECTION.finditer(part), key=lambda each: each[1] is not None)), None):
+        place = found.start()
+        if found[1] and (opened := re.search(rb"\b%d\s{1,3}\d{1,5}\s{1,3}obj\b" % int(found[1]), part)):
+            place = opened.start()
+        end = part.find(b"endobj", place, place + _AROUND)
+        view = _VIEW.search(part, place, end if end >= 0 else place + _AROUND)
+        yield Field("pdf.collection", _VIEWS[view[1]] if view else "not told")
+    for number, held in enumerate(_dictionaries(part, b"/CollectionField"), 1):
+        if number > ITEMS:
+            return
+        if name := _NAME.search(held):
+            yield Field("pdf.collection_column", read_string(held[name.end() :]))
+    for number, held in enumerate(_dictionaries(part, b"/CollectionItem"), 1):
+        if number > ITEMS:
+            return
+        lines = (
+            f"{match[1].decode('latin-1')}: {read_string(held[match.end() :])}" for match in _COLUMN.finditer(held)
+        )
+        yield Text("\n".join(lines), "portfolio item")
+
+
+def _dictionaries(part: bytes | mmap.mmap, mark: bytes) -> Iterator[bytes]:
+    """The insides of the innermost dictionaries that hold this name."""
+    at = part.find(mark)
+    while at >= 0:
+        start, end = part.rfind(b"<<", max(0, at - _AROUND), at), part.find(b">>", at, at + _AROUND)
+        if start >= 0 and end >= 0:
+            yield part[start + 2 : end]
+        at = part.find(mark, at + 1)
