@@ -44,6 +44,7 @@ FIELDS: Mapping[str, str] = {
     "office.pages": "pages",
     "office.words": "words",
     "office.characters": "characters without spaces",
+    "office.characters_with_spaces": "characters with spaces",
     "office.lines": "lines",
     "office.paragraphs": "paragraphs",
     "office.slides": "slides",
@@ -288,6 +289,7 @@ _APP = {
     "pages": "pages",
     "words": "words",
     "characters": "characters",
+    "characterswithspaces": "characters_with_spaces",
     "lines": "lines",
     "paragraphs": "paragraphs",
     "slides": "slides",
@@ -295,7 +297,7 @@ _APP = {
     "hiddenslides": "hidden_slides",
 }
 _COUNTS = {"edit_minutes", "pages", "words", "characters", "lines", "paragraphs", "slides", "notes", "hidden_slides"}
-_COUNTS |= {"doc_security", "revision"}
+_COUNTS |= {"doc_security", "revision", "characters_with_spaces"}
 
 
 def read_properties(package: Package) -> Iterator[Fact]:

@@ -26,7 +26,7 @@ FIELDS: Final = {
     "pdf.collection_column": "name of a column in the list of a portfolio's files",
 }
 FILES, ITEMS = 10_000, 10_000
-FILE_BYTES: Final = 512 * MIB
+FILE_BYTES: Final = 256 * MIB
 _AROUND: Final = 2 * KIB
 _COLLECTION: Final = re.compile(
     rb"/Type\s{0,3}/Collection\b|/Collection\s{0,3}(?:<<|(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R\b)"
@@ -68,7 +68,9 @@ def _open(stream: Stream, place: int) -> BytesIO:
         names = _WORD.findall(filters[1]) if filters else []
         if unknown := [name.decode("latin-1") for name in names if name not in KNOWN_FILTERS]:
             raise EvidenceError("unsupported", f"an embedded file with the filter {unknown[0]}")
-        held = stream_of(data, place, FILE_BYTES)
+        held = stream_of(data, place, FILE_BYTES + 1)
+    if len(held) > FILE_BYTES:
+        raise EvidenceError("limit", f"an embedded file of more than {FILE_BYTES} bytes")
     if names and not held:
         raise EvidenceError("corrupt", "an embedded file that cannot be unpacked")
     return BytesIO(held)

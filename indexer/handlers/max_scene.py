@@ -40,6 +40,7 @@ _WIDE: Final = re.compile(rb"(?:[\x20-\x7e]\0|[^\0-\x1f][\x01-\xd7]){4,2000}")
 
 class MaxScene(Handler):
     name = "3ds-max"
+    version = 2
     media_types = ("model/x-3ds-max", "application/x-3ds-max")
     signatures = (Signature(MAGIC),)
     suffixes = (".max", ".chr")

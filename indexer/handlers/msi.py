@@ -37,6 +37,7 @@ SUMMARY = ("\x05SummaryInformation", "\x05DocumentSummaryInformation", "\x05Digi
 
 class Msi(Handler):
     name = "msi"
+    version = 2
     media_types = ("application/x-msi", "application/x-ms-installer", "application/x-ole-installer")
     signatures = (Signature(MAGIC),)
     suffixes = (".msi", ".msm", ".msp", ".mst")

@@ -32,6 +32,7 @@ _TYPES = {
 
 class Ole(Handler):
     name = "ole"
+    version = 2
     media_types = (
         "application/x-ole-storage",
         "application/CDFV2",

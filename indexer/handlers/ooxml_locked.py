@@ -24,6 +24,7 @@ _NAME = "EncryptedPackage"
 
 class OoxmlLocked(Handler):
     name = "ooxml-locked"
+    version = 2
     media_types = ("application/encrypted", "application/x-tika-ooxml-protected")
     signatures = (Signature(MAGIC),)
     suffixes = (".docx", ".docm", ".dotx", ".xlsx", ".xlsm", ".xlsb", ".xltx", ".pptx", ".pptm", ".ppsx", ".potx")

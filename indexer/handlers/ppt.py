@@ -39,6 +39,7 @@ _BREAKS = str.maketrans({"\r": "\n", "\x0b": "\n"})
 
 class Ppt(Handler):
     name = "ppt"
+    version = 2
     media_types = ("application/vnd.ms-powerpoint",)
     signatures = (Signature(MAGIC),)
     suffixes = (".ppt", ".pps", ".pot")

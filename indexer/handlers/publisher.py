@@ -28,6 +28,7 @@ _MARKS = str.maketrans({"\x0b": "\n", "\x0c": "\n", "\x05": "", "\x07": "\t", "\
 
 class Publisher(Handler):
     name = "publisher"
+    version = 2
     media_types = ("application/x-mspublisher", "application/vnd.ms-publisher")
     signatures = (Signature(MAGIC),)
     suffixes = (".pub",)

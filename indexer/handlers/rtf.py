@@ -42,6 +42,7 @@ _COUNTS = {
     "nofpages": "pages",
     "nofwords": "words",
     "nofchars": "characters",
+    "nofcharsws": "characters_with_spaces",
     "version": "revision",
 }
 _TIMES = {
@@ -124,6 +125,7 @@ _DEPTH = 4096
 
 class Rtf(Handler):
     name = "rtf"
+    version = 2
     media_types = ("application/rtf", "text/rtf")
     signatures = (Signature(b"{\\rt"),)
     suffixes = (".rtf", ".doc")

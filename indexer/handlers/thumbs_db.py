@@ -36,6 +36,7 @@ class _Row(NamedTuple):
 
 class ThumbsDb(Handler):
     name = "thumbs-db"
+    version = 2
     media_types = ("application/vnd.ms-thumbnails",)
     signatures = (Signature(MAGIC),)
     suffixes = (".db",)

@@ -46,6 +46,7 @@ class _Pointer(NamedTuple):
 
 class Visio(Handler):
     name = "visio"
+    version = 2
     media_types = ("application/vnd.visio", "application/x-visio")
     signatures = (Signature(MAGIC),)
     suffixes = (".vsd", ".vss", ".vst", ".vdw")

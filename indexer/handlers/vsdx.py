@@ -20,6 +20,7 @@ from indexer.model import Fact, Field, Text
 
 class Vsdx(Handler):
     name = "vsdx"
+    version = 2
     media_types = media_types("vsdx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".vsdx", ".vsdm", ".vstx", ".vstm", ".vssx", ".vssm")

@@ -41,6 +41,7 @@ _PATH_MARKS = str.maketrans({"\1": "", "\2": "\\", "\3": "\\", "\4": "..\\", "\5
 
 class Xls(Handler):
     name = "xls"
+    version = 2
     media_types = ("application/vnd.ms-excel",)
     signatures = (Signature(MAGIC),)
     suffixes = (".xls", ".xlt", ".xla", ".xlw")

@@ -27,6 +27,7 @@ _GUESS = 50.0
 
 class Xps(Handler):
     name = "xps"
+    version = 2
     media_types = ("application/vnd.ms-xpsdocument", "application/oxps")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".xps", ".oxps")
