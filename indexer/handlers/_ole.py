@@ -16,9 +16,10 @@ from indexer.charsets import find_codec
 from indexer.handler import Stream
 from indexer.handlers._cfb import STORAGE, STREAM, Compound, Entry, compound
 from indexer.handlers._cfb_write import is_sound, rebuild
+from indexer.handlers._ole_package import parse_native, told
 from indexer.handlers._streams import open_chunks
+from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, Scalar, Timestamp
-from indexer.names import decode_names
 from indexer.timestamps import from_filetime
 
 FIELDS: Mapping[str, str] = {
@@ -61,6 +62,7 @@ FIELDS: Mapping[str, str] = {
     "ole.lost_stream": "the stream is in no folder of the file any more",
     "ole.rebuilt": "the bytes were put together from a storage inside the document",
     "ole.package_path": "path a packaged file had on the machine that packed it",
+    "ole.package_temp_path": "path of the copy from which it was packed",
     "encryption.method": "how the document is encrypted",
     "encryption.password": "which given password opened it",
 }
@@ -104,6 +106,8 @@ _CODECS |= {10001: "shift_jis", 10002: "big5", 10003: "euc_kr", 10008: "gb2312",
 _CODECS |= {10029: "mac_latin2", 20866: "koi8_r", 51949: "euc_kr", 51932: "euc_jp", 1361: "johab", 20932: "euc_jp"}
 _USER_DEFINED = bytes.fromhex("05d5cdd59c2e1b10939708002b2cf9ae")
 _MOST_PROPERTIES = 4096
+_NAMED_BEHIND = 16 * MIB
+"""Names behind a larger packaged file are not looked for."""
 _KINDS = (
     ("hwp", "fileheader", ""),
     ("msg", "__properties_version1.0", ""),
@@ -333,36 +337,16 @@ def _object(held: Compound, storage: Entry) -> Child | None:
 
 
 def _native(held: Compound, entry: Entry, stamps: tuple[Timestamp, ...], fields: list[Field]) -> Child:
-    name, path, start, size = parse_native(held.start(entry, 8192))
-    shown = decode_names([name, path]).names
-    if path:
-        fields.append(Field("ole.package_path", shown[1]))
+    package = parse_native(held.start(entry, 8192))
+    name, path, start, size = package.name, package.path, package.start, package.size
+    wide = package.names(held.read(entry)[start + size :]) if path and entry.size <= _NAMED_BEHIND else []
+    shown, facts = told(package, wide)
+    fields += facts
 
     def open_file() -> BinaryIO:
         return open_chunks(_cut(held.pieces(entry), start, size))
 
-    return Child(shown[0] or _shown(entry.path), name or _raw(entry.path), open_file, stamps, tuple(fields))
-
-
-def parse_native(head: bytes) -> tuple[bytes, bytes, int, int]:
-    """Name, path, start and size of the file in an Ole10Native stream; no name where it is no package."""
-    plain = (b"", b"", 4, _number(head, 0))
-    if _number(head, 4, 2) != 2:
-        return plain
-    label, at = _zero_ended(head, 6)
-    path, at = _zero_ended(head, at)
-    if at < 0 or _number(head, at, 4) not in (0x30000, 0x10000):
-        return plain
-    length = _number(head, at + 4)
-    at += 8 + length
-    if at + 4 > len(head):
-        return plain
-    return label or path.rpartition(b"\\")[2], path, at + 4, _number(head, at)
-
-
-def _zero_ended(data: bytes, at: int) -> tuple[bytes, int]:
-    end = data.find(b"\0", at, at + 1024) if at >= 0 else -1
-    return (data[at:end], end + 1) if end >= 0 else (b"", -1)
+    return Child(shown or _shown(entry.path), name or _raw(entry.path), open_file, stamps, tuple(fields))
 
 
 def _cut(pieces: Iterator[bytes], start: int, size: int) -> Iterator[bytes]:

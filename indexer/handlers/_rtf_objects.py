@@ -10,7 +10,7 @@ from functools import partial
 from io import BytesIO
 from typing import BinaryIO
 
-from indexer.handlers._ole import parse_native
+from indexer.handlers._ole_package import parse_native, told
 from indexer.model import Child, Fact, Field
 from indexer.names import decode_names
 
@@ -41,11 +41,12 @@ def read_object(data: bytes, spans: Spans, name: str) -> Fact:
     fields = [Field("rtf.object_class", names[0])] if form == 2 and names[0] else []
     shown, raw = f"{name}.ole", b""
     if words[0].lower() == b"package":
-        raw, path, start, length = parse_native(bytes(4) + body)
-        if raw:
-            shown, at_path = decode_names([raw, path]).names
-            fields.append(Field("ole.package_path", at_path))
-            body = body[start - 4 : start - 4 + length]
+        package = parse_native(bytes(4) + body)
+        if package.name:
+            raw, end = package.name, package.start - 4 + package.size
+            shown, facts = told(package, package.names(body[end:]))
+            fields += facts
+            body = body[package.start - 4 : end]
     return Child(shown, raw or shown.encode(), partial(_open, body), fields=tuple(fields))
 
 
