@@ -35,8 +35,10 @@ _VIEW: Final = re.compile(rb"/View\s{0,3}/([DTHC])\b")
 _VIEWS: Final = {b"D": "details", b"T": "tiles", b"H": "hidden", b"C": "by its own program"}
 _NAME: Final = re.compile(rb"/N\s{0,3}(?=[(<])")
 _COLUMN: Final = re.compile(rb"/([^\s()<>\[\]/]{1,100})\s{0,3}(?=\(|<(?!<))")
-_EMBEDDED: Final = re.compile(rb"/EF\s{0,3}<<[^<>]{0,200}?/U?F\s{1,3}(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R")
-_FILE_NAME: Final = re.compile(rb"/(U?F)\s{0,3}(?=\(|<(?!<))")
+_EMBEDDED: Final = re.compile(rb"/EF\s{0,3}<<([^<>]{0,400})")
+_SYSTEMS: Final = (b"DOS", b"Mac", b"Unix")
+_OF_SYSTEM: Final = re.compile(rb"/(UF|F|DOS|Mac|Unix)\s{1,3}(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R")
+_FILE_NAME: Final = re.compile(rb"/(UF|F|DOS|Mac|Unix)\s{0,3}(?=\(|<(?!<))")
 _FILTERS: Final = re.compile(rb"/Filter\s{0,3}(/\w{1,40}|\[[^\]]{0,400})")
 _WORD: Final = re.compile(rb"/(\w{1,40})")
 _BRACKET: Final = re.compile(rb"<<|>>")
@@ -49,9 +51,12 @@ def read_files(stream: Stream, known: set[str]) -> Iterator[Fact]:
         collection: list[Fact] = []
         for part in chain[bytes | mmap.mmap]((data,), object_streams(data)):
             for match in _EMBEDDED.finditer(part):
-                name = _name_of(part, match.start(), match.end())
-                if name and name not in known and len(found) < FILES:
-                    found.setdefault(int(match[1]), name)
+                names = _names_of(part, match.start(), match.end())
+                for system, number in _OF_SYSTEM.findall(match[1]):
+                    of_system = names.get(system, "") if system in _SYSTEMS else ""
+                    name = of_system or names.get(b"UF") or names.get(b"F", "")
+                    if name and name not in known and len(found) < FILES:
+                        found.setdefault(int(number), name)
             collection += _read_collection(part)
         places = places_of(data, set(found)) if found else {}
     yield from dict.fromkeys(collection)
@@ -76,8 +81,8 @@ def _open(stream: Stream, place: int) -> BytesIO:
     return BytesIO(held)
 
 
-def _name_of(part: bytes | mmap.mmap, start: int, end: int) -> str:
-    """The name that stands beside the embedded file, in the same dictionary."""
+def _names_of(part: bytes | mmap.mmap, start: int, end: int) -> dict[bytes, str]:
+    """The names that stand beside an embedded file, in the same dictionary; each operating system may have its own."""
     begin, depth = start, 0
     for mark in reversed([*_BRACKET.finditer(part, max(0, start - _AROUND), start)]):
         depth += 1 if mark[0] == b">>" else -1
@@ -91,8 +96,7 @@ def _name_of(part: bytes | mmap.mmap, start: int, end: int) -> str:
             finish = mark.start()
             break
     held = part[begin:start] + part[end:finish]
-    names = {match[1]: read_string(held[match.end() :]) for match in _FILE_NAME.finditer(held)}
-    return names.get(b"UF", "") or names.get(b"F", "")
+    return {match[1]: read_string(held[match.end() :]) for match in _FILE_NAME.finditer(held)}
 
 
 def _read_collection(part: bytes | mmap.mmap) -> Iterator[Fact]:

@@ -29,6 +29,7 @@ TRAIL = 1024
 
 class ZipArchive(Handler):
     name = "zip"
+    version = 2
     media_types = ("application/zip", "application/x-zip-compressed", "application/java-archive")
     signatures = (
         Signature(LOCAL),
@@ -78,6 +79,9 @@ class ZipArchive(Handler):
         archive = find_archive(stream, stream.size) if stream.size > 76 else None
         if archive is None or not archive.members:
             return self.media_types[0] if is_later_volume(stream) else None
+        # what ends before the table of a PDF does lies in one of its streams
+        if head.startswith(b"%PDF-") and b"startxref" in stream.at(archive.end, TRAIL):
+            return None
         # a signature may follow a program; behind anything else the archive must end the file, or nearly
         if stream.size - archive.end > TRAIL and not head.startswith((b"MZ", b"\x7fELF", b"#!")):
             return None
