@@ -194,6 +194,7 @@ class XmlReader:
             for piece in _bounded(pieces):
                 if piece:
                     fed = True
+                    target.expect(piece)
                     parser.feed(piece)
                 yield target.drain()
             if fed:
@@ -227,17 +228,24 @@ class _Names(dict[str, str]):
 
 
 class _Target:
-    """What the parser calls: plain functions, because a document calls them a million times."""
+    """What the parser calls: plain functions, because a document calls them a million times.
+
+    Where entities are not resolved, libxml2 gives the ampersand of an attribute as the reference `&#38;`.
+    """
 
     def __init__(self, names: _Names) -> None:
         events: list[Event] = []
         append, is_plain = events.append, names.plain.issuperset
         self._events = events
         self._chars = 0
+        refers = self._refers = [False]
+        self._is_quiet = self._gave = False
 
         def start(tag: str, attributes: Any) -> None:
             if attributes and not is_plain(attributes):
                 attributes = {names[key]: value for key, value in attributes.items()}
+            if attributes and refers[0]:
+                attributes = {key: value.replace("&#38;", "&") for key, value in attributes.items()}
             append((START, names[tag], attributes))
 
         def end(tag: str) -> None:
@@ -250,6 +258,15 @@ class _Target:
 
         self.start, self.end, self.data = start, end, data
 
+    def expect(self, piece: bytes) -> None:
+        """The next piece: attributes are looked at from one with a reference to where a tag ends without."""
+        if b"&" in piece:
+            self._refers[0], self._is_quiet = True, False
+        elif self._is_quiet and self._gave:
+            self._refers[0] = False
+        else:
+            self._is_quiet = True
+
     def drain(self) -> list[Event]:
         """The events since the last time.
 
@@ -259,6 +276,7 @@ class _Target:
         if self._chars > PENDING_CHARS:
             raise EvidenceError("limit", f"more than {PENDING_CHARS} characters out of {_PIECE} bytes of XML")
         ready = self._events[:]
+        self._gave = bool(ready)
         self._events.clear()
         self._chars = 0
         return ready

@@ -31,6 +31,7 @@ _OBFUSCATED = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/en
 
 class Epub(Handler):
     name = "epub"
+    version = 2
     media_types = ("application/epub+zip",)
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".epub",)

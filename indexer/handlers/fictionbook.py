@@ -48,6 +48,7 @@ _LINES = frozenset(("p", "v", "subtitle", "text-author", "td", "th", "date"))
 
 class FictionBook(Handler):
     name = "fictionbook"
+    version = 2
     media_types = ("application/x-fictionbook+xml",)
     suffixes = (".fb2",)
     holds = b"<"

@@ -52,6 +52,7 @@ _READ = (
 
 class Hwpx(Handler):
     name = "hwpx"
+    version = 2
     media_types = ("application/hwp+zip", "application/vnd.hancom.hwpx", "application/haansofthwpx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".hwpx",)

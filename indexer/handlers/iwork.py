@@ -56,6 +56,7 @@ _MARKS = str.maketrans({"\ufffc": "", "\u2028": "\n", "\u2029": "\n"})
 
 class Iwork(Handler):
     name = "iwork"
+    version = 2
     media_types = tuple(_KINDS.values())
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".pages", ".numbers", ".key")

@@ -43,6 +43,7 @@ _LABELS: Final = ("", "blue", "green", "yellow", "orange", "brown", "red", "purp
 
 class Krita(Handler):
     name = "krita"
+    version = 2
     media_types = ("application/x-krita", "application/x-krita-archive")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".kra", ".krz")

@@ -45,6 +45,7 @@ _STYLING = ("settings.xml", "styles.xml", "manifest.rdf", "mimetype")
 
 class Odf(Handler):
     name = "odf"
+    version = 2
     media_types = (
         *(_NEW.decode() + kind for kind in _TYPES),
         *(_NEW.decode() + kind + "-template" for kind in _TYPES[:7]),

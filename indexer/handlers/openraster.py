@@ -22,6 +22,7 @@ _INSIDE: Final = frozenset(("stack",))
 
 class OpenRaster(Handler):
     name = "openraster"
+    version = 2
     media_types = ("image/openraster",)
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".ora",)

@@ -299,3 +299,11 @@ def test_damaged_xml_never_leaves_the_crawl(name: str, data: st.DataObject) -> N
     parts[part] = "<".join(pieces)
     for item in crawl_bytes(made.package(parts), handlers=HANDLERS):
         assert not [problem for problem in item.problems if problem.cause == "crash"]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+def test_an_ampersand_in_an_attribute_is_itself_wherever_the_file_is_cut(step: int) -> None:
+    data = b'<a b="R&amp;D &lt;1&gt;"><c d="1&amp;2" e="&amp;#38;"/>plain<c d="no reference"/><c d="&#38;"/></a>'
+    events = _parts.XmlReader({}).events(data[at : at + step] for at in range(0, len(data), step))
+    found = [attributes for kind, _, attributes in events if kind == _parts.START]
+    assert found == [{"b": "R&D <1>"}, {"d": "1&2", "e": "&#38;"}, {"d": "no reference"}, {"d": "&"}]
