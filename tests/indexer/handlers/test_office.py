@@ -15,15 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
-from indexer.handler import Stream
+from indexer.handler import Handler, Stream
 from indexer.handlers import _parts, xlsx
 from indexer.handlers._cells import column_name, format_kind, position, row_texts, show_date, show_number
 from indexer.handlers._numberformat import show
 from indexer.handlers._ooxml import MAIN_TYPES, claimed
 from indexer.handlers.docx import Docx
+from indexer.handlers.excel_xml import ExcelXml
+from indexer.handlers.flat_office import FlatOffice
 from indexer.handlers.pptx import Pptx
 from indexer.handlers.strings import Strings
 from indexer.handlers.vsdx import Vsdx
+from indexer.handlers.word_xml import WordXml
 from indexer.handlers.xlsb import Xlsb
 from indexer.handlers.xlsx import Xlsx
 from indexer.model import Item
@@ -299,6 +302,23 @@ def test_damaged_xml_never_leaves_the_crawl(name: str, data: st.DataObject) -> N
     parts[part] = "<".join(pieces)
     for item in crawl_bytes(made.package(parts), handlers=HANDLERS):
         assert not [problem for problem in item.problems if problem.cause == "crash"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "handler"), [("word-xml", WordXml), ("excel-xml", ExcelXml), ("flat-office", FlatOffice)]
+)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_xml_of_office_is_told_and_never_a_crash(
+    folder: str, handler: type[Handler], data: st.DataObject
+) -> None:
+    name = "document" if folder == "flat-office" else "everything"
+    whole = bytearray((Path(__file__).parents[3] / "fixtures" / folder / name / "input.xml").read_bytes())
+    for _ in range(data.draw(st.integers(0, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(whole[: data.draw(st.integers(1, len(whole)))])
+    items = crawl_bytes(cut, "input.xml", handlers=(handler(), Docx(), Strings()))
+    assert "crash" not in {problem.cause for item in items for problem in item.problems}
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
