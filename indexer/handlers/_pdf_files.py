@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from indexer.errors import EvidenceError
@@ -50,7 +50,7 @@ def read_files(stream: Stream, known: set[str]) -> Iterator[Fact]:
         found: dict[int, str] = {}
         collection: list[Fact] = []
         for part in chain[bytes | mmap.mmap]((data,), object_streams(data)):
-            for match in _EMBEDDED.finditer(part):
+            for match in islice(_EMBEDDED.finditer(part), FILES):
                 names = _names_of(part, match.start(), match.end())
                 for system, number in _OF_SYSTEM.findall(match[1]):
                     of_system = names.get(system, "") if system in _SYSTEMS else ""
@@ -100,7 +100,9 @@ def _names_of(part: bytes | mmap.mmap, start: int, end: int) -> dict[bytes, str]
 
 
 def _read_collection(part: bytes | mmap.mmap) -> Iterator[Fact]:
-    if found := next(iter(sorted(_COLLECTION.finditer(part), key=lambda each: each[1] is not None)), None):
+    if found := next(
+        iter(sorted(islice(_COLLECTION.finditer(part), ITEMS), key=lambda each: each[1] is not None)), None
+    ):
         place = found.start()
         if found[1] and (opened := re.search(rb"\b%d\s{1,3}\d{1,5}\s{1,3}obj\b" % int(found[1]), part)):
             place = opened.start()
