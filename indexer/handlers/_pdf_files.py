@@ -100,9 +100,9 @@ def _names_of(part: bytes | mmap.mmap, start: int, end: int) -> dict[bytes, str]
 
 
 def _read_collection(part: bytes | mmap.mmap) -> Iterator[Fact]:
-    if found := next(
-        iter(sorted(islice(_COLLECTION.finditer(part), ITEMS), key=lambda each: each[1] is not None)), None
-    ):
+    # One that has its dictionary at hand is better than one that refers to it.
+    places = sorted(islice(_COLLECTION.finditer(part), ITEMS), key=lambda each: each[1] is not None)
+    for found in places[:1]:
         place = found.start()
         if found[1] and (opened := re.search(rb"\b%d\s{1,3}\d{1,5}\s{1,3}obj\b" % int(found[1]), part)):
             place = opened.start()
