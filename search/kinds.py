@@ -68,6 +68,7 @@ _KINDS: dict[str, str] = {
     "application/x-crontab application/x-git application/x-putty application/pkcs10 application/x-der "
     "application/x-coredump",
     "archive": "application/zip application/gzip application/zlib application/x-tar application/x-gtar "
+    "application/timestamped-data "
     "application/x-ustar application/x-7z application/x-rar application/vnd.rar application/x-bzip application/bzip2 "
     "application/x-xz application/x-lzma application/zstd application/x-zstd application/x-lz4 application/lz4 "
     "application/x-compress application/x-lzip application/lzip application/lzop application/x-lzop application/x-lzh "
