@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, field
 
@@ -14,6 +15,8 @@ from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.limits import MIB
 
+_EPOCH = datetime(1960, 1, 1, tzinfo=UTC)
+_DAYS = ("DATE", "YYMMDD", "DDMMYY", "MMDDYY", "E8601DA", "B8601DA", "WORDDATE", "WEEKDATE", "MONYY", "YYMON", "JULIAN")
 _CODECS = {20: "utf-8", 28: "ascii", 29: "latin-1", 30: "iso8859-2", 33: "iso8859-5", 37: "iso8859-9", 40: "iso8859-15"}
 _CODECS |= {41: "cp437", 42: "cp850", 43: "cp852", 49: "cp866", 118: "cp950", 119: "big5", 123: "big5", 125: "gb2312"}
 _CODECS |= {126: "cp936", 134: "euc_jp", 136: "cp932", 138: "shift_jis", 140: "euc_kr", 142: "cp949", 205: "gb18030"}
@@ -193,6 +196,28 @@ class Reader:
         if self.set.packed != "SASYZCRL":
             raise EvidenceError("unsupported", f"rows packed as {self.set.packed or 'something unknown'}")
         return _unrun(data, self._row_size)
+
+
+def moment(seconds: float) -> datetime | None:
+    """The time so many seconds after the start of 1960; None for zero and what is no time."""
+    try:
+        return _EPOCH + timedelta(seconds=round(seconds)) if seconds else None
+    except (OverflowError, ValueError):
+        return None
+
+
+def show_value(value: float, form: str) -> str:
+    """A number, or the day or the time that its format makes of it."""
+    name = form.upper()
+    if name.startswith(("DATETIME", "E8601DT", "B8601DT")):
+        at = moment(value) if value else _EPOCH
+        return at.strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    if name.startswith(_DAYS):
+        at = moment(value * 86400) if value else _EPOCH
+        return at.strftime("%Y-%m-%d") if at else ""
+    if name.startswith(("TIME", "HHMM", "E8601TM")) and 0 <= value < 1 << 31:
+        return f"{int(value) // 3600:02}:{int(value) // 60 % 60:02}:{int(value) % 60:02}"
+    return f"{value:.15g}"
 
 
 def _unrun(data: bytes, most: int) -> bytes:

@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._flow import label
-from indexer.handlers._sas import Column, Reader
+from indexer.handlers._sas import Column, Reader, moment, show_value
 from indexer.model import Fact, Field, Problem, Text, Timestamp
 
 _MAGIC = bytes(12) + bytes.fromhex("c2ea8160b31411cfbd92080009c7318c181f1011")
-_EPOCH = datetime(1960, 1, 1, tzinfo=UTC)
-_DAYS = ("DATE", "YYMMDD", "DDMMYY", "MMDDYY", "E8601DA", "B8601DA", "WORDDATE", "WEEKDATE", "MONYY", "YYMON", "JULIAN")
 _PIECE = 64 * 1024
 
 
@@ -47,7 +44,7 @@ class SasTable(Handler):
         reader = Reader(stream)
         held = reader.set
         for kind, seconds, origin in (("B", held.created, "sas.created"), ("M", held.modified, "sas.modified")):
-            if at := _moment(seconds):
+            if at := moment(seconds):
                 yield Timestamp(kind, at, origin, zone_known=False)
         lines: list[str] = []
         size, first, number = 0, 1, 0
@@ -90,13 +87,6 @@ def _describe(reader: Reader) -> Iterator[Field]:
         yield Field("sas.column", column.name + label(column.label, bracketed=True))
 
 
-def _moment(seconds: float) -> datetime | None:
-    try:
-        return _EPOCH + timedelta(seconds=round(seconds)) if seconds else None
-    except (OverflowError, ValueError):
-        return None
-
-
 def _cell(column: Column, row: bytes, codec: str, order: str) -> str:
     """A text, a number, or a number that is a day or a time."""
     data = row[column.offset : column.offset + column.size]
@@ -108,13 +98,4 @@ def _cell(column: Column, row: bytes, codec: str, order: str) -> str:
     (value,) = struct.unpack("<d" if order == "little" else ">d", padded)
     if math.isnan(value) or math.isinf(value):
         return ""
-    name = column.format.upper()
-    if name.startswith(("DATETIME", "E8601DT", "B8601DT")):
-        at = _moment(value) if value else _EPOCH
-        return at.strftime("%Y-%m-%d %H:%M:%S") if at else ""
-    if name.startswith(_DAYS):
-        at = _moment(value * 86400) if value else _EPOCH
-        return at.strftime("%Y-%m-%d") if at else ""
-    if name.startswith(("TIME", "HHMM", "E8601TM")) and 0 <= value < 1 << 31:
-        return f"{int(value) // 3600:02}:{int(value) // 60 % 60:02}:{int(value) % 60:02}"
-    return f"{value:.15g}"
+    return show_value(value, column.format)

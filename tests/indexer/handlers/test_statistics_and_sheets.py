@@ -13,6 +13,7 @@ from crawling import crawl_bytes
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 KINDS = {
     "timestamped": "file/input.tsd",
+    "sas-transport": "two-sets/input.xpt",
 }
 
 
