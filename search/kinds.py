@@ -25,7 +25,7 @@ _KINDS: dict[str, str] = {
     "image/vnd.djvu image/x.djvu application/x-tex application/x-latex text/x-tex text/x-latex "
     "application/vnd.ms-htmlhelp application/x-chm application/x-ole-storage application/CDFV2 "
     "application/x-indesign application/x-adobe-indesign application/vnd.ms-project application/vnd.ms-publisher "
-    "application/vnd.ms-equation",
+    "application/vnd.ms-equation application/vnd.ms-office.flat-opc",
     "table": "text/csv text/tab-separated-values application/csv application/vnd.ms-excel application/x-dbf "
     "application/vnd.ms-spreadsheetml application/x-quattro-pro "
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "
@@ -43,8 +43,8 @@ _KINDS: dict[str, str] = {
     "application/x-tvpaint application/x-maya application/x-toonboom application/x-premiere application/x-xfl "
     "application/x-xmeml application/x-fcpxml application/x-mlt application/x-opentoonz application/x-storyboard "
     "application/x-synfig application/x-moho application/x-animation-rig application/x-xdts application/x-tdts model/ "
-    "application/x-fbx application/x-3ds-max application/x-nuke application/x-houdini "
-    "application/vnd.las application/x-prt application/sldworks application/vnd.adobe.flash application/x-shockwave-flash",
+    "application/x-fbx application/x-3ds-max application/x-nuke application/x-houdini application/sldworks "
+    "application/vnd.las application/x-prt application/vnd.adobe.flash application/x-shockwave-flash",
     "video": "video/ application/mp4 application/vnd.rn-realmedia application/vnd.ms-asf application/x-matroska",
     "audio": "audio/ application/ogg",
     "font": "font/ application/x-font application/font-sfnt application/vnd.ms-opentype",
