@@ -35,6 +35,8 @@ XML_BYTES = 2 * GIB
 PENDING_CHARS = 64 * MIB
 """Text that one piece of XML may expand to: more than that is entities gone wild."""
 _PIECE = 64 * KIB
+_WINDOW, _UNENDED = 8 * KIB, 1000
+"""Bytes in which the end of a tag is looked for, and tags that may stand where there is none."""
 _DIRECTORY = 1 * MIB
 _directories: WeakKeyDictionary[Stream, bytes] = WeakKeyDictionary()
 _NO_DATE = (1980, 1, 1)
@@ -286,11 +288,20 @@ class _Target:
 
 
 def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    total = 0
+    """The pieces, as long as a parser can take them in a time that grows as they do.
+
+    libxml2 looks for the end of each tag from its start on: tags without one cost the square of their number.
+    """
+    total = unended = 0
     for piece in pieces:
         total += len(piece)
         if total > XML_BYTES:
             raise EvidenceError("limit", f"more than {XML_BYTES} bytes of XML")
+        for start in range(0, len(piece), _WINDOW):
+            ends = piece.find(b">", start, start + _WINDOW) >= 0
+            unended = 0 if ends else unended + piece.count(b"<", start, start + _WINDOW)
+            if unended > _UNENDED:
+                raise EvidenceError("limit", f"more than {_UNENDED} tags of XML without an end")
         yield piece
 
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from indexer.handler import Stream
-from indexer.limits import MIB
+from indexer.limits import KIB
 from indexer.model import Fact, Field
 from indexer.timestamps import from_iso
 
 OFFICE_SPACES: Final = {"urn:schemas-microsoft-com:office:office": "o"}
-_PIECE: Final = MIB // 4
+_PIECE: Final = 64 * KIB
 _NAMES: Final = {
     "o:Title": "title", "o:Subject": "subject", "o:Author": "creator", "o:Keywords": "keywords",
     "o:Description": "description", "o:LastAuthor": "last_modified_by", "o:Revision": "revision",

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
+from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers import _parts, xlsx
 from indexer.handlers._cells import column_name, format_kind, position, row_texts, show_date, show_number
@@ -327,3 +328,17 @@ def test_an_ampersand_in_an_attribute_is_itself_wherever_the_file_is_cut(step: i
     events = _parts.XmlReader({}).events(data[at : at + step] for at in range(0, len(data), step))
     found = [attributes for kind, _, attributes in events if kind == _parts.START]
     assert found == [{"b": "R&D <1>"}, {"d": "1&2", "e": "&#38;"}, {"d": "no reference"}, {"d": "&"}]
+
+
+@pytest.mark.parametrize("step", [100, 5000, 1 << 20])
+def test_tags_without_an_end_are_kept_from_the_parser(step: int) -> None:
+    data = b"<r><b>said</b>" + b"<a" * 30_000 + b"></r>"
+    events = _parts.XmlReader({}).events(data[at : at + step] for at in range(0, len(data), step))
+    with pytest.raises(EvidenceError, match="without an end"):
+        list(events)
+
+
+def test_a_long_text_between_tags_is_no_such_thing() -> None:
+    text = "x < y " * 20 + "z" * 200_000
+    pieces = (b"<r><![CDATA[", text.encode(), b"]]></r>")
+    assert "".join(text for kind, text, _ in _parts.XmlReader({}).events(pieces) if kind == _parts.DATA) == text
