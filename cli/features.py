@@ -38,12 +38,12 @@ def features(
     from search.features import Stops
     from search.features import features as count
 
-    _gather(case_path, jobs)
     stops = [Stops.of(path) for path in stop or ()]
     every = Stops(
         frozenset(value for each in stops for value in each.values),
         tuple(expression for each in stops for expression in each.expressions),
     )
+    _gather(case_path, jobs)
     with open_case(case_path) as case:
         chosen = [name.strip() for name in types.split(",") if name.strip()]
         report = count(case, query, types=chosen, stops=every, least=least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +15,7 @@ from typing import IO, Protocol
 from msgspec.structs import replace
 
 from indexer.digests import Hasher
-from indexer.errors import EvidenceError, StoreError, UsageError
+from indexer.errors import EvidenceError, StoreError, UsageError, reason_of, refused
 from indexer.limits import Limits
 from indexer.model import Hit, Item
 from indexer.passwords import Password
@@ -71,7 +72,7 @@ def copy_files(report: Report, output: Path, *, passwords: tuple[Password, ...],
             with target.put(PROBLEMS) as file:
                 file.writelines(f"{line}\n".encode("ascii") for line in problems)
     except OSError as error:
-        raise StoreError(f"{output}: {error.strerror or error}") from error
+        raise StoreError(f"{output}: {reason_of(error)}") from error
     case.record("files", export=report.colophon.id, output=str(output), files=len(lines), problems=len(problems))
     return len(lines) - len(problems), len(problems)
 
@@ -114,16 +115,26 @@ def _target(output: Path) -> Iterator[_Target]:
     if output.exists():
         raise UsageError(f"{output}: exists already; choose another name")
     part = output.with_name(f"{output.name}.{os.getpid()}.part")
+    packed = output.suffix.lower() == ".zip"
     try:
-        if output.suffix.lower() == ".zip":
-            with zipfile.ZipFile(part, "x") as archive:
-                yield _Zip(archive)
+        if packed:
+            part.open("xb").close()
         else:
             part.mkdir()
+    except OSError as error:
+        raise refused(output, error, "choose another name") from error
+    try:
+        if packed:
+            with zipfile.ZipFile(part, "w") as archive:
+                yield _Zip(archive)
+        else:
             yield _Folder(part)
-    except FileNotFoundError as error:
-        raise UsageError(f"{output}: {error.strerror}; choose another name") from error
-    part.rename(output)
+        part.rename(output)
+    finally:
+        if packed:
+            part.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 class _Folder:

@@ -10,7 +10,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from queue import SimpleQueue
 
-from indexer.errors import EvidenceError, UsageError
+from indexer.errors import EvidenceError, UsageError, refused
 from indexer.limits import Limits
 from indexer.model import Hop, Item, Provenance, Source
 from indexer.passwords import Password
@@ -90,8 +90,10 @@ def look_at_file(path: Path, limits: Limits) -> bytes:
     Raises:
         UsageError: it cannot be looked at.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise refused(path, error, "give a picture") from error
     raw = os.fsencode(path.name)
     with closing(Fetcher((), limits)) as fetcher:
         try:

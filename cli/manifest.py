@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from indexer.errors import UsageError
+from indexer.errors import UsageError, reason_of
 from indexer.model import Source
 
 _KEYS = {"path", "paths", "label", "custodian", "acquired", "series", "zone"}
@@ -65,9 +65,11 @@ def read_manifest(path: Path) -> list[Source]:
     try:
         tables = tomllib.loads(path.read_text("utf-8")).get("source", [])
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(f"{path}: {reason_of(error)}; a manifest is a TOML file of [[source]] tables") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {reason_of(error)}; a manifest is a TOML file of [[source]] tables") from error
+    if not tables:
+        raise UsageError(f"{path}: there is nothing to ingest in it; a manifest is a TOML file of [[source]] tables")
     sources = []
     for number, table in enumerate(tables, 1):
         if unknown := set(table) - _KEYS:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from cli.console import say, say_evidence, say_json, say_table
+from cli.console import note, say, say_evidence, say_json, say_table
 from cli.options import CaseOption, JsonOption, open_case
 
 
@@ -32,6 +33,9 @@ def names(
         found = [(field.name, field.value) for field in naming.fields((Hop(b"", try_on),))]
         if as_json:
             say_json(dict(found))
+        elif not found:
+            note("The patterns say nothing of this name.")
+            sys.exit(1)
         else:
             say_table(("field", "value"), found)
         return

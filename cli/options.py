@@ -40,12 +40,12 @@ def read_passwords(path: Path | None) -> tuple[Password, ...]:
     Raises:
         UsageError: the file cannot be read.
     """
-    from indexer.errors import UsageError
-    from indexer.passwords import parse_passwords
+    from indexer.errors import UsageError, reason_of
+    from indexer.passwords import decode_list, parse_passwords
 
     if path is None:
         return ()
     try:
-        return parse_passwords(path.read_text("utf-8", "surrogateescape"))
+        return parse_passwords(decode_list(path.read_bytes()))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; --passwords takes a file with one password a line") from error
+        raise UsageError(f"{path}: {reason_of(error)}; --passwords takes a file with one password a line") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +26,12 @@ def pack(
     from cli.runs import limits_of
     from search.exporting import digest_of, report_of
     from search.packing import pack as write
+    from search.packing import scratch_beside
 
-    with open_case(case_path) as case, tempfile.TemporaryDirectory(dir=output.absolute().parent) as scratch:
+    with open_case(case_path) as case, scratch_beside(output) as scratch:
         files = None
         if with_files:
-            files = Path(scratch) / "files"
+            files = scratch / "files"
             report = report_of(case, query)
             _, failed = copy_files(report, files, passwords=read_passwords(passwords), limits=limits_of(case))
             if failed:

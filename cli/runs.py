@@ -17,7 +17,7 @@ from msgspec.structs import asdict, replace
 
 from indexer import VERSION
 from indexer.digests import Hasher
-from indexer.errors import EvidenceError, UsageError
+from indexer.errors import EvidenceError, UsageError, refused
 from indexer.events import Event
 from indexer.hashsets import FILE
 from indexer.identify import magic_version
@@ -351,7 +351,7 @@ def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password
     except EvidenceError as error:
         raise UsageError(f"{item.provenance}: {error.message}") from error
     except OSError as error:
-        raise UsageError(f"{output}: {error.strerror}") from error
+        raise refused(output, error, "choose another --output") from error
     finally:
         part.unlink(missing_ok=True)
     return hasher.digests().sha256

@@ -14,9 +14,52 @@ never end a run, and a full disk can never be mistaken for a bad member.
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import ClassVar
 
 from indexer.model import Cause, Problem
+
+_ON_DISK = {
+    errno.ENOSPC: "the disk is full: make room",
+    errno.EDQUOT: "this account may store no more on this disk: make room",
+    errno.EFBIG: "a file may not grow any larger here: the file system or `ulimit -f` forbids it",
+    errno.EROFS: "this disk is read-only",
+    errno.EIO: "the disk fails to read or write it",
+    errno.ENODEV: "the disk is gone",
+    errno.EMFILE: "this process has too many files open: see `ulimit -n`",
+    errno.ENFILE: "this machine has too many files open",
+    errno.ENOMEM: "the memory is full",
+}
+_IN_WORDS = {
+    **_ON_DISK,
+    errno.ENOENT: "there is no such file or folder",
+    errno.ENOTDIR: "a part of this path is a file, not a folder",
+    errno.EISDIR: "this is a folder, not a file",
+    errno.EEXIST: "this exists already",
+    errno.ENOTEMPTY: "this folder is not empty",
+    errno.EACCES: "this account has no right to it",
+    errno.EPERM: "this account has no right to it",
+    errno.ENAMETOOLONG: "this name is too long",
+    errno.ELOOP: "these links lead in a circle",
+    errno.EBUSY: "another process keeps it busy",
+    errno.ETXTBSY: "another process keeps it busy",
+    errno.EXDEV: "this is on another disk",
+    errno.EINVAL: "the file system does not take this name, or cannot do this",
+    errno.ESTALE: "the folder was replaced or removed meanwhile",
+}
+"""What the system refused, by its number: messages of its own are in its language, and name no way out."""
+_OF_SQLITE = {
+    "SQLITE_FULL": "the disk is full: make room",
+    "SQLITE_READONLY": "it is read-only here",
+    "SQLITE_PERM": "this account has no right to it",
+    "SQLITE_CANTOPEN": "it is not there, or this account has no right to it",
+    "SQLITE_BUSY": "another process keeps it busy: try again when that has ended",
+    "SQLITE_LOCKED": "another process keeps it busy: try again when that has ended",
+    "SQLITE_IOERR": "the disk fails to read or write it, or is full",
+    "SQLITE_NOTADB": "it is damaged: no database any more",
+    "SQLITE_CORRUPT": "it is damaged",
+}
 
 
 class ArchivoreError(Exception):
@@ -74,3 +117,25 @@ class Interrupted(ArchivoreError):  # noqa: N818 - it is no error
     def __init__(self, message: str, signal_number: int = 2) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+
+def reason_of(error: Exception) -> str:
+    """Why something was refused, in our words and without its path: of the system, of SQLite, or of a decoder."""
+    if isinstance(error, OSError):
+        words = _IN_WORDS.get(error.errno or 0)
+        return words or (error.strerror or str(error) or type(error).__name__).lower()
+    if isinstance(error, UnicodeError):
+        return "this is no text in UTF-8"
+    name = getattr(error, "sqlite_errorname", "")
+    return next((words for start, words in _OF_SQLITE.items() if name.startswith(start)), str(error))
+
+
+def refused(path: str | os.PathLike[str], error: OSError, advice: str) -> ArchivoreError:
+    """What to raise where a path of the analyst's choice was refused.
+
+    Returns:
+        A mistake that another path mends, with advice; a failure of the store where the disk is what fails.
+    """
+    if error.errno in _ON_DISK and error.errno != errno.EROFS:
+        return StoreError(f"{os.fspath(path)}: {reason_of(error)}")
+    return UsageError(f"{os.fspath(path)}: {reason_of(error)}; {advice}")

@@ -20,7 +20,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from indexer.errors import StoreError, UsageError
+from indexer.errors import StoreError, UsageError, reason_of
 from indexer.model import Digests
 
 Kind = Literal["known", "notable"]
@@ -68,7 +68,7 @@ class HashSets:
                 self._connection.executescript(_SCHEMA)
             self._names = self._read_names()
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from error
+            raise StoreError(f"{path}: {reason_of(error)}") from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -85,7 +85,7 @@ class HashSets:
                 "SELECT DISTINCT number FROM digests WHERE digest IN (?, ?, ?)", values
             ).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         return tuple(sorted(self._names[number][1] for (number,) in rows if self._names[number][0] == kind))
 
     def sets(self) -> list[HashSet]:
@@ -122,9 +122,10 @@ class HashSets:
             run("COMMIT")
             self._names = self._read_names()
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise UsageError(f"{path}: {error}") from error
+            told = f"{path}: {reason_of(error)}; a hash set is NSRL (SQLite or CSV), a CSV, or one digest a line"
+            raise UsageError(told) from error
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         finally:
             if self._connection.in_transaction:
                 run("ROLLBACK")
@@ -197,7 +198,7 @@ def _from_sqlite(path: Path) -> Iterator[bytes]:
                 if digest:
                     yield digest
     except sqlite3.Error as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {reason_of(error)}") from error
     finally:
         connection.close()
 

@@ -6,6 +6,7 @@ of the analyst's file or of an item, since both can be looked up.
 
 from __future__ import annotations
 
+import codecs
 import re
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from indexer.decoding import decode, decode_as
 from indexer.model import Field
 
 _LINE = re.compile(r"(?:^|, )line \d+$")
@@ -67,6 +69,26 @@ class Passwords:
 
     def __len__(self) -> int:
         return len(self._candidates)
+
+
+def decode_list(data: bytes) -> str:
+    """A list as text, whoever wrote it: UTF-8, UTF-16 behind its mark, and lines of neither by the likeliest codec."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        lines = data.split(b"\n")
+    foreign = b"\n".join(line for line in lines if not _is_utf8(line))
+    codec = decode(foreign).codec
+    return "\n".join(line.decode() if _is_utf8(line) else decode_as(line, codec)[0] for line in lines)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        return line.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def parse_passwords(text: str) -> tuple[Password, ...]:

@@ -66,7 +66,9 @@ def opened(file: BinaryIO, mode: str, edge: int) -> Iterator[Image]:
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
                 picture.draft(mode, (edge, edge))
                 yield picture
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
+    except UnidentifiedImageError as error:
+        raise EvidenceError("unsupported", "cannot be looked at: no picture of a known kind") from error
+    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
         raise EvidenceError("unsupported", f"cannot be looked at: {error}") from error
     except (Image.DecompressionBombError, TypeError, ZeroDivisionError, OverflowError) as error:
         raise EvidenceError("corrupt", f"cannot be looked at: {error}") from error

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from msgspec import Struct
 
-from indexer.errors import EvidenceError, StoreError
+from indexer.errors import EvidenceError, StoreError, reason_of
 from indexer.handler import Handler, Stream
 from indexer.model import Digests, Problem
 from indexer.names import last_part
@@ -95,7 +95,7 @@ class Shelf:
             self._file.flush()
             held.seek(0)
         except OSError as error:
-            raise StoreError(f"{self._spool.folder}: the spool cannot be written: {error.strerror}") from error
+            raise StoreError(f"{self._spool.folder}: the spool cannot be written: {reason_of(error)}") from error
         names.add(bare, (self._end, size))
         self._end += size
         return cast(BinaryIO, Span(self._file.fileno(), self._end - size, size))

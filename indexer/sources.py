@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from msgspec import Struct
 
-from indexer.errors import EvidenceError, UsageError
+from indexer.errors import EvidenceError, UsageError, reason_of
 from indexer.facts import clean
 from indexer.model import Field, Hop, Problem, Provenance, Source, Timestamp, replace
 from indexer.names import Decision, decode_names
@@ -53,7 +53,7 @@ def check_source(source: Source) -> None:
     try:
         mode = os.stat(source.path).st_mode
     except OSError as error:
-        raise UsageError(f"{source.path}: {error.strerror}; give a folder or a file") from error
+        raise UsageError(f"{source.path}: {reason_of(error)}; give a folder or a file") from error
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise UsageError(f"{source.path}: neither a folder nor a file")
 

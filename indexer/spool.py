@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import BinaryIO
 
 from indexer.digests import Hasher
-from indexer.errors import StoreError
+from indexer.errors import StoreError, reason_of
 from indexer.limits import Limits
 from indexer.model import Digests, Problem
 from indexer.volumes import Joined
@@ -78,7 +78,7 @@ class Spool:
             try:
                 held.write(chunk)
             except OSError as error:
-                raise StoreError(f"{self.folder}: the spool cannot be written: {error.strerror}") from error
+                raise StoreError(f"{self.folder}: the spool cannot be written: {reason_of(error)}") from error
             tick()
             if problems:
                 break
@@ -106,5 +106,5 @@ class Spool:
             file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - handed to the caller, who closes it
             file.write(held.getbuffer() if isinstance(held, io.BytesIO) else held.read())
         except OSError as error:
-            raise StoreError(f"{self.folder}: the spool cannot be written: {error.strerror}") from error
+            raise StoreError(f"{self.folder}: the spool cannot be written: {reason_of(error)}") from error
         return file

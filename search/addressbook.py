@@ -24,7 +24,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import StoreError, UsageError
+from indexer.errors import StoreError, UsageError, reason_of
 
 DEFAULT = Path(__file__).with_name("addresses.toml")
 FOLDER = "addressbook"
@@ -102,7 +102,7 @@ class _Ranges:
         try:
             self._connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from error
+            raise StoreError(f"{path}: {reason_of(error)}") from error
 
     def at(self, number: int) -> Place | None:
         key = number.to_bytes(16, "big")
@@ -113,7 +113,7 @@ class _Ranges:
                 (key,),
             ).fetchone()
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._path}: {reason_of(error)}") from error
         return Place(*row[1:]) if row and row[0] >= key else None
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ class _Mmdb:
                 return None
             record = self._reader.get(address)
         except (self._error, ValueError, UnicodeDecodeError) as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._path}: {reason_of(error)}") from error
         return place_in(record, self._path.stem) if isinstance(record, dict) else None
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ def open_mmdb(path: Path) -> tuple[Any, type[Exception]]:
     try:
         return maxminddb.open_database(str(path), maxminddb.MODE_AUTO), maxminddb.InvalidDatabaseError
     except (maxminddb.InvalidDatabaseError, OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {reason_of(error)}") from error
 
 
 def place_in(record: dict[str, Any], source: str) -> Place:
@@ -209,7 +209,7 @@ def add_book(case: Path, path: Path, name: str) -> int:
             file.seek(max(0, path.stat().st_size - (1 << 17)))
             is_mmdb = b"\xab\xcd\xefMaxMind.com" in file.read()
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(f"{path}: {reason_of(error)}; a book is an MMDB or a CSV of ranges in UTF-8") from error
     try:
         folder.mkdir(exist_ok=True)
         part = folder / "part"
@@ -224,9 +224,9 @@ def add_book(case: Path, path: Path, name: str) -> int:
         remove_book(case, name)
         part.replace(folder / (name + (".mmdb" if is_mmdb else ".sqlite")))
     except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror}") from error
+        raise StoreError(f"{folder}: {reason_of(error)}") from error
     except sqlite3.Error as error:
-        raise StoreError(f"{folder}: {error}") from error
+        raise StoreError(f"{folder}: {reason_of(error)}") from error
     return count
 
 
@@ -322,7 +322,7 @@ def _from_csv(path: Path) -> Iterator[tuple[bytes | str, ...]]:
                 if row:
                     yield _row(path, reader.line_num, names, row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: {error}; a book is an MMDB or a CSV of ranges in UTF-8") from error
+        raise UsageError(f"{path}: {reason_of(error)}; a book is an MMDB or a CSV of ranges in UTF-8") from error
 
 
 def _row(path: Path, number: int, names: list[str], row: list[str]) -> tuple[bytes | str, ...]:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from indexer import VERSION
-from indexer.errors import StoreError
+from indexer.errors import StoreError, reason_of
 from indexer.model import print_time
 
 Record = dict[str, Any]
@@ -74,7 +74,7 @@ class Audit:
                 os.fsync(file.fileno())
                 return record
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self.path}: its last line is no record; see `archivore audit verify`") from error
 
@@ -109,7 +109,7 @@ class Audit:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
 
 def reviewer() -> str:

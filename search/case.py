@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from indexer.errors import StoreError, UsageError
+from indexer.errors import StoreError, UsageError, refused
 from indexer.hashsets import FILE, KINDS, HashSets
 from indexer.model import Field, Found, Item, Known, Provenance, Reading, Source, Spent, Text
 from search.audit import Audit
@@ -90,7 +90,7 @@ class Case:
             path.mkdir(parents=True, exist_ok=True)
             new_settings(path, name)
         except OSError as error:
-            raise StoreError(f"{path}: {error.strerror}") from error
+            raise refused(path, error, "choose another folder for the case") from error
         case = cls(path, write=True)
         case.update_index()
         case.catalog.commit()

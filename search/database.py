@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import StoreError
+from indexer.errors import StoreError, reason_of
 
 Row = tuple[Any, ...]
 _MANY = 500
@@ -44,7 +44,7 @@ class Database:
             self._connection.execute(f"PRAGMA cache_size=-{_WRITING if write else _READING}")
             self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from error
+            raise StoreError(f"{path}: {reason_of(error)}") from error
 
     def write(self, statement: str, values: Sequence[Any] = (), *, apart: bool = False) -> None:
         """Runs a statement inside the open transaction, which it opens where there is none.
@@ -58,7 +58,7 @@ class Database:
             self._begin()
             self._connection.execute(statement, values)
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def write_soon(self, statement: str, values: Sequence[Any]) -> None:
         """Runs a statement for a row later, with others like it; always before the tables are looked at again."""
@@ -68,7 +68,7 @@ class Database:
             try:
                 self._flush()
             except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: {error}") from error
+                raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def write_all(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Runs a statement for every row inside the open transaction."""
@@ -77,7 +77,7 @@ class Database:
             self._begin()
             self._connection.executemany(statement, rows)
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def row(self, statement: str, values: Sequence[Any] = (), *, apart: bool = False) -> Row | None:
         """The first row, or None; `apart` as for `write`."""
@@ -86,7 +86,7 @@ class Database:
                 self._flush()
             row: Row | None = self._connection.execute(statement, values).fetchone()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         return row
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Row]:
@@ -97,7 +97,7 @@ class Database:
             for row in self._connection.execute(statement, values):  # noqa: UP028
                 yield row
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def commit(self) -> None:
         """Makes the open transaction durable."""
@@ -107,7 +107,7 @@ class Database:
             self._flush()
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         self._in_transaction = False
 
     def rest(self) -> None:
@@ -115,7 +115,7 @@ class Database:
         try:
             self._connection.execute("PRAGMA shrink_memory")
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         from ctypes import CDLL  # takes longer to load than a reader may wait
 
         trim = getattr(CDLL(None), "malloc_trim", None)  # what was freed in between stays with us otherwise

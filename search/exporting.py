@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from indexer.errors import StoreError, UsageError
+from indexer.errors import UsageError, refused
 from indexer.model import Hit, Item, Scalar
 from search.answers import every_hit
 from search.case import Case
@@ -128,7 +128,7 @@ def _files_of(folder: Path) -> Iterator[str]:
                     if each.is_dir(follow_symlinks=False) or each.is_file()
                 ]
         except OSError as error:
-            raise StoreError(f"{folder / name}: {error.strerror}") from error
+            raise refused(folder / name, error, "give a file or a folder that `export` wrote") from error
         waiting += sorted(below, reverse=True)
 
 
@@ -137,4 +137,4 @@ def _digest_of_file(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise refused(path, error, "give a file or a folder that `export` wrote") from error

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from indexer.errors import QueryError, StoreError, UsageError
+from indexer.errors import QueryError, StoreError, UsageError, reason_of
 from indexer.model import Item
 from search._candidates import TYPES, VERSION
 from search.answers import matching
@@ -85,7 +85,9 @@ class Stops:
         try:
             lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: {error}; a stop-list is UTF-8, one value or /expression/ a line") from error
+            raise UsageError(
+                f"{path}: {reason_of(error)}; a stop-list is UTF-8, one value or /expression/ a line"
+            ) from error
         values: set[str] = set()
         expressions: list[str] = []
         for number, line in enumerate(lines, 1):
@@ -199,7 +201,7 @@ def _joined(case: Case) -> Iterator[sqlite3.Connection]:
                 database.execute(_NONE)
             yield database
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {reason_of(error)}") from error
 
 
 def _time(text: str | None) -> datetime | None:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from indexer.errors import ArchivoreError, StoreError
+from indexer.errors import ArchivoreError, StoreError, reason_of
 from indexer.model import Field, Reading
 from search._candidates import VERSION, features_in
 from search.case import Case
@@ -315,7 +315,7 @@ def work(orders: IO[str], answers: IO[str]) -> None:
         for part in parts_of(Path(told["case"]), told["keys"]):
             answers.write(json.dumps(part) + "\n")
     except (ArchivoreError, OSError) as error:
-        answers.write(json.dumps({"error": str(error)}) + "\n")
+        answers.write(json.dumps({"error": reason_of(error)}) + "\n")
     answers.flush()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from indexer import VERSION
-from indexer.errors import LockedError, StoreError, UsageError
+from indexer.errors import LockedError, StoreError, UsageError, reason_of
 from indexer.model import print_time
 
 FORMAT = 2
@@ -65,7 +65,7 @@ def read_settings(path: Path, *, write: bool) -> dict[str, object]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{path}: no case here; make one with `archivore new {path}`") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"{path / SETTINGS}: {error}") from error
+        raise StoreError(f"{path / SETTINGS}: {reason_of(error)}") from error
     made = settings.get("format")
     if not isinstance(made, int) or "name" not in settings:
         raise StoreError(f"{path / SETTINGS}: `format` or `name` is missing")
@@ -95,7 +95,7 @@ def take_lock(path: Path) -> IO[str]:
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise StoreError(f"{path}: {reason_of(error)}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

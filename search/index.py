@@ -25,7 +25,7 @@ from search.engine import _whoosh  # noqa: F401
 # isort: split
 from whoosh.index import Index as WhooshIndex
 
-from indexer.errors import QueryError, StoreError
+from indexer.errors import QueryError, StoreError, reason_of
 from search import analysis, schema
 from search.engine import store
 from search.engine.evaluate import Found, evaluate
@@ -351,4 +351,4 @@ def _storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror or error}") from error
+        raise StoreError(f"{folder}: {reason_of(error)}") from error

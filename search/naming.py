@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import UsageError
+from indexer.errors import UsageError, reason_of
 from indexer.model import Field, Hop
 
 DEFAULT = Path(__file__).with_name("naming.toml")
@@ -135,7 +135,7 @@ def _read(path: Path) -> list[Pattern]:
     try:
         rows = tomllib.loads(path.read_text("utf-8")).get("pattern", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {reason_of(error)}") from error
     patterns = []
     for number, row in enumerate(rows, 1):
         field, kind = str(row.get("field", "")), str(row.get("kind", "text"))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sqlite3
 import tempfile
 import zipfile
@@ -27,10 +28,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from indexer.errors import StoreError, UsageError
+from indexer.errors import StoreError, UsageError, reason_of, refused
 from search.answers import matching
 from search.case import Case
 from search.exports._file import whole_path
+from search.folder import is_free
 from search.report import colophon_of
 
 FORMAT = 1
@@ -75,8 +77,7 @@ def pack(case: Case, output: Path, query: str = "", files: Path | None = None) -
             while place:
                 chosen.add(place.id)
                 place = place.parent  # type: ignore[assignment]
-    with tempfile.TemporaryDirectory(dir=case.path, prefix="pack-") as name, _storing(output):
-        scratch = Path(name)
+    with scratch_beside(output) as scratch, _storing(output):
         ids = None if chosen is None else [bytes.fromhex(each) for each in sorted(chosen)]
         readings = _copy(case.path / "catalog.sqlite", scratch / "catalog.sqlite", ids)
         _copy(case.path / "texts.sqlite", scratch / "texts.sqlite", readings)
@@ -105,10 +106,20 @@ def open_pack(path: Path, folder: Path, evidence: Mapping[str, str] | None = Non
         UsageError: no pack, one of a newer format, or the folder holds something.
         StoreError: the pack is damaged, or the disk is full.
     """
-    with _storing(folder), _opened(path) as (archive, head), Case.create(folder, str(head["case"])) as case:
+    with (
+        _opened(path) as (archive, head),
+        _storing(folder),
+        _whole_or_gone(folder),
+        Case.create(folder, str(head["case"])) as case,
+    ):
         with tempfile.TemporaryDirectory(dir=folder) as name:
             _bring(archive, head, Path(name), folder)
-        for source in case.catalog.sources().values():
+        sources = case.catalog.sources()
+        if unknown := sorted(set(evidence or {}) - set(sources)):
+            raise UsageError(
+                f"{unknown[0]}: no source of this pack; --evidence takes NAME=PATH for {', '.join(sources)}"
+            )
+        for source in sources.values():
             case.catalog.keep_source(replace(source, path=(evidence or {}).get(source.name, "")))
         case.catalog.make_all_stale()
         case.commit()
@@ -175,7 +186,11 @@ def _adopt(ours: Path, foreign: Path) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, object]]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        file = path.open("rb")
+    except OSError as error:
+        raise refused(path, error, "give a file that `archivore pack` wrote") from error
+    try:
+        with file, zipfile.ZipFile(file) as archive:
             if archive.getinfo(MANIFEST).file_size > _LONGEST_MANIFEST:
                 raise StoreError(f"{path}: {MANIFEST} is too long")
             head = json.loads(archive.read(MANIFEST))
@@ -185,7 +200,37 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, object]]]:
                 raise UsageError(f"{path}: packed by a newer Archivore; update first")
             yield archive, head
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise UsageError(f"{path}: not a case that `archivore pack` wrote ({error})") from error
+        raise UsageError(f"{path}: not a case that `archivore pack` wrote, or damaged on its way") from error
+
+
+@contextmanager
+def scratch_beside(output: Path) -> Iterator[Path]:
+    """A folder for what a pack is made of, on the disk that must have room for it; gone afterwards.
+
+    Raises:
+        UsageError: nothing can be made there.
+        StoreError: the disk is full.
+    """
+    try:
+        scratch = tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix="pack-", suffix=".part")
+    except OSError as error:
+        raise refused(output, error, "choose another --output") from error
+    with scratch as name:
+        yield Path(name)
+
+
+@contextmanager
+def _whole_or_gone(folder: Path) -> Iterator[None]:
+    """Leaves a folder that was free as it was, where what is made in it does not become whole."""
+    was_free, was_there = is_free(folder), folder.exists()
+    try:
+        yield
+    except BaseException:
+        if was_free:
+            shutil.rmtree(folder, ignore_errors=True)
+            if was_there:
+                folder.mkdir(exist_ok=True)
+        raise
 
 
 def _unpack(archive: zipfile.ZipFile, head: Mapping[str, object], folder: Path) -> None:
@@ -226,4 +271,4 @@ def _storing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise StoreError(f"{path}: {reason_of(error)}") from error

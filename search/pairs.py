@@ -29,7 +29,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from indexer.errors import UsageError
+from indexer.errors import UsageError, reason_of
 from indexer.languages import language_of
 from indexer.model import Reading, Text
 from search import analysis
@@ -113,7 +113,7 @@ def read_glossary(path: Path) -> dict[str, set[str]]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}; a glossary is UTF-8: TSV or CSV, two phrases a line") from error
+        raise UsageError(f"{path}: {reason_of(error)}; a glossary is UTF-8: TSV or CSV, two phrases a line") from error
     glossary: dict[str, set[str]] = {}
     rows = csv.reader(text.splitlines(), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
     for number, row in enumerate(rows, 1):

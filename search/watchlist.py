@@ -29,7 +29,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import QueryError, UsageError
+from indexer.errors import QueryError, UsageError, reason_of
 from indexer.model import Item
 from search.case import Case
 from search.engine.columns import (
@@ -128,7 +128,7 @@ def read_list(path: Path) -> list[Entry]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}; a watch-list is UTF-8: TOML, CSV or plain lines") from error
+        raise UsageError(f"{path}: {reason_of(error)}; a watch-list is UTF-8: TOML, CSV or plain lines") from error
     read = {".toml": _from_toml, ".csv": _from_csv}.get(path.suffix.lower(), _from_lines)
     try:
         entries = list(read(text))
@@ -144,6 +144,8 @@ def read_list(path: Path) -> list[Entry]:
             _tree(entry)
         except QueryError as error:
             raise UsageError(f"{path}, line {entry.line}: {entry.term}: {error}; or write /an expression/") from error
+    if not entries:
+        raise UsageError(f"{path}: there is no term in it; a watch-list is UTF-8: TOML, CSV or plain lines")
     if len(entries) > MOST:
         raise UsageError(f"{path}: {len(entries):,} terms; a list has at most {MOST:,}")
     return entries

@@ -26,7 +26,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.errors import LockedError, StoreError
+from indexer.errors import LockedError, StoreError, reason_of
 from search.engine.format import DamageError, remove, sync_folder
 from search.engine.question import View
 from search.engine.read import Segment
@@ -91,7 +91,7 @@ def load(folder: Path, analysis: str, known: Sequence[Segment] = ()) -> Generati
                     told.append(f"{Path(error.filename).name} is missing")
                     break
             except OSError as error:
-                raise StoreError(f"{folder}: {error.strerror or error}") from error
+                raise StoreError(f"{folder}: {reason_of(error)}") from error
     raise DamageError(f"{folder} cannot be read ({'; '.join(told)}); build the index again from the case (reindex)")
 
 

@@ -33,7 +33,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from indexer.errors import ArchivoreError, StoreError
+from indexer.errors import ArchivoreError, StoreError, reason_of
 from search.engine.build import Builder
 from search.engine.merge import merge
 from search.engine.question import View
@@ -57,7 +57,7 @@ def work(orders: IO[str], answers: IO[str]) -> None:
             answers.write(json.dumps({"file": str(path), "dead": dead}) + "\n")
             answers.flush()
     except (ArchivoreError, OSError) as error:
-        answers.write(json.dumps({"error": str(error)}) + "\n")
+        answers.write(json.dumps({"error": reason_of(error)}) + "\n")
     else:
         answers.write("\n")
     answers.flush()

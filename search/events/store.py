@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import LockedError, StoreError, UsageError
+from indexer.errors import LockedError, StoreError, UsageError, reason_of
 from search.engine.columns import blank
 from search.events.event import Event
 
@@ -107,9 +107,9 @@ class EventStore:
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise LockedError(f"{self.path}: another process reads logs into this case; wait for it") from error
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         except duckdb.Error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def __enter__(self) -> EventStore:
         return self
@@ -129,7 +129,7 @@ class EventStore:
             while some := cursor.fetchmany(1024):
                 yield from some
         except self._error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def gathered(self, statement: str, each: Iterable[Sequence[Any]], order: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement that is run with one list of values after the other, all of them in an order.
@@ -146,7 +146,7 @@ class EventStore:
             while some := cursor.fetchmany(1024):
                 yield from some
         except self._error as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def row(self, statement: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
         """The one row of a statement."""
@@ -221,7 +221,7 @@ class EventStore:
             connection.execute("DROP TABLE stage")
             connection.execute("COMMIT")
         except (self._error, OSError) as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
         return events
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from indexer.errors import StoreError, UsageError
+from indexer.errors import StoreError, UsageError, reason_of, refused
 
 
 @contextmanager
@@ -26,14 +26,14 @@ def whole_path(path: Path) -> Iterator[Path]:
     try:
         part.open("xb").close()
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; choose another --output") from error
+        raise refused(path, error, "choose another --output") from error
     try:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise StoreError(f"{path}: {reason_of(error)}") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -64,11 +64,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         part.mkdir()
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; choose another --output") from error
+        raise refused(path, error, "choose another --output") from error
     try:
         yield part
         part.replace(path)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise StoreError(f"{path}: {reason_of(error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
