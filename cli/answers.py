@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import columns, cut, note, say, say_json, say_table
+from cli.console import note, say, say_json, say_table
 
 if TYPE_CHECKING:
     from search.report import Cell, Report
@@ -33,11 +33,10 @@ def give(report: Report, *, as_json: bool, output: Path | None = None, kind: str
             count += 1
     else:
         places = [at for at, column in enumerate(sheet.columns) if column.shown]
-        room = max(24, columns() // 2)
-        table = [[_shown(sheet.columns[at].name, row.cells[at], room) for at in places] for row in shown]
+        table = [[_shown(sheet.columns[at].name, row.cells[at]) for at in places] for row in shown]
         count = len(table)
         if table:
-            head = [sheet.columns[at].name.replace("_", " ") for at in places]
+            head = [_head(sheet.columns[at].name) for at in places]
             numbers = (place for place, at in enumerate(places) if sheet.columns[at].kind == "number")
             say_table(head, table, right=frozenset(numbers))
         if limit and next(rows, None) is not None:
@@ -61,7 +60,11 @@ def write(report: Report, output: Path, kind: str = "") -> None:
     say(f"Wrote {output}: {written.rows:,} rows, SHA-256 {written.sha256}.")
 
 
-def _shown(name: str, cell: Cell, room: int) -> str:
+def _head(name: str) -> str:
+    return name.replace("re_", "re-", 1).replace("_", " ") if name.startswith("re_") else name.replace("_", " ")
+
+
+def _shown(name: str, cell: Cell) -> str:
     from search.report import plain
 
     value = plain(cell)
@@ -69,8 +72,4 @@ def _shown(name: str, cell: Cell, room: int) -> str:
         return ""
     if name == "id":
         return str(value)[:8]
-    return (
-        f"{value:,}"
-        if isinstance(value, int) and not isinstance(value, bool)
-        else cut(" ".join(str(value).split()), room)
-    )
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else " ".join(str(value).split())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import cut, note, say, say_json, say_table
+from cli.console import note, say, say_json, say_table
 from cli.options import CaseOption, JobsOption, JsonOption, PasswordsOption, open_case, read_passwords
 from cli.progress import Reporter
 
@@ -41,7 +41,7 @@ def show(
     for record in kept:
         frame = ("number", "at", "who", "version", "event", "previous", "digest")
         told = ", ".join(f"{name}: {value}" for name, value in record.items() if name not in frame and value != "")
-        rows.append((record["number"], record["at"], record["who"], record["event"], cut(told, 90)))
+        rows.append((record["number"], record["at"], record["who"], record["event"], told))
     say_table(("record", "at", "who", "event", "told"), rows, right=frozenset({0}))
 
 
@@ -92,7 +92,7 @@ def verify(
         if differences:
             say_table(
                 ("difference", "item", "path", "sha256 was", "sha256 is"),
-                [(each.difference, each.id[:8], cut(each.path, 70), each.was, each.now) for each in differences],
+                [(each.difference, each.id[:8], each.path, each.was, each.now) for each in differences],
             )
         say(f"{same:,} items are what they were, {different:,} are not; index and texts are whole.")
     if closed:

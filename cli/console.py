@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
+from indexer.errors import StoreError, reason_of
 from indexer.model import Highlight
 from search.sanitise import visible, visible_text
 
 BOLD, DIM, MARK, RED, YELLOW = "1", "2", "1;33", "31", "33"
+
+
+class UnreadError(Exception):
+    """Whoever read our output (head, less) has seen enough."""
 
 
 def say(text: str = "") -> None:
@@ -26,9 +34,9 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Prints a line of our own words to stderr: what is not part of the answer."""
-    sys.stdout.flush()
-    sys.stderr.write(text + "\n")
+    """Prints a line of our own words to stderr, with what they name made visible: what is not part of the answer."""
+    flush(sys.stdout)
+    _put(sys.stderr, visible_text(text))
 
 
 def say_evidence(text: str) -> None:
@@ -43,13 +51,13 @@ def say_json(value: object) -> None:
 
 def say_error(message: str) -> None:
     """Prints one line to stderr that says what is wrong and how to mend it."""
-    sys.stderr.write(f"{_style('error', RED, sys.stderr)}: {visible(message)}\n")
+    _put(sys.stderr, f"{_style('error', RED, sys.stderr)}: {visible(message)}")
 
 
 def say_caret(message: str, query: str, column: int) -> None:
     """Prints the part of a query with a caret under the column at which it stopped making sense."""
     say_error(message)
-    sys.stderr.write(caret(query, column) + "\n")
+    _put(sys.stderr, caret(query, column))
 
 
 def caret(query: str, column: int) -> str:
@@ -60,18 +68,83 @@ def caret(query: str, column: int) -> str:
 
 
 def say_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: frozenset[int] = frozenset()) -> None:
-    """Prints rows under a head; cells are made visible; the last column may be as long as it is.
+    """Prints rows under a head; cells are made visible, and made to fit where a terminal shows them.
 
     Args:
         right: numbers of the columns that are aligned to the right.
     """
     shown = [[visible(str(value)) for value in row] for row in rows]
-    widths = [width(name) for name in head]
-    for row in shown:
-        widths = [max(have, width(value)) for have, value in zip(widths, row, strict=True)]
-    _out(style(_align(head, widths, right), BOLD))
-    for row in shown:
-        _out(_align(row, widths, right))
+    rigid = [number in right for number in range(len(head))]
+    for lines, code in laid_out(head, shown, rigid, columns() if sys.stdout.isatty() else None):
+        for line in lines:
+            _out(style(line, code) if code else line)
+
+
+def laid_out(
+    head: Sequence[str], rows: Sequence[Sequence[str]], rigid: Sequence[bool], room: int | None
+) -> Iterator[tuple[list[str], str]]:
+    """The lines of each row and how they are styled, the head first.
+
+    What is too wide is left out where it is empty, then shortened where it is text; ids, digests, times and numbers
+    are whole. Where even that does not fit, a row goes on below itself, broken between columns as wide as they are.
+
+    Args:
+        rigid: which columns are aligned to the right, and never shortened.
+        room: cells of a line; None where nothing is shortened, since a file or a script gets it.
+    """
+    widths = [max(map(width, cells)) for cells in zip(head, *rows, strict=True)]
+    kept = list(range(len(head)))
+    if room is not None and _span(widths) > room:
+        kept = [at for at in kept if not rows or any(row[at] for row in rows)]
+    least = {at: widths[at] if rigid[at] else _least(head[at], [row[at] for row in rows]) for at in kept}
+    lines = [kept]
+    if room is not None and _span([least[at] for at in kept]) > room:
+        lines = _broken(kept, widths, room)
+    for line in lines:
+        indent = _INDENT * (line is not lines[0])
+        while room is not None and indent + _span([widths[at] for at in line]) > room:
+            widest = max(line, key=lambda at: (widths[at] > least[at], widths[at]))
+            if widths[widest] <= least[widest]:
+                break
+            widths[widest] = max(least[widest], min(widths[widest] - 1, room))
+    for row, code in ((head, BOLD), *((row, "") for row in rows)):
+        told = []
+        for line in lines:
+            cells = [row[at] if room is None else shorten(row[at], widths[at]) for at in line]
+            text = _align(cells, [widths[at] for at in line], [rigid[at] for at in line])
+            told.append(" " * (_INDENT * (line is not lines[0])) + text)
+        yield told, code
+
+
+_WHOLE = re.compile(r"(?:[a-z]+-)?[0-9a-f]{8,}|\d{4}-\d\d-\d\d(?:T[\d:.]+Z?)?|[0-9a-f.:]{3,39}|-?[\d,.]+")
+"""What is never cut: an id, a digest, a time, an address, a number."""
+_FEW = 12
+"""Cells that are left of a text at least."""
+_INDENT = 4
+"""Cells before what goes on below a row."""
+_PADDED = 100
+"""Cells of a column that are filled up with blanks at most: one long path makes no file of blanks."""
+
+
+def _least(name: str, cells: Sequence[str]) -> int:
+    """Cells that a column cannot do without."""
+    whole = (width(each) for each in cells if _WHOLE.fullmatch(each))
+    return max(width(name), *whole, min(_FEW, max(map(width, cells), default=0)))
+
+
+def _span(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _broken(kept: Sequence[int], widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns of each line of a row."""
+    lines: list[list[int]] = [[]]
+    for at in kept:
+        indent = _INDENT * (len(lines) > 1)
+        if lines[-1] and indent + _span([widths[each] for each in (*lines[-1], at)]) > room:
+            lines.append([])
+        lines[-1].append(at)
+    return lines
 
 
 def say_card(rows: Iterable[tuple[str, object]]) -> None:
@@ -139,20 +212,34 @@ def cut(text: str, cells: int) -> str:
     return kept + "…"
 
 
+def shorten(text: str, cells: int) -> str:
+    """`text` in at most this many cells: words lose their end, a path or a name its middle."""
+    is_prose = ": " in text or (" " in text and "/" not in text)
+    if width(text) <= cells or cells < _FEW or is_prose:
+        return cut(text, cells)
+    start = cut(text, cells // 3)
+    end, room = len(text), cells - width(start)
+    while (room := room - width(text[end - 1])) >= 0:
+        end -= 1
+    while _joins(text[end]):
+        end += 1
+    return start + text[end:]
+
+
 def columns() -> int:
-    """Cells in a line of the terminal; plenty where there is none."""
-    return shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 400
+    """Cells in a line of the terminal; as many as one wants where there is none."""
+    return shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else sys.maxsize
 
 
 def _one_line(text: str) -> str:
     return text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
 
 
-def _align(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+def _align(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     cells = []
-    for number, (value, room) in enumerate(zip(row, widths, strict=True)):
-        pad = " " * (room - width(value))
-        cells.append(pad + value if number in right else value + pad)
+    for value, room, is_right in zip(row, widths, right, strict=True):
+        pad = " " * (min(room, _PADDED) - width(value))
+        cells.append(pad + value if is_right else value + pad)
     return "  ".join(cells).rstrip()
 
 
@@ -166,11 +253,59 @@ def _style(text: str, code: str, stream: object) -> str:
 
 
 def _out(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    _put(sys.stdout, line)
 
 
-def use_utf8() -> None:
-    """Makes both streams take every character, whatever the locale says."""
+def _put(stream: TextIO, line: str) -> None:
+    with _told():
+        stream.write(line + "\n")
+
+
+def flush(stream: TextIO) -> None:
+    """Hands over what was printed so far.
+
+    Raises:
+        UnreadError: nobody reads it any more.
+        StoreError: it goes to a file whose disk is full.
+    """
+    with _told():
+        stream.flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _let_go()
+        if isinstance(error, BrokenPipeError):
+            raise UnreadError from error
+        raise StoreError(f"the output cannot be written: {reason_of(error)}") from error
+
+
+def _let_go() -> None:
+    """Drops what could not be printed, so that leaving does not try again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+
+
+def open_streams() -> None:
+    """Makes both streams take every character, whatever the locale says, and be there where they were closed.
+
+    A descriptor that is free would be given to the next file that is opened, which may be the case's own.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # Python has None for a stream that was closed when it started.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

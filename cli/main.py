@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cli.asking import Asking
-from cli.console import note, say, say_caret, say_error, use_utf8
+from cli.console import UnreadError, flush, note, open_streams, say, say_caret, say_error
 from indexer import VERSION
-from indexer.errors import ArchivoreError, Interrupted, QueryError
+from indexer.errors import ArchivoreError, Interrupted, QueryError, StoreError
 
 COMMANDS = (
     "new.new",
@@ -73,6 +76,7 @@ def app_for(words: list[str]) -> typer.Typer:
     """The command line with the command that is asked for; with all of them where help is, or a word is wrong."""
     app = typer.Typer(
         name="archivore",
+        cls=_Stoppable,
         help="Opens what was seized, reads what is in it, and finds it again.",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -106,29 +110,63 @@ def _about(_version: _VersionOption = False) -> None:
     """What can be asked without a command."""
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which is to leave no more behind than Ctrl-C does."""
+
+
+class _Stoppable(TyperGroup):
+    """Commands that say so when they are stopped."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            raise Interrupted("Stopped; the same command can be given again.", number) from error
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
 def run() -> None:
     """Runs the command line and exits with its code."""
-    use_utf8()
+    open_streams()
+    signal.signal(signal.SIGTERM, _terminate)
     # numpy is used for arrays, not for algebra: its threads would only cost their start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(20_000, 20, 50)  # little of what a command makes holds cycles, and there is much of it
     try:
-        app_for(sys.argv[1:])()
-    except QueryError as error:
-        say_caret(str(error), error.query, error.column)
-        sys.exit(error.exit_code)
-    except Interrupted as error:
-        note(str(error))
-        sys.exit(128 + error.signal_number)
-    except ArchivoreError as error:
-        say_error(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has seen enough; nothing may be flushed after it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        try:
+            code = _run(sys.argv[1:])
+            flush(sys.stdout)
+        except StoreError as error:  # of the output itself
+            say_error(str(error))
+            code = error.exit_code
+    except UnreadError:
+        code = 0
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 128 + signal.SIGINT
     finally:
         if "duckdb" not in sys.modules:  # it would tell of each thing of its own that still stands
             gc.freeze()  # what still stands goes with the process, and need not be looked through before
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """The exit code of a command line."""
+    try:
+        app_for(words)()
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except QueryError as error:
+        say_caret(str(error), error.query, error.column)
+        return error.exit_code
+    except Interrupted as error:
+        note(str(error))
+        return 128 + error.signal_number
+    except ArchivoreError as error:
+        say_error(str(error))
+        return error.exit_code
+    return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import cut, note, say, say_json, say_table
+from cli.console import note, say, say_json, say_table
 from cli.options import CaseOption, JsonOption, open_case
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def problems(
         rows = []
         for item in items:
             rows += [
-                (problem.cause, item.id[:8], cut(str(item.provenance), 70), cut(problem.message, 80))
+                (problem.cause, item.id[:8], item.provenance, problem.message)
                 for problem in item.problems
                 if cause in ("", problem.cause) and handler in ("", problem.handler)
             ]
@@ -77,7 +77,7 @@ def _protected(case: Case, handler: str, limit: int, *, as_json: bool) -> None:
         closed = f"{len(each.closed)} of {members} members: {names}" if each.closed else "the whole item"
         kinds = ", ".join(each.kinds) + (", names too" if each.names_encrypted else "")
         tried = f"{each.tried}: {'; '.join(each.tried_from)}" if each.tried else "nothing"
-        rows.append((each.item.id[:8], cut(str(each.item.provenance), 70), kinds, cut(closed, 80), cut(tried, 80)))
+        rows.append((each.item.id[:8], each.item.provenance, kinds, closed, tried))
     if as_json:
         return
     if not rows:

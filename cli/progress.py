@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from cli.console import cut, note, size_of
+from cli.console import note, shorten, size_of
 from indexer.events import Died, Event, Progress
 from search.sanitise import visible
 
@@ -47,7 +47,7 @@ class Reporter:
         elif self._live:
             from rich.text import Text
 
-            self._live.update(Text(_drawn(event)))
+            self._live.update(Text(_drawn(event, self._live.console.width), no_wrap=True, overflow="ellipsis"))
 
     def indexed(self, count: int) -> None:
         """Shows how many items the index has taken in."""
@@ -63,7 +63,7 @@ class Reporter:
             note(line)
 
 
-def _drawn(event: Progress) -> str:
+def _drawn(event: Progress, room: int) -> str:
     rate = event.items / event.seconds if event.seconds else 0.0
     left = ""
     if event.listed and event.bytes_read:
@@ -73,5 +73,5 @@ def _drawn(event: Progress) -> str:
         f"{event.items:,} items, {size_of(event.bytes)}, {rate:,.0f} items/s, {event.problems:,} problems; "
         f"{event.roots_done:,} of {event.roots_found:,} files{'' if event.listed else ' so far'}{left}"
     ]
-    lines += [f"  {cut(visible(path), 100)}" for path in event.working_on if path]
+    lines += [f"  {shorten(visible(path), room - 2)}" for path in event.working_on if path]
     return "\n".join(lines)

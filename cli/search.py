@@ -69,7 +69,7 @@ def search(
         if item.language:
             told += f"  {item.language}"
         if hit.duplicates:
-            told += f"  same bytes at {len(hit.duplicates)} more places"
+            told += f"  same bytes at {len(hit.duplicates):,} more place{'s' * (len(hit.duplicates) != 1)}"
         if tags[item.id]:
             told += f"  [{', '.join(mark.text for mark in tags[item.id])}]"
         if item.problems:

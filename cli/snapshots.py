@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from cli.answers import FormatOption, OutputOption, give
-from cli.console import columns, say
+from cli.console import columns, say, width
 from cli.options import CaseOption, JsonOption, open_case
+from search.sanitise import visible
 
 
 def diff(
@@ -63,10 +64,10 @@ def series(
         give(report, as_json=as_json, output=output, kind=kind, limit=limit)
         if as_json or output or digests:
             return
-        rows = [(str(row.exact["source"]), row.exact) for row in report.sheets[0].rows()]
+        rows = [(visible(str(row.exact["source"])), row.exact) for row in report.sheets[0].rows()]
     counts = [sum(int(str(row[change])) for change in ("new", "changed", "re_sent")) for _, row in rows]
-    left, most = max(len(source) for source, _ in rows), max(counts) or 1
+    left, most = max(width(source) for source, _ in rows), max(counts) or 1
     say()
     for (source, _), count in zip(rows, counts, strict=True):
         bar = "█" * round(count / most * min(60, columns() - left - 12))
-        say(f"{source:<{left}}  {count:>8,}  {bar}")
+        say(f"{source}{' ' * (left - width(source))}  {count:>8,}  {bar}")

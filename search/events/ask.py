@@ -273,5 +273,6 @@ def notes_of(opened: Opened) -> tuple[str, ...]:
         notes.append(f"{counts[1]:,} lines of logs were not understood; archivore events --logs says where.")
     assumed = opened.store.row("SELECT count(*) FROM events WHERE zone <> ?", (KNOWN,))[0]
     if assumed:
-        notes.append(f"{assumed:,} events have times of an unknown zone; their column `zone` says so.")
+        told = "have times of an unknown zone, shown without a Z; `zone` in --json and --output says more"
+        notes.append(f"{assumed:,} events {told}.")
     return tuple(notes)

@@ -1,0 +1,87 @@
+"""What goes wrong around a command: pipes that close, streams that are not there, full disks, signals."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import TOUR, archivore
+
+COMMAND = [sys.executable, "-c", "from cli.main import run; run()"]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("streams") / "case"
+    assert archivore("new", path).returncode == 0
+    assert archivore("ingest", TOUR / "day1" / "notes", "--jobs", "1", case=path).returncode == 0
+    yield path
+
+
+def started(case: Path, *words: object, **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "ARCHIVORE_CASE": str(case)}
+    return subprocess.Popen([*COMMAND, *map(str, words)], text=True, env=environment, **options)
+
+
+@pytest.mark.parametrize(
+    "words", [("fields",), ("search", "수정"), ("export", "-o", "x.csv")], ids=lambda words: words[0]
+)
+def test_a_reader_that_has_seen_enough_is_no_failure(case: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = started(case, *words, stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path)
+    os.close(writing)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert "Broken" not in said
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_a_stream_that_is_closed_is_not_the_cases_own_file(case: Path, tmp_path: Path, closed: tuple[int, ...]) -> None:
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    evidence = tmp_path / "evidence.txt"
+    evidence.write_text("plain words\n")
+    for words in (("search", "수정"), ("ingest", evidence, "--label", f"closed{len(closed)}{closed[0]}")):
+        process = started(case, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=close)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, said
+    assert archivore("audit", "verify", case=case).returncode == 0
+    assert archivore("search", "plain words", case=case).returncode == 0
+
+
+def test_an_output_that_cannot_grow_is_told_once(case: Path, tmp_path: Path) -> None:
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    with (tmp_path / "out").open("w") as out:
+        process = started(case, "fields", stdout=out, stderr=subprocess.PIPE, preexec_fn=bound)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 3
+    assert said.count("error: the output cannot be written: a file may not grow any larger here") == 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_stopped_says_so_and_leaves_nothing(
+    case: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    words = tmp_path / "words.fifo"
+    os.mkfifo(words)  # the list of words never comes: the command waits until it is stopped
+    process = started(case, "watch", words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with words.open("w"):  # it is there, and reads
+        time.sleep(0.1)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=60)
+    assert (process.returncode, out, said) == (code, "", "Stopped; the same command can be given again.\n")
