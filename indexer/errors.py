@@ -49,6 +49,7 @@ _IN_WORDS = {
     errno.ESTALE: "the folder was replaced or removed meanwhile",
 }
 """What the system refused, by its number: messages of its own are in its language, and name no way out."""
+_DAMAGED = "it is damaged: put back a copy of it (features, alike and clusters may be removed: they are made again)"
 _OF_SQLITE = {
     "SQLITE_FULL": "the disk is full: make room",
     "SQLITE_READONLY": "it is read-only here",
@@ -57,8 +58,8 @@ _OF_SQLITE = {
     "SQLITE_BUSY": "another process keeps it busy: try again when that has ended",
     "SQLITE_LOCKED": "another process keeps it busy: try again when that has ended",
     "SQLITE_IOERR": "the disk fails to read or write it, or is full",
-    "SQLITE_NOTADB": "it is damaged: no database any more",
-    "SQLITE_CORRUPT": "it is damaged",
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_CORRUPT": _DAMAGED,
 }
 
 

@@ -59,15 +59,18 @@ class HashSets:
     def __init__(self, path: Path, *, write: bool = False) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
-        if not write and not path.exists():
+        is_new = not path.exists() or not path.stat().st_size  # a full disk leaves a file without a byte
+        if not write and is_new:
             return
         try:
             uri = path.absolute().as_uri() + ("?mode=rwc" if write else "?mode=ro")
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
             if write:
-                self._connection.executescript(_SCHEMA)
+                self._connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
             self._names = self._read_names()
         except sqlite3.Error as error:
+            if is_new:
+                path.unlink(missing_ok=True)
             raise StoreError(f"{path}: {reason_of(error)}") from error
 
     def close(self) -> None:

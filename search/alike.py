@@ -23,7 +23,7 @@ from indexer import footage, likeness
 from indexer.errors import UsageError
 from indexer.model import Item, Scalar
 from search.case import Case
-from search.database import Database
+from search.database import Database, is_made
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Alike:
         self.case = case
         path = case.path / FILE
         write = os.access(case.path, os.W_OK)
-        if not write and not path.exists():
+        if not write and not is_made(path):
             raise UsageError(f"{case.path}: cannot be written; likenesses are kept beside the case, copy it first")
         self._database = Database(path, _SCHEMA, write=write)
         self._write = write

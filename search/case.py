@@ -31,7 +31,8 @@ from indexer.hashsets import FILE, KINDS, HashSets
 from indexer.model import Field, Found, Item, Known, Provenance, Reading, Source, Spent, Text
 from search.audit import Audit
 from search.catalog import Catalog
-from search.folder import FORMAT, SETTINGS, is_free, new_settings, raise_format, read_settings, take_lock
+from search.database import is_made
+from search.folder import FORMAT, SETTINGS, is_free, new_settings, raise_format, read_settings, take_lock, whole_or_gone
 from search.texts import Texts
 
 if TYPE_CHECKING:  # the engine takes long to import, and most commands do without it
@@ -87,14 +88,15 @@ class Case:
         try:
             if not is_free(path):
                 raise UsageError(f"{path}: not an empty folder; a case is made in a new or empty one")
-            path.mkdir(parents=True, exist_ok=True)
-            new_settings(path, name)
+            with whole_or_gone(path):
+                path.mkdir(parents=True, exist_ok=True)
+                new_settings(path, name)
+                case = cls(path, write=True)
+                case.update_index()
+                case.catalog.commit()
+                return case
         except OSError as error:
             raise refused(path, error, "choose another folder for the case") from error
-        case = cls(path, write=True)
-        case.update_index()
-        case.catalog.commit()
-        return case
 
     def __enter__(self) -> Case:
         return self
@@ -171,14 +173,14 @@ class Case:
         from search.featuring import FILE as FEATURES
         from search.featuring import Features
 
-        return Features(self.path) if (self.path / FEATURES).exists() else None
+        return Features(self.path) if is_made(self.path / FEATURES) else None
 
     def open_clusters(self) -> Clusters | None:
         """The clusters of what is nearly the same, open for reading; None where none were made."""
         from search.clustering import FILE as CLUSTERS
         from search.clustering import Clusters
 
-        return Clusters(self.path) if (self.path / CLUSTERS).exists() else None
+        return Clusters(self.path) if is_made(self.path / CLUSTERS) else None
 
     @property
     def audit(self) -> Audit:

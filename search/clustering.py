@@ -19,7 +19,7 @@ from indexer.model import Field, Item, Scalar
 from search.alike import ITEM_COLUMNS, LEAST, Alike
 from search.answers import matching
 from search.case import Case
-from search.database import Database
+from search.database import Database, is_made
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
 FIELD = "cluster"
@@ -194,7 +194,7 @@ def keep_clusters(case: Case, found: Iterable[Cluster], kinds: Sequence[str] = K
 def notes_of_clusters(case: Case) -> tuple[str, ...]:
     """What to know before clusters of this case are counted: that there are none, or that items came later."""
     again = "`archivore similar --clusters` makes them"
-    if not (case.path / FILE).exists():
+    if not is_made(case.path / FILE):
         return (f"No clusters were made in this case; {again}.",)
     state = case.catalog.totals()
     with closing(Clusters(case.path)) as kept:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,31 @@ _READING, _WRITING = 8_192, 65_536
 """KiB of pages held: a reader has what the system holds of the file, a writer also what has changed."""
 
 
+def is_made(path: Path) -> bool:
+    """Whether a store is there; a full disk, or a kill, leaves a file without a byte, which is none."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def reading_uri(path: Path) -> str:
+    """What opens a database for reading only, on a disc that nobody can write too.
+
+    There the shared memory of its log cannot be made, and without it the file is opened only where it is said that
+    it does not change. The folder is the analyst's own and may hold ?, # and %: the URI does not read them.
+    """
+    memory, log = (path.with_name(path.name + suffix) for suffix in ("-shm", "-wal"))
+    still = not os.access(path.parent, os.W_OK) and not memory.exists() and not is_made(log)
+    return path.absolute().as_uri() + ("?mode=ro&immutable=1" if still else "?mode=ro")
+
+
+def remove_database(path: Path) -> None:
+    """Takes away a database that could not be made whole, so that nobody takes it for one."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 class Database:
     """A connection; WAL, so that readers never wait for the writer.
 
@@ -30,20 +56,21 @@ class Database:
         self.path = path
         self._in_transaction = False
         self._soon: dict[str, list[Sequence[Any]]] = {}
+        is_new = write and not is_made(path)
         try:
-            mode = "rwc" if write else "ro"
-            # The folder is the analyst's own and may hold ?, # and %: the URI must not read them.
-            uri = path.absolute().as_uri() + f"?mode={mode}"
+            uri = path.absolute().as_uri() + "?mode=rwc" if write else reading_uri(path)
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
             self._connection.execute("PRAGMA trusted_schema=OFF")
             if write:
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=NORMAL")
                 self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-                self._connection.executescript(schema)
+                self._connection.executescript(f"BEGIN;{schema};COMMIT;")
             self._connection.execute(f"PRAGMA cache_size=-{_WRITING if write else _READING}")
             self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         except sqlite3.Error as error:
+            if is_new:
+                remove_database(path)
             raise StoreError(f"{path}: {reason_of(error)}") from error
 
     def write(self, statement: str, values: Sequence[Any] = (), *, apart: bool = False) -> None:

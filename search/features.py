@@ -23,6 +23,7 @@ from indexer.model import Item
 from search._candidates import TYPES, VERSION
 from search.answers import matching
 from search.case import Case
+from search.database import is_made, reading_uri
 from search.featuring import FILE
 from search.grep import compile_pattern, compile_set
 from search.homes import users_of
@@ -194,8 +195,8 @@ def _joined(case: Case) -> Iterator[sqlite3.Connection]:
             database.execute("PRAGMA cache_size=-65536")
             database.execute("PRAGMA journal_mode=OFF")
             database.execute("PRAGMA trusted_schema=OFF")
-            if path.exists():
-                database.execute("ATTACH ? AS made", (path.absolute().as_uri() + "?mode=ro",))
+            if is_made(path):
+                database.execute("ATTACH ? AS made", (reading_uri(path),))
             else:
                 database.execute("ATTACH ':memory:' AS made")
                 database.execute(_NONE)

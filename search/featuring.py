@@ -30,7 +30,7 @@ from indexer.errors import ArchivoreError, StoreError, reason_of
 from indexer.model import Field, Reading
 from search._candidates import VERSION, features_in
 from search.case import Case
-from search.database import Database
+from search.database import Database, is_made
 
 FILE = "features.sqlite"
 _SCHEMA = """
@@ -141,7 +141,7 @@ class Due:
 
 def due(case: Case) -> Iterator[Due]:
     """The readings to go through, and those that are gone, sorted by key, as they are found."""
-    store = Features(case.path) if (case.path / FILE).exists() else None
+    store = Features(case.path) if is_made(case.path / FILE) else None
     try:
         held = store.done() if store else iter(())
         there = case.catalog.reading_sizes()

@@ -6,7 +6,10 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -39,6 +42,20 @@ def is_free(path: Path) -> bool:
     return not path.exists() or (path.is_dir() and all(entry.name == _PART for entry in path.iterdir()))
 
 
+@contextmanager
+def whole_or_gone(folder: Path) -> Iterator[None]:
+    """Leaves a folder that was free as it was, where what is made in it does not become whole."""
+    was_free, was_there = is_free(folder), folder.exists()
+    try:
+        yield
+    except BaseException:
+        if was_free:
+            shutil.rmtree(folder, ignore_errors=True)
+            if was_there:
+                folder.mkdir(exist_ok=True)
+        raise
+
+
 def new_settings(path: Path, name: str) -> None:
     """Writes the settings of a new case; from here on there is one, and what it lacks is made when it is opened."""
     settings = (
@@ -65,7 +82,9 @@ def read_settings(path: Path, *, write: bool) -> dict[str, object]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{path}: no case here; make one with `archivore new {path}`") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"{path / SETTINGS}: {reason_of(error)}") from error
+        raise StoreError(
+            f"{path / SETTINGS}: it is damaged ({reason_of(error)}); put it right, or put back a copy"
+        ) from error
     made = settings.get("format")
     if not isinstance(made, int) or "name" not in settings:
         raise StoreError(f"{path / SETTINGS}: `format` or `name` is missing")
@@ -95,7 +114,8 @@ def take_lock(path: Path) -> IO[str]:
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"{path}: {reason_of(error)}") from error
+        told = "this command writes to the case; copy it to where it can be written"
+        raise StoreError(f"{path.parent}: {reason_of(error)}; {told}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

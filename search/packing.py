@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import sqlite3
 import tempfile
 import zipfile
@@ -31,8 +30,9 @@ from msgspec.structs import replace
 from indexer.errors import StoreError, UsageError, reason_of, refused
 from search.answers import matching
 from search.case import Case
+from search.database import reading_uri
 from search.exports._file import whole_path
-from search.folder import is_free
+from search.folder import whole_or_gone
 from search.report import colophon_of
 
 FORMAT = 1
@@ -109,7 +109,7 @@ def open_pack(path: Path, folder: Path, evidence: Mapping[str, str] | None = Non
     with (
         _opened(path) as (archive, head),
         _storing(folder),
-        _whole_or_gone(folder),
+        whole_or_gone(folder),
         Case.create(folder, str(head["case"])) as case,
     ):
         with tempfile.TemporaryDirectory(dir=folder) as name:
@@ -146,9 +146,9 @@ def _tables(database: sqlite3.Connection, schema: str) -> dict[str, str]:
 
 def _copy(old: Path, new: Path, chosen: list[bytes] | None) -> list[bytes] | None:
     """Copies rows into a new database: all, or those of some items or readings; returns the readings copied."""
-    with closing(sqlite3.connect(new, isolation_level=None)) as database:
+    with closing(sqlite3.connect(new.absolute().as_uri(), uri=True, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode=OFF")
-        database.execute("ATTACH ? AS old", (str(old),))
+        database.execute("ATTACH ? AS old", (reading_uri(old),))
         database.execute("CREATE TEMP TABLE chosen (id BLOB PRIMARY KEY) WITHOUT ROWID")
         database.execute("BEGIN")
         database.executemany("INSERT INTO chosen VALUES (?)", ((each,) for each in chosen or ()))
@@ -217,20 +217,6 @@ def scratch_beside(output: Path) -> Iterator[Path]:
         raise refused(output, error, "choose another --output") from error
     with scratch as name:
         yield Path(name)
-
-
-@contextmanager
-def _whole_or_gone(folder: Path) -> Iterator[None]:
-    """Leaves a folder that was free as it was, where what is made in it does not become whole."""
-    was_free, was_there = is_free(folder), folder.exists()
-    try:
-        yield
-    except BaseException:
-        if was_free:
-            shutil.rmtree(folder, ignore_errors=True)
-            if was_there:
-                folder.mkdir(exist_ok=True)
-        raise
 
 
 def _unpack(archive: zipfile.ZipFile, head: Mapping[str, object], folder: Path) -> None:

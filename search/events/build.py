@@ -9,6 +9,7 @@ from datetime import datetime
 from indexer.errors import UsageError
 from indexer.model import Item, Reading
 from search.case import Case
+from search.database import is_made
 from search.events.event import Event, Format
 from search.events.sniff import HANDLERS, LEAST_VERSION, LONGEST, tell_format, units_of
 from search.events.store import FILE, EventStore
@@ -29,12 +30,12 @@ def update(case: Case, tell: Tell = lambda path, count: None) -> None:
     """
     path = case.path / FILE
     last = case.catalog.last_item()
-    if path.exists():
+    if is_made(path):
         with EventStore(case.path) as store:
             if store.state() == last and not _gone(case, store):
                 return
     if not os.access(case.path, os.W_OK):
-        if path.exists():
+        if is_made(path):
             return
         raise UsageError(f"{case.path}: cannot be written, and its logs were not read yet; ask once where it can")
     with EventStore(case.path, write=True) as store:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import LockedError, StoreError, UsageError, reason_of
+from search.database import is_made
 from search.engine.columns import blank
 from search.events.event import Event
 
@@ -96,7 +97,10 @@ class EventStore:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
+        is_new = write and not is_made(self.path)
         try:
+            if is_new:
+                self.path.unlink(missing_ok=True)
             self._connection = duckdb.connect(str(self.path), read_only=not write, config=settings)
             run = self._connection.execute
             run("SET enable_external_access = false")
@@ -107,8 +111,12 @@ class EventStore:
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise LockedError(f"{self.path}: another process reads logs into this case; wait for it") from error
+            if "not a valid" in str(error):
+                raise StoreError(f"{self.path}: it is damaged; remove it, and the logs are read again") from error
             raise StoreError(f"{self.path}: {reason_of(error)}") from error
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
+            if is_new:
+                self.path.unlink(missing_ok=True)
             raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def __enter__(self) -> EventStore:

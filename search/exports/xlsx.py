@@ -10,6 +10,7 @@ Source: ECMA-376; Excel specifications and limits (1,048,576 rows, 32,767 charac
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -41,14 +42,34 @@ def write(path: Path, report: Report) -> int:
         "strings_to_numbers": False,
         "default_date_format": "yyyy-mm-dd hh:mm:ss",
     }
-    with whole_path(path) as part:
-        book = Workbook(str(part), options)
+    with whole_path(path) as part, _Enduring(part, "r+") as file:
+        book = Workbook(file, options)
         book.set_properties({"title": f"{report.colophon.case}: {report.colophon.command}", "created": _MADE})
         bold = book.add_format({"bold": True})
         _add(book, bold, _cover(report))
         counts = [_add(book, bold, sheet) for sheet in (*report.sheets, problems_sheet(report.case))]
         book.close()
+        if file.error:
+            raise file.error
     return counts[0]
+
+
+class _Enduring(io.FileIO):
+    """A file that takes what no longer fits on the disk without a word: the library would leave in the middle."""
+
+    error: OSError | None = None
+    """Why not everything is in it."""
+
+    def write(self, data: Any, /) -> int:
+        """Writes all of it, as long as there is room."""
+        view = memoryview(data).cast("B")
+        done = 0
+        while self.error is None and done < len(view):
+            try:
+                done += super().write(view[done:])
+            except OSError as error:
+                self.error = error
+        return len(view)
 
 
 def _cover(report: Report) -> Sheet:

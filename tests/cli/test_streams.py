@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from test_cli import TOUR, archivore
 
+from search.exports.xlsx import _Enduring
+
 COMMAND = [sys.executable, "-c", "from cli.main import run; run()"]
 
 
@@ -85,3 +87,63 @@ def test_a_command_that_is_stopped_says_so_and_leaves_nothing(
         process.send_signal(number)
         out, said = process.communicate(timeout=60)
     assert (process.returncode, out, said) == (code, "", "Stopped; the same command can be given again.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("features.sqlite", ("features",)),
+        ("alike.sqlite", ("similar", "--clusters")),
+        ("clusters.sqlite", ("facets", "--by", "type,cluster")),
+        ("hashsets.sqlite", ("hashset", "add", "digests")),
+        ("events.duckdb", ("events",)),
+    ],
+)
+def test_a_store_that_a_full_disk_left_empty_stands_in_nobodys_way(
+    tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    case = tmp_path / "case"
+    archivore("new", case)
+    archivore("ingest", TOUR / "day1", "--jobs", "1", case=case)
+    (tmp_path / "digests").write_text(f"{'ab' * 32}  x\n")
+    (case / name).touch()
+    for asked in (("status",), ("search", "수정"), words, ("reindex",)):
+        answer = archivore(*asked, case=case, cwd=tmp_path)
+        assert answer.returncode == 0, answer.stderr
+
+
+def test_a_spreadsheet_takes_what_does_not_fit_and_says_so_at_its_end(tmp_path: Path) -> None:
+    (tmp_path / "full").touch()
+    with _Enduring(tmp_path / "full", "r") as file:
+        assert file.error is None
+        assert file.write(b"words") == 5
+        assert isinstance(file.error, OSError)
+        assert file.write(memoryview(b"more")) == 4
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "xlsx", "html", "body", "case"])
+def test_an_export_that_does_not_fit_leaves_nothing(case: Path, tmp_path: Path, kind: str) -> None:
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    output = tmp_path / f"out.{kind}"
+    process = started(
+        case, "export", "-o", output, "-f", kind, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=bound
+    )
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 3, said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_case_that_does_not_fit_is_not_half_made(tmp_path: Path) -> None:
+    def bound() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    folder = tmp_path / "case"
+    process = started(folder, "new", folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=bound)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said.count("error: ")) == (3, 1), said
+    assert not folder.exists()
+    assert archivore("new", folder).returncode == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from indexer.errors import StoreError
-from search.database import Database
+from search.database import Database, reading_uri
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS rows (key INTEGER PRIMARY KEY, value TEXT); CREATE TABLE IF NOT EXISTS marks (key)"
 KEEP = "INSERT OR REPLACE INTO rows VALUES (?, ?)"
@@ -79,3 +80,25 @@ def test_resting_loses_nothing(database: Database) -> None:
     assert database.row("SELECT value FROM rows WHERE key = 5000") == ("soon",)
     database.commit()
     assert database.row("SELECT count(*) FROM rows") == (2001,)
+
+
+def test_a_disc_that_cannot_be_written_is_read_without_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(Database(path, "CREATE TABLE t (x)", write=True)) as writer:
+        writer.write("INSERT INTO t VALUES (1)")
+        writer.commit()
+        monkeypatch.setattr("search.database.os.access", lambda *_: False)
+        assert "immutable" not in reading_uri(path)  # a writer is at work: what it logged counts
+    assert "immutable" in reading_uri(path)
+    with closing(Database(path, "", write=False)) as reader:
+        assert reader.row("SELECT x FROM t") == (1,)
+    monkeypatch.undo()
+    assert "immutable" not in reading_uri(path)
+
+
+def test_a_database_that_cannot_be_made_whole_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        Database(tmp_path / "a.sqlite", "CREATE TABLE t (x); CREATE TABLE t (x)", write=True)
+    assert list(tmp_path.iterdir()) == []
