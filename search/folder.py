@@ -44,12 +44,15 @@ def is_free(path: Path) -> bool:
 
 @contextmanager
 def whole_or_gone(folder: Path) -> Iterator[None]:
-    """Leaves a folder that was free as it was, where what is made in it does not become whole."""
+    """Leaves a folder that was free as it was, where what is made in it does not become whole.
+
+    What another process makes there at the same time, and has locked, is its own.
+    """
     was_free, was_there = is_free(folder), folder.exists()
     try:
         yield
-    except BaseException:
-        if was_free:
+    except BaseException as error:
+        if was_free and not isinstance(error, LockedError):
             shutil.rmtree(folder, ignore_errors=True)
             if was_there:
                 folder.mkdir(exist_ok=True)
