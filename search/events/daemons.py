@@ -1,4 +1,4 @@
-"""Logs of daemons: xferlog, vsftpd, proftpd, and the system log with what logins, mail, FTP and Samba tell in it.
+"""Logs of daemons: xferlog, vsftpd, proftpd, rsync, and the system log with what logins, mail and file servers tell.
 
 The system log tells no year and no zone; the year is the last one in which the day was not after the file was
 written, and the event says so. Newer system logs with full times are read too.
@@ -15,6 +15,7 @@ from datetime import datetime
 from ipaddress import ip_address
 
 from search.events.event import NO_YEAR, WALL, Event, Take, from_iso, latest_year, moment, month_number
+from search.events.transfers import Ties, read_rsync, read_sftp, read_vsftpd
 
 _CTIME = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})"
 _XFER = re.compile(
@@ -23,21 +24,16 @@ _XFER = re.compile(
     re.ASCII,
 )
 _XFER_WAYS = {"o": "download", "i": "upload", "d": "delete"}
-_VSFTPD = re.compile(
-    rf"{_CTIME} \[pid \d+\] (?:\[([^\]]{{0,255}})\] )?"
-    r"((?:OK|FAIL) )?([A-Z][A-Za-z ]{1,24}): Client \"([^\"]{1,255})\"(.*)",
-    re.ASCII,
-)
-_VSFTPD_FILE = re.compile(r', "(.*)"(?:, (\d{1,18}) bytes)?(?:, [\d.]{1,32}Kbyte/sec)?', re.ASCII)
-_VSFTPD_WORDS = {"LOGIN": "login", "CONNECT": "connect"}
+_VSFTPD = re.compile(rf"{_CTIME} \[pid \d+\] (.*)", re.ASCII | re.DOTALL)
+_RSYNCD = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[(\d{1,10})\] (.*)", re.ASCII | re.DOTALL)
 _SYSLOG = re.compile(
     r"(?:<\d{1,3}>)?(?:([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)|"
     r"(\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?)) "
-    r"(\S{1,255}) ([^\s:\[\]]{1,64})(?:\[\d{1,10}\])?(?: [^\s:]{1,255})?: ?(.*)",
+    r"(\S{1,255}) ([^\s:\[\]]{1,64})(?:\[(\d{1,10})\])?(?: [^\s:]{1,255})?: ?(.*)",
     re.ASCII,
 )
 _SYSLOG_FRAME = re.compile(
-    r"<\d{1,3}>1 (\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d)) \S{1,255} (\S{1,48}) \S{1,128} \S{1,32} "
+    r"<\d{1,3}>1 (\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d)) (\S{1,255}) (\S{1,48}) (\S{1,128}) \S{1,32} "
     r"(?:-|(?:\[[^\"\]]{1,64}(?:\"(?:[^\"\\]|\\.)*\"[^\"\]]{0,64})*\])+)(?: (?:\ufeff)?(.*))?",
     re.ASCII,
 )
@@ -63,11 +59,20 @@ _SSH: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"{_SSH_LEFT}(?P<address>\S+?){_PORT}(?::(?: ?\d+:)? (?P<how>.*)| \[preauth\])?"), "disconnect"),
 )
 _PAM = re.compile(
-    r"pam_\w+\((?P<how>[^)]{1,64})\): session (opened|closed) for user (?P<user>\S+?)(?:\(uid=\d+\))?(?: by .*)?"
+    r"pam_\w+\((?P<how>[^)]{1,64})\): session (opened|closed) for user (?P<user>\S+?)(?:\(uid=\d+\))?"
+    r"(?: by ([^\s()]{0,255}).*)?"
 )
 _PAM_FAILED = re.compile(
     r"pam_\w+\((?P<how>[^)]{1,64})\): authentication failure;.* rhost=(?P<address>\S*)(?: {1,2}user=(?P<user>.*))?"
 )
+_SU = re.compile(
+    r"(?:(?P<bad>FAILED SU|FAILED su) |Successful su )?(?:\(to (?P<path>\S+)\) (?P<user>\S+)(?: on (?P<how>\S+))?"
+    r"|for (?P<target>\S+) by (?P<caller>\S+))"
+)
+"""Of both, the user who asks and the one he becomes."""
+_FROM_CHILD = " [postauth]"
+_SFTP_SERVERS = ("internal-sftp", "sftp-server")
+_TIED = ("sshd", "rsync", *_SFTP_SERVERS)
 _NEW_USER = re.compile(r"new user: name=(?P<user>[^,]+),.*")
 _FTP_USER = re.compile(
     r"USER (?P<user>.*?)(?: \(Login failed\))?: "
@@ -133,18 +138,22 @@ def open_vsftpd(written: datetime | None) -> Take:
     def take(number: int, line: str) -> Event | bool:
         match = _VSFTPD.fullmatch(line)
         at = _ctime(match) if match else None
-        if not match or at is None:
+        return False if not match or at is None else read_vsftpd(Event(number, at, WALL), match[7])
+
+    return take
+
+
+def open_rsyncd(written: datetime | None) -> Take:
+    """A reader of the log of an rsync daemon; its times are local."""
+    ties = Ties()
+
+    def take(number: int, line: str) -> Event | bool:
+        match = _RSYNCD.fullmatch(line)
+        time = from_iso(f"{match[1]}-{match[2]}-{match[3]} {match[4]}") if match else None
+        if not match or time is None:
             return False
-        user, result, what, address, rest = match.groups()[6:]
-        result = (result or "").strip()
-        action = _VSFTPD_WORDS.get(what, what.lower())
-        status = {"OK": "ok", "FAIL": "failed"}.get(result, "")
-        if what == "LOGIN" and result == "FAIL":
-            action = "login failed"
-        file = _VSFTPD_FILE.fullmatch(rest) if what not in ("LOGIN", "CONNECT", "FTP command", "FTP response") else None
-        path, size = (file[1], int(file[2]) if file[2] else None) if file else ("", None)
-        detail = "" if file else rest.removeprefix(", ")
-        return Event(number, at, WALL, address, user or "", action, path, status, size, "", detail)
+        told = read_rsync(Event(number, *time), match[6])
+        return ties.join(told, match[5]) if isinstance(told, Event) else told
 
     return take
 
@@ -164,14 +173,17 @@ def open_proftpd(written: datetime | None) -> Take:
 
 def open_syslog(written: datetime | None) -> Take:
     """A reader of system logs: lines of other programs are understood, and hold no event."""
+    messages = Messages()
 
     def take(number: int, line: str) -> Event | bool:
         match = _SYSLOG.fullmatch(line)
         if not match:
             frame = _SYSLOG_FRAME.fullmatch(line)
             time = from_iso(frame[1]) if frame else None
-            return read_message(Event(number, *time), frame[2], frame[3] or "") if frame and time else False
-        month, day, hour, minute, second, full, _, program, message = match.groups()
+            if not frame or not time:
+                return False
+            return messages.read(Event(number, *time), frame[2], frame[3], frame[4], frame[5] or "")
+        month, day, hour, minute, second, full, host, program, process, message = match.groups()
         zone = NO_YEAR
         if full:
             time = from_iso(full)
@@ -184,9 +196,30 @@ def open_syslog(written: datetime | None) -> Take:
             if held is None:
                 return False
             at = held
-        return read_message(Event(number, at, zone), program, message)
+        return messages.read(Event(number, at, zone), host, program, process or "", message)
 
     return take
+
+
+class Messages:
+    """Reads messages of programs one after the other: what a session said at its beginning holds to its end."""
+
+    def __init__(self) -> None:
+        self._ties = Ties()
+
+    def read(self, event: Event, host: str, program: str, process: str, message: str) -> Event | bool:
+        """The event that a program tells in a message; True where it tells none.
+
+        Args:
+            event: its place and time.
+            process: its id; empty where it is not known.
+        """
+        told = read_message(event, program, message)
+        if process and isinstance(told, Event) and program.startswith(_TIED):
+            if program.startswith("sshd"):  # its connection ends before its session does
+                return self._ties.join(told, host, program, process, ends=("logout",))
+            return self._ties.join(told, host, program, process)
+        return told
 
 
 def read_message(event: Event, program: str, message: str) -> Event | bool:
@@ -200,6 +233,18 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
             match = pattern.fullmatch(message)
             if match:
                 return _fill(event, match, action, "failed" if "failed" in action else "")
+        if message.endswith(_FROM_CHILD):
+            # A login that sees no socket of the system log has its SFTP server tell sshd.
+            return read_sftp(event, message.removesuffix(_FROM_CHILD))
+    if program in _SFTP_SERVERS:
+        return read_sftp(event, message)
+    if program in ("rsyncd", "rsync"):
+        return read_rsync(event, message)
+    if program == "vsftpd" and 'Client "' in message:
+        return read_vsftpd(event, message)
+    if program == "su" and (match := _SU.fullmatch(message)):
+        good = not match["bad"]
+        return _fill(event, match, "su", "ok" if good else "failed")
     if program.startswith(("smbd", "audit")) and message.count("|") >= 3:
         return _samba(event, message)
     if program.startswith("proftpd"):
@@ -213,9 +258,11 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
     if match := _PAM.fullmatch(message):
         # sshd tells of its logins itself, with the address.
         action = "session opened" if match[2] == "opened" else "logout"
-        return _fill(event, match, action)
+        told = _fill(event, match, action)
+        return told._replace(detail=f"{told.detail}, by {match[4]}") if match[4] else told
     if program != "sshd" and (match := _PAM_FAILED.fullmatch(message)):
-        return _fill(event, match, "login failed", "failed")
+        told = _fill(event, match, "login failed", "failed")
+        return told if message.count("rhost=") == 1 else told._replace(address="")
     if program == "sudo":
         user, colon, rest = message.strip().partition(" : ")
         _, found, command = rest.partition(" ; COMMAND=")
@@ -229,9 +276,9 @@ def _fill(event: Event, match: re.Match[str], action: str, status: str = "") -> 
     held = {name: (value or "").strip() for name, value in match.groupdict().items()}
     return event._replace(
         address=held.get("address", ""),
-        user=held.get("user", ""),
+        user=held.get("user") or held.get("caller", ""),
         action=action,
-        path=held.get("path", ""),
+        path=held.get("path") or held.get("target", ""),
         status=status,
         detail=held.get("how", ""),
     )

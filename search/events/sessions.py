@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from ipaddress import ip_address
 
-from search.events.daemons import read_message
+from search.events.daemons import Messages
 from search.events.event import KNOWN, Event, Take, from_iso
 
-_PROGRAM = re.compile(r"(.+)\[\d{1,10}\]")
+_PROGRAM = re.compile(r"(.+)\[(\d{1,10})\]")
 _USER_NUMBER = re.compile(r"uid \d{1,10}")
 _LEVELS = frozenset(("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"))
 _NO_TIME = "(no time)"
@@ -51,6 +51,7 @@ def entries_of(lines: Iterable[str]) -> Iterator[str]:
 
 def open_journal(written: datetime | None) -> Take:
     """A reader of entries of a journal: those of other programs are understood, and hold no event."""
+    messages = Messages()
 
     def take(number: int, entry: str) -> Event | bool:
         if entry.startswith((_NO_TIME, "_")):
@@ -66,7 +67,8 @@ def open_journal(written: datetime | None) -> Take:
                 rest = parts[at + 1 + told :]
                 message = " | ".join(rest[1:] if rest and rest[0] in _LEVELS else rest)
                 # What programs tell stands in the message's first line; below are its further lines, and fields.
-                return read_message(Event(number, *time), found[1] if found else parts[at], message.partition("\n")[0])
+                program, process = (found[1], found[2]) if found else (parts[at], "")
+                return messages.read(Event(number, *time), "", program, process, message.partition("\n")[0])
         return True
 
     return take

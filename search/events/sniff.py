@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from indexer.model import Text
-from search.events.daemons import open_proftpd, open_syslog, open_vsftpd, open_xferlog
+from search.events.daemons import open_proftpd, open_rsyncd, open_syslog, open_vsftpd, open_xferlog
 from search.events.event import Event, Format
 from search.events.faults import open_apache_error, open_nginx_error
 from search.events.records import open_evtx, open_json, values_of
@@ -21,6 +21,7 @@ HANDLERS: dict[str, tuple[Format, ...]] = {
         Format("xferlog", open_xferlog),
         Format("vsftpd", open_vsftpd),
         Format("proftpd", open_proftpd),
+        Format("rsync", open_rsyncd),
         Format("nginx-error", open_nginx_error, frame=True),
         Format("apache-error", open_apache_error, frame=True),
         Format("syslog", open_syslog, frame=True),
