@@ -15,6 +15,8 @@ from datetime import datetime
 from ipaddress import ip_address
 
 from search.events.event import NO_YEAR, WALL, Event, Take, from_iso, latest_year, moment, month_number
+from search.events.proxies import read_haproxy
+from search.events.servers import PROGRAMS, read_server
 from search.events.transfers import Ties, read_rsync, read_sftp, read_vsftpd
 
 _CTIME = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})"
@@ -242,6 +244,10 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
         return read_rsync(event, message)
     if program == "vsftpd" and 'Client "' in message:
         return read_vsftpd(event, message)
+    if program == "haproxy":
+        return read_haproxy(event, message)
+    if program.startswith(PROGRAMS):
+        return read_server(event, program, message)
     if program == "su" and (match := _SU.fullmatch(message)):
         good = not match["bad"]
         return _fill(event, match, "su", "ok" if good else "failed")

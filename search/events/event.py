@@ -59,12 +59,14 @@ class Format:
     Args:
         open: makes a reader; it is given the time that the file was last written, for logs that tell no year.
         frame: lines are known by their frame; most of them need not hold an event.
+        look: how one of the first lines begins, where that is quickly told.
     """
 
     name: str
     open: Callable[[datetime | None], Take]
     unit: str = "line"
     frame: bool = False
+    look: re.Pattern[str] | None = None
 
 
 @lru_cache(maxsize=4096)

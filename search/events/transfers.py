@@ -65,6 +65,10 @@ class Ties:
     def __init__(self) -> None:
         self._held: dict[tuple[str, ...], tuple[str, str]] = {}
 
+    def holds(self, *process: str) -> bool:
+        """Whether a process works for somebody."""
+        return process in self._held
+
     def join(self, event: Event, *process: str, ends: tuple[str, ...] = ("logout", "disconnect")) -> Event:
         """The event, with the address and the user that an earlier event of the process named.
 
@@ -78,8 +82,10 @@ class Ties:
             self._held[process] = event.address, event.user or known
             if len(self._held) > _HELD:
                 del self._held[next(iter(self._held))]
-        elif address and (not event.user or event.user == user):
-            event = event._replace(address=address, user=user)
+        elif address and (not event.user or not user or event.user == user):
+            event = event._replace(address=address, user=event.user or user)
+            if event.action == "login":
+                self._held[process] = address, event.user
         if event.address and event.action in ends:
             self._held.pop(process, None)
         return event
