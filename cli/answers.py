@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import note, say, say_json, say_table
+from cli.console import first_of, note, say, say_json, say_table
 
 if TYPE_CHECKING:
     from search.report import Cell, Report
@@ -40,7 +40,7 @@ def give(report: Report, *, as_json: bool, output: Path | None = None, kind: str
             numbers = (place for place, at in enumerate(places) if sheet.columns[at].kind == "number")
             say_table(head, table, right=frozenset(numbers))
         if limit and next(rows, None) is not None:
-            note(f"The first {limit} rows; more with --limit, all with --json or --output.")
+            note(f"{first_of(limit, 'row', 'rows')}; more with --limit, all with --json or --output.")
     for told in report.notes:
         note(told)
     colophon = report.colophon

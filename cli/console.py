@@ -39,6 +39,11 @@ def note(text: str) -> None:
     _put(sys.stderr, visible_text(text))
 
 
+def first_of(limit: int, one: str, many: str) -> str:
+    """What a list that stops says of itself: `The first 50 rows`."""
+    return f"The first {one}" if limit == 1 else f"The first {limit:,} {many}"
+
+
 def say_evidence(text: str) -> None:
     """Prints text of the evidence, several lines of it, made visible."""
     _out(visible_text(text))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import marked, note, say, say_json, style
+from cli.console import first_of, marked, note, say, say_json, style
 from cli.options import CaseOption, JsonOption, open_case
 from search.sanitise import visible
 
@@ -31,7 +31,7 @@ def grep(
         for match in search_texts(case, pattern, ignore_case=ignore_case):
             count += 1
             if limit and count > limit:
-                note(f"The first {limit} matches; more with --limit, all with --limit 0.")
+                note(f"{first_of(limit, 'match', 'matches')}; more with --limit, all with --limit 0.")
                 break
             if as_json:
                 row: dict[str, object] = {"id": match.item.id, "path": str(match.item.provenance)}

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from cli.asking import Asking
 from cli.console import UnreadError, flush, note, open_streams, say, say_caret, say_error
 from indexer import VERSION
-from indexer.errors import ArchivoreError, Interrupted, QueryError, StoreError
+from indexer.errors import ArchivoreError, Interrupted, QueryError, StoreError, reason_of
 
 COMMANDS = (
     "new.new",
@@ -169,4 +169,7 @@ def _run(words: list[str]) -> int:
     except ArchivoreError as error:
         say_error(str(error))
         return error.exit_code
+    except OSError as error:  # of a file of ours that nobody had a word for
+        say_error(f"{error.filename or 'the system'}: {reason_of(error)}")
+        return StoreError.exit_code
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import note, say, say_json, say_table
+from cli.console import first_of, note, say, say_json, say_table
 from cli.options import CaseOption, JsonOption, open_case
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def problems(
         say()
     say_table(("cause", "item", "path", "message"), rows[:limit])
     if len(rows) >= limit:
-        note(f"The first {limit} rows; more with --limit, all with --json.")
+        note(f"{first_of(limit, 'row', 'rows')}; more with --limit, all with --json.")
 
 
 def _protected(case: Case, handler: str, limit: int, *, as_json: bool) -> None:
@@ -85,5 +85,5 @@ def _protected(case: Case, handler: str, limit: int, *, as_json: bool) -> None:
         sys.exit(1)
     say_table(("item", "path", "protected by", "closed", "tried"), rows[:limit])
     if len(rows) > limit:
-        note(f"The first {limit} of {len(rows)} files; more with --limit, all with --json.")
+        note(f"{first_of(limit, 'file', 'files')} of {len(rows):,}; more with --limit, all with --json.")
     note("Passwords: archivore retry --cause encrypted --passwords FILE, or --guess-passwords")

@@ -101,8 +101,16 @@ class Case:
     def __enter__(self) -> Case:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        try:
+            self.close()
+        except (StoreError, OSError) as failed:
+            if self.path.is_dir():
+                raise
+            error = failed
+        if isinstance(error, (StoreError, OSError)) and not self.path.is_dir():
+            told = "the folder of the case was moved or removed meanwhile; nothing more can be kept in it"
+            raise StoreError(f"{self.path}: {told}") from error
 
     def close(self) -> None:
         """Closes all files and gives the lock back; what was not committed is gone."""

@@ -253,6 +253,7 @@ def _start(path: Path, keys: list[str], answers: IO[str]) -> subprocess.Popen[st
         stdin=subprocess.PIPE,
         stdout=answers,
         text=True,
+        process_group=0,  # Ctrl-C is the parent's to handle, which ends this one
     )
     assert child.stdin is not None
     told = {"case": str(path), "keys": keys, "paths": [entry for entry in sys.path if entry]}

@@ -23,6 +23,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -125,6 +126,7 @@ def _beside(orders: Sequence[dict[str, object]]) -> Iterator[tuple[Path, list[in
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                process_group=0,  # Ctrl-C is the parent's to handle, which ends this one
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # nothing here is for its threads, which spin
             )
             running.append(child)
@@ -157,6 +159,7 @@ def _answers(child: subprocess.Popen[str]) -> Iterator[tuple[Path, list[int]]]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where the parent is gone, there is nothing to say
     gc.set_threshold(100_000, 20, 100)  # what is gathered holds no cycles, and there is much of it
     work(sys.stdin, sys.stdout)
     gc.freeze()  # what still stands goes with the process, and need not be looked through before

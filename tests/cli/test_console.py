@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from cli.console import BOLD, laid_out, note, say_table, shorten, style, width
+from cli.console import BOLD, first_of, laid_out, note, say_table, shorten, style, width
 
 
 @pytest.mark.parametrize("text", ["원화_수정", "なぞのガ", "résumé", "Ангара й"])
@@ -109,3 +109,8 @@ def test_a_table_is_cut_on_a_terminal_and_never_in_a_pipe(
 def test_notes_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     note("Read day1:\x1b]52;c;aGk=\x07\u202e.log: 3 events.")
     assert not {"\x1b", "\x07", "\u202e"} & set(capsys.readouterr().err)
+
+
+def test_one_row_is_no_rows() -> None:
+    assert first_of(1, "match", "matches") == "The first match"
+    assert first_of(5000, "match", "matches") == "The first 5,000 matches"

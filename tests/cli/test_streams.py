@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from typing import Any
 import pytest
 from test_cli import TOUR, archivore
 
+from indexer.errors import StoreError
+from search import featuring
+from search.case import Case
+from search.engine import worker
 from search.exports.xlsx import _Enduring
 
 COMMAND = [sys.executable, "-c", "from cli.main import run; run()"]
@@ -147,3 +152,44 @@ def test_a_case_that_does_not_fit_is_not_half_made(tmp_path: Path) -> None:
     assert (process.returncode, said.count("error: ")) == (3, 1), said
     assert not folder.exists()
     assert archivore("new", folder).returncode == 0
+
+
+def test_a_case_that_is_removed_midway_is_told_as_that(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    archivore("new", folder)
+    with pytest.raises(StoreError, match="the folder of the case was moved or removed meanwhile"):
+        with Case(folder, write=True) as case:
+            shutil.rmtree(folder)
+            case.record("ended")
+            case.commit()
+
+
+def test_what_closing_finds_missing_is_told_as_that_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_case: Case) -> None:
+        raise StoreError("index.json is missing")
+
+    folder = tmp_path / "case"
+    archivore("new", folder)
+    monkeypatch.setattr(Case, "close", fail)
+    with pytest.raises(StoreError, match="is missing"), Case(folder):
+        pass
+    with pytest.raises(StoreError, match="moved or removed meanwhile"), Case(folder):
+        shutil.rmtree(folder)
+
+
+def test_ctrl_c_is_heard_by_the_command_alone(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = []
+    start = subprocess.Popen
+
+    def started_there(*words: Any, **options: Any) -> Any:
+        child = start(*words, **options)
+        groups.append((child.pid, os.getpgid(child.pid)))
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", started_there)
+    with (tmp_path / "answers").open("w+") as answers:
+        assert featuring._start(case, [], answers).wait() == 0
+    with pytest.raises(StoreError):  # it is told of no work, and says so
+        list(worker._beside([{}]))
+    assert len(groups) == 2
+    assert all(pid == group for pid, group in groups)
