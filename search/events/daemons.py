@@ -11,6 +11,7 @@ messages; Samba, auth_log.c.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_address
 
@@ -49,16 +50,22 @@ _CLIENT = re.compile(r"\S{1,255} \([^\[\]()]{0,255}\[([^\[\]]{1,64})\]\) ?[-:]? 
 _PORT = r"(?: port \d{1,5})?"
 _SSH_END = rf"from (?P<address>\S+){_PORT}(?: ssh2?)?(?:: .*)?"
 _SSH_LEFT = r"(?:Connection (?:closed|reset) by|Disconnected from|Received disconnect from) "
-_SSH: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(rf"Accepted (?P<how>\S+) for (?P<user>.*) {_SSH_END}"), "login"),
-    (re.compile(rf"Failed (?P<how>\S+) for (?:invalid user )?(?P<user>.*) {_SSH_END}"), "login failed"),
-    (re.compile(rf"Invalid user (?P<user>.*) from (?P<address>\S+){_PORT}"), "unknown user"),
-    (re.compile(rf"Connection from (?P<address>\S+){_PORT} on .*"), "connect"),
+_SSH_LEAVES = ("Connection ", "Disconnected ", "Received ")
+_SSH: tuple[tuple[str | tuple[str, ...], re.Pattern[str], str], ...] = (
+    ("Accepted ", re.compile(rf"Accepted (?P<how>\S+) for (?P<user>.*) {_SSH_END}"), "login"),
+    ("Failed ", re.compile(rf"Failed (?P<how>\S+) for (?:invalid user )?(?P<user>.*) {_SSH_END}"), "login failed"),
+    ("Invalid ", re.compile(rf"Invalid user (?P<user>.*) from (?P<address>\S+){_PORT}"), "unknown user"),
+    ("Connection ", re.compile(rf"Connection from (?P<address>\S+){_PORT} on .*"), "connect"),
     (
+        _SSH_LEAVES,
         re.compile(rf"{_SSH_LEFT}(?:authenticating |invalid )?user (?P<user>.*) (?P<address>\S+) port \d+.*"),
         "disconnect",
     ),
-    (re.compile(rf"{_SSH_LEFT}(?P<address>\S+?){_PORT}(?::(?: ?\d+:)? (?P<how>.*)| \[preauth\])?"), "disconnect"),
+    (
+        _SSH_LEAVES,
+        re.compile(rf"{_SSH_LEFT}(?P<address>\S+?){_PORT}(?::(?: ?\d+:)? (?P<how>.*)| \[preauth\])?"),
+        "disconnect",
+    ),
 )
 _PAM = re.compile(
     r"pam_\w+\((?P<how>[^)]{1,64})\): session (opened|closed) for user (?P<user>\S+?)(?:\(uid=\d+\))?"
@@ -73,8 +80,9 @@ _SU = re.compile(
 )
 """Of both, the user who asks and the one he becomes."""
 _FROM_CHILD = " [postauth]"
-_SFTP_SERVERS = ("internal-sftp", "sftp-server")
-_TIED = ("sshd", "rsync", *_SFTP_SERVERS)
+_TIED = ("sshd", "rsync", "internal-sftp", "sftp-server")
+_SSH_BEGINS = ("login", "connect")
+"""What a process of sshd says before it works for somebody."""
 _NEW_USER = re.compile(r"new user: name=(?P<user>[^,]+),.*")
 _FTP_USER = re.compile(
     r"USER (?P<user>.*?)(?: \(Login failed\))?: "
@@ -217,11 +225,14 @@ class Messages:
             process: its id; empty where it is not known.
         """
         told = read_message(event, program, message)
-        if process and isinstance(told, Event) and program.startswith(_TIED):
-            if program.startswith("sshd"):  # its connection ends before its session does
-                return self._ties.join(told, host, program, process, ends=("logout",))
+        if told is True or not process or not isinstance(told, Event) or not program.startswith(_TIED):
+            return told
+        if not program.startswith("sshd"):
             return self._ties.join(told, host, program, process)
-        return told
+        if told.address and told.action not in _SSH_BEGINS:
+            return told
+        # Its connection ends before its session does.
+        return self._ties.join(told, host, program, process, ends=("logout",))
 
 
 def read_message(event: Event, program: str, message: str) -> Event | bool:
@@ -231,23 +242,15 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
         event: its place and time.
     """
     if program.startswith("sshd"):
-        for pattern, action in _SSH:
-            match = pattern.fullmatch(message)
-            if match:
+        for begins, pattern, action in _SSH:
+            if message.startswith(begins) and (match := pattern.fullmatch(message)):
                 return _fill(event, match, action, "failed" if "failed" in action else "")
         if message.endswith(_FROM_CHILD):
             # A login that sees no socket of the system log has its SFTP server tell sshd.
             return read_sftp(event, message.removesuffix(_FROM_CHILD))
-    if program in _SFTP_SERVERS:
-        return read_sftp(event, message)
-    if program in ("rsyncd", "rsync"):
-        return read_rsync(event, message)
-    if program == "vsftpd" and 'Client "' in message:
-        return read_vsftpd(event, message)
-    if program == "haproxy":
-        return read_haproxy(event, message)
-    if program.startswith(PROGRAMS):
-        return read_server(event, program, message)
+    if begin := _BEGINS.get(program[:4]):
+        name, told_by = begin
+        return told_by(event, program, message) if program.startswith(name) else True
     if program == "su" and (match := _SU.fullmatch(message)):
         good = not match["bad"]
         return _fill(event, match, "su", "ok" if good else "failed")
@@ -261,6 +264,19 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
             if program.startswith(name) and (match := pattern.fullmatch(message)):
                 told = _fill(event, match, action, "failed" if action == "login failed" else "ok")
                 return told if message.count(mark) == 1 else told._replace(address="")
+    if message.startswith("pam_"):
+        return _signed(event, message, program) or True
+    if program == "sudo":
+        user, colon, rest = message.strip().partition(" : ")
+        _, found, command = rest.partition(" ; COMMAND=")
+        return event._replace(user=user, action="sudo", path=command) if colon and found else True
+    if program.startswith(("useradd", "adduser")) and (match := _NEW_USER.fullmatch(message)):
+        return _fill(event, match, "account created")
+    return True
+
+
+def _signed(event: Event, message: str, program: str = "") -> Event | None:
+    """What PAM tells through a program."""
     if match := _PAM.fullmatch(message):
         # sshd tells of its logins itself, with the address.
         action = "session opened" if match[2] == "opened" else "logout"
@@ -269,13 +285,22 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
     if program != "sshd" and (match := _PAM_FAILED.fullmatch(message)):
         told = _fill(event, match, "login failed", "failed")
         return told if message.count("rhost=") == 1 else told._replace(address="")
-    if program == "sudo":
-        user, colon, rest = message.strip().partition(" : ")
-        _, found, command = rest.partition(" ; COMMAND=")
-        return event._replace(user=user, action="sudo", path=command) if colon and found else True
-    if program.startswith(("useradd", "adduser")) and (match := _NEW_USER.fullmatch(message)):
-        return _fill(event, match, "account created")
-    return True
+    return None
+
+
+def _vsftpd(event: Event, program: str, message: str) -> Event | bool:
+    return _signed(event, message) or read_vsftpd(event, message) or True
+
+
+_BEGINS: dict[str, tuple[str, Callable[[Event, str, str], Event | bool]]] = {
+    "inte": ("internal-sftp", lambda event, _, message: read_sftp(event, message)),
+    "sftp": ("sftp-server", lambda event, _, message: read_sftp(event, message)),
+    "rsyn": ("rsync", lambda event, _, message: read_rsync(event, message)),
+    "hapr": ("haproxy", lambda event, _, message: read_haproxy(event, message)),
+    "vsft": ("vsftpd", _vsftpd),
+    **{name[:4]: (name, read_server) for name in PROGRAMS},
+}
+"""Programs by the first letters of their names, and what reads their messages."""
 
 
 def _fill(event: Event, match: re.Match[str], action: str, status: str = "") -> Event:

@@ -115,6 +115,7 @@ def from_iso(text: str) -> tuple[int, str] | None:
     return (at - _offset(zone) * 1_000_000, KNOWN) if zone else (at, WALL)
 
 
+@lru_cache(maxsize=4096)
 def latest_year(written: datetime, month: int, day: int) -> int | None:
     """The last year in which a day was not after the file was written; None where no year has this day."""
     last = written.date() + timedelta(days=1)

@@ -57,7 +57,7 @@ LONGEST = 1 << 16
 """Characters of a line; a longer one is in no log's format."""
 _TRIED = 200
 """Lines that are looked at."""
-_LOOKED_AT = 20
+_LOOKED_AT = 10
 """Lines of which one begins as a format's lines do."""
 _SURE = 0.8
 """How many of them a format must understand."""
