@@ -1,4 +1,4 @@
-"""Logs that are kept as records: JSON (nginx, Apache, Caddy, Traefik, Nextcloud, ownCloud) and Windows event logs.
+"""Logs that are kept as records: JSON of web servers, clouds, containers, journals and Samba; Windows event logs.
 
 They are read from the texts that the handlers made: of JSON a line `key: value` for each value, a further line of a
 value beginning with a tab; of event logs a passage for each record. A record of JSON begins where the first key
@@ -14,8 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from search.events.daemons import Messages, open_syslog
 from search.events.event import KNOWN, Event, Take, from_clf, from_iso
-from search.events.web import split_request
+from search.events.faults import open_apache_error, open_nginx_error
+from search.events.web import open_access, split_request
 
 _TIMES = (
     "time_iso8601", "time_local", "@timestamp", "timestamp", "time", "StartUTC", "ts", "msec", "datetime", "date",
@@ -47,6 +49,9 @@ _SIGNS = {
     "Login successful": "login", "Login attempt": "login attempt", "Login failed": "login failed",
     "Logout occurred": "logout",
 }  # fmt: skip
+_HEADERS = "headers:"
+_STARTED = "__REALTIME_TIMESTAMP"
+_SAMBA_PEER = re.compile(r"ipv[46]:([\da-fA-F.:]{2,45}):\d{1,5}", re.ASCII)
 _LONGEST = 1 << 17
 """Characters of a record; what is beyond is left out."""
 _EVENT = re.compile(r"event (\d{1,5})(?: \((.*)\))?")
@@ -86,11 +91,16 @@ def values_of(lines: Iterable[str]) -> Iterator[str]:
 
 def open_json(written: datetime | None) -> Take:
     """A reader of records of web servers and of Nextcloud, one object at a time."""
+    messages = Messages()
+    readers = [make(written) for make in (open_access, open_nginx_error, open_apache_error, open_syslog)]
 
     def take(number: int, record: str) -> Event | bool:
         held: dict[str, str] = {}
         key = ""
         for line in record.split("\n"):
+            if line == _HEADERS:
+                # Below stand what clients wrote, in lists: a value there looks like a name and its value.
+                return _caddy(number, held, record)
             if line.startswith("\t"):
                 if key:
                     held[key] += "\n" + line[1:]
@@ -100,9 +110,15 @@ def open_json(written: datetime | None) -> Take:
                 key = ""
             else:
                 held[key] = value
+        if "MESSAGE" in held and _STARTED in held:
+            return _entry(number, held, messages)
         time = _time(held)
         if time is None:
             return False
+        if "log" in held and "stream" in held and "time" in held and len(held) <= 4:
+            return _contained(number, held["log"].strip("\n"), time, readers)
+        if held.get("type") == "Authentication" and "remoteAddress" in held:
+            return _samba(number, time, held)
         if "reqId" in held and "app" in held and "message" in held:
             return _cloud(number, time, held)
         method, path, rest = split_request(held["request"]) if held.get("request") else ("", "", "")
@@ -178,6 +194,66 @@ def _time(held: Mapping[str, str]) -> tuple[int, str] | None:
         if match := _SECONDS.fullmatch(text):
             return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0")[:6]), KNOWN
     return None
+
+
+def _caddy(number: int, held: Mapping[str, str], record: str) -> Event | bool:
+    """An event of Caddy: before the headers names are believed; of what is behind them only what is said once."""
+    time, address = _time(held), _first(held, _ADDRESSES)
+    if time is None or not address or "uri" not in held:
+        return False
+    later = {name: re.findall(rf"(?m)^{name}: (.*)$", record) for name in ("user_id", "status", "size")}
+    user, status, size = (each[0] if len(each) == 1 else "" for each in later.values())
+    return Event(
+        number,
+        *time,
+        address,
+        "" if user in _NONE else user,
+        held.get("method", ""),
+        held["uri"],
+        status,
+        int(size) if size.isascii() and size.isdigit() and len(size) < 19 else None,
+        "",
+        f"host {held['host']}" if held.get("host") else "",
+    )
+
+
+def _entry(number: int, held: Mapping[str, str], messages: Messages) -> Event | bool:
+    """What an entry of a journal tells that was exported as JSON."""
+    micros = held[_STARTED]
+    if not (micros.isascii() and micros.isdigit() and len(micros) < 18):
+        return False
+    program = held.get("SYSLOG_IDENTIFIER") or held.get("_COMM", "")
+    process = held.get("_PID") or held.get("SYSLOG_PID", "")
+    message = held["MESSAGE"].partition("\n")[0]
+    return messages.read(Event(number, int(micros), KNOWN), held.get("_HOSTNAME", ""), program, process, message)
+
+
+def _contained(number: int, line: str, time: tuple[int, str], readers: Iterable[Take]) -> Event | bool:
+    """What a line tells that a container wrote; where it says no zone, it is of the time when it was taken down."""
+    for take in readers:
+        found = take(number, line) if len(line) < _LONGEST // 2 else False
+        if isinstance(found, Event):
+            return found if found.zone == KNOWN else found._replace(at=time[0], zone=time[1])
+    return True
+
+
+def _samba(number: int, time: tuple[int, str], held: Mapping[str, str]) -> Event:
+    """A login that Samba audits as JSON."""
+    match = _SAMBA_PEER.fullmatch(held["remoteAddress"])
+    domain, user = _first(held, ("clientDomain",)), _first(held, ("clientAccount",))
+    good = held.get("status") == "NT_STATUS_OK"
+    return Event(
+        number,
+        *time,
+        match[1] if match else "",
+        f"{domain}\\{user}" if domain and user else user,
+        "login" if good else "login failed",
+        "",
+        "ok" if good else "failed",
+        None,
+        "",
+        _first(held, ("serviceDescription",)),
+    )
 
 
 def _cloud(number: int, time: tuple[int, str], held: Mapping[str, str]) -> Event:

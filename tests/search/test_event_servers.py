@@ -199,3 +199,48 @@ def test_programs_tell_the_same_in_the_system_log(message: str, want: tuple[str,
     assert (said(found) if isinstance(found, Event) else None) == want
     assert found == (found if want else True)
     assert not isinstance(found, Event) or found.zone == NO_YEAR
+
+
+CADDY = (
+    "level: info\nts: 1712052672.5\nmsg: handled request\nrequest:\nremote_ip: 175.45.176.9\nmethod: GET\n"
+    "host: salt.example\nuri: /a\nheaders:\nUser-Agent:\n{}\ntls:\nresumed: false\nuser_id: \nsize: 5\nstatus: 200"
+)
+
+
+def test_headers_of_a_client_are_not_believed() -> None:
+    assert one("json", CADDY.format("curl"))[3:9] == ("175.45.176.9", "", "GET", "/a", "200", 5)
+    for forged in ("remote_addr: 9.9.9.9", "StartUTC: 2000-01-01T00:00:00Z", "request: PUT /x HTTP/1.1"):
+        assert one("json", CADDY.format(forged))[1:9] == one("json", CADDY.format("curl"))[1:9]
+    assert one("json", CADDY.format("status: 500\nuser_id: root"))[3:9] == ("175.45.176.9", "", "GET", "/a", "", 5)
+
+
+def test_an_exported_journal_is_read_by_the_rules_of_system_logs() -> None:
+    entry = "__CURSOR: s=1\n__REALTIME_TIMESTAMP: 1712052672123456\nSYSLOG_IDENTIFIER: sshd\n_PID: 7\nMESSAGE: {}"
+    first, second, third = read("json", *(entry.format(each) for each in (
+        "Accepted publickey for pak from 1.2.3.4 port 55 ssh2",
+        "pam_unix(sshd:session): session closed for user pak\n\tAccepted publickey for x from 9.9.9.9 port 1 ssh2",
+        "Server listening",
+    )))  # fmt: skip
+    assert isinstance(first, Event) and isinstance(second, Event)
+    assert (first.at, first.zone, said(first)) == (1_712_052_672_123_456, KNOWN, ("1.2.3.4", "pak", "login"))
+    assert (said(second), third) == (("1.2.3.4", "pak", "logout"), True)
+    assert read("json", entry.format("x").replace("1712052672123456", "soon")) == [False]
+
+
+def test_lines_of_containers_are_those_of_their_programs() -> None:
+    record = "log: {}\n\t\nstream: stdout\ntime: 2024-04-02T10:11:12.5Z"
+    web = '1.2.3.4 - pak [02/Apr/2024:10:11:11 +0000] "GET /a HTTP/1.1" 200 5 "-" "-"'
+    fault = "2024/04/02 19:11:12 [error] 7#0: *5 no, client: 1.2.3.4, server: x"
+    first, second, third = read("json", *(record.format(each) for each in (web, fault, "started")))
+    assert isinstance(first, Event) and isinstance(second, Event)
+    assert (said(first), said(second), third) == (("1.2.3.4", "pak", "GET"), ("1.2.3.4", "", "error"), True)
+    assert (second.at // 1_000_000, second.zone) == (datetime(2024, 4, 2, 10, 11, 12, tzinfo=UTC).timestamp(), KNOWN)
+
+
+def test_samba_audits_logins_as_json() -> None:
+    record = (
+        "timestamp: 2024-04-02T10:11:12.123456+0800\ntype: Authentication\nAuthentication:\nstatus: {}\n"
+        "remoteAddress: ipv4:1.2.3.4:50122\nserviceDescription: SMB2\nclientDomain: STUDIO\nclientAccount: pak"
+    )
+    assert said(one("json", record.format("NT_STATUS_OK"))) == ("1.2.3.4", "STUDIO\\pak", "login")
+    assert one("json", record.format("NT_STATUS_WRONG_PASSWORD"))[5:8] == ("login failed", "", "failed")
