@@ -17,6 +17,9 @@ from indexer.handler import Handler, Stream
 
 UNKNOWN = "application/octet-stream"
 EMPTY = "inode/x-empty"
+_BEARS_NO_SUFFIX = {UNKNOWN, EMPTY, "multipart/appledouble"}
+"""What is no type, and what has the name of the file that it belongs to."""
+_PROMISES_NOTHING = {"", ".bin", ".dat", ".obj", ".tmp"}
 _MOST_SETS = 4096
 """Sets of telling bytes whose handlers are remembered."""
 
@@ -114,7 +117,7 @@ class Identifier:
     def contradicts(self, name: str, identity: Identity) -> bool:
         """Whether the suffix of `name` promises a type that the bytes are not."""
         suffix = os.path.splitext(name)[1].lower()
-        if identity.media_type in (UNKNOWN, EMPTY) or not suffix:
+        if identity.media_type in _BEARS_NO_SUFFIX or suffix in _PROMISES_NOTHING:
             return False
         promised = self._types_of_suffix.get(suffix)
         if promised is None:

@@ -82,11 +82,11 @@ def _open(body: bytes, suffix: str, packed: bool) -> BinaryIO:
     if suffix == ".pict":
         body = bytes(512) + body
     elif suffix == ".dib" and len(body) >= 40:
-        body = _bitmap_header(body) + body
+        body = bitmap_header(body) + body
     return BytesIO(body)
 
 
-def _bitmap_header(body: bytes) -> bytes:
+def bitmap_header(body: bytes) -> bytes:
     """What stands before a bitmap in a file of its own."""
     size, _, _, _, bits, method = struct.unpack_from("<IiiHHI", body)
     (colours,) = struct.unpack_from("<I", body, 32)

@@ -7,6 +7,7 @@ Limits: icons and the data of ProDOS and AFP servers are given as members, not r
 from __future__ import annotations
 
 import plistlib
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -37,6 +38,8 @@ TOLD = {
     "com.apple.metadata:kMDItemFinderComment": "mac.comment",
     "com.apple.quarantine": "mac.quarantine",
 }
+OPENED = "com.apple.lastuseddate#PS"
+QUARANTINED = re.compile(r"[0-9a-fA-F]{1,4};([0-9a-fA-F]{8});")
 
 
 class Entry(NamedTuple):
@@ -49,6 +52,7 @@ class Entry(NamedTuple):
 
 class AppleDouble(Handler):
     name = "apple-double"
+    version = 2
     media_types = ("multipart/appledouble", "application/applefile", "application/x-applesingle")
     signatures = (Signature(SINGLE), Signature(DOUBLE))
     suffixes = ()
@@ -141,6 +145,11 @@ def _attributes(stream: Stream, at: int, name: str) -> Iterator[Fact]:
 def _value(stream: Stream, name: str, key: str, start: int, size: int) -> Iterator[Fact]:
     data = stream.at(start, min(size, MOST_TEXT))
     field = TOLD.get(key, "")
+    if key == OPENED and len(data) == 16:
+        seconds, nanoseconds = struct.unpack("<QQ", data)
+        stamp = from_unix("opened", seconds, "applefile.lastuseddate", nanoseconds=nanoseconds, resolution=1e-6)
+        yield from (stamp,) if stamp else ()
+        return
     if not field:
         if size:
             yield _stream(stream, name, key, start, size)
@@ -150,6 +159,9 @@ def _value(stream: Stream, name: str, key: str, start: int, size: int) -> Iterat
     except (ValueError, KeyError, IndexError, OverflowError, RecursionError, struct.error, ExpatError) as error:
         yield Problem("corrupt", f"the attribute {key} does not decode: {error}"[:200])
         return
+    if field == "mac.quarantine" and (found := QUARANTINED.match(str(value))):
+        stamp = from_unix("downloaded", int(found[1], 16), "applefile.quarantine")
+        yield from (stamp,) if stamp else ()
     for each in value if isinstance(value, list) else [value]:
         # What holds other values could hold them without end.
         text = str(each) if isinstance(each, str | int | float | datetime) else ""

@@ -16,6 +16,7 @@ from itertools import chain
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._drawingml import SKIPPED, Alternates, read_graphics, skip_kinds
 from indexer.handlers._flow import Flow, label
+from indexer.handlers._hidden_fonts import show_font
 from indexer.handlers._list_numbers import Counts
 from indexer.handlers._numbering import Numbering, Place, note
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
@@ -45,7 +46,7 @@ _MARKS = {"w:tab": "\t", "w:ptab": "\t", "w:br": "\n", "w:cr": "\n", "w:noBreakH
 
 class Docx(Handler):
     name = "docx"
-    version = 2
+    version = 3
     media_types = media_types("docx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".docx", ".docm", ".dotx", ".dotm")
@@ -78,9 +79,21 @@ class Docx(Handler):
         yield from changes.links()
         if package.has_macros:
             yield Field("office.macros", True)
+        _show_fonts(package)
         skip_kinds(package, _STYLING | SKIPPED)
         yield from package.parts.members()
         yield from package.parts.problems
+
+
+def _show_fonts(package: Package) -> None:
+    """Makes the fonts that the document brings along plain."""
+    if not any(name.endswith(".odttf") for name in package.parts.names):
+        return
+    for table in package.of_kind("fonttable"):
+        fonts = {relation.id: relation.target for relation in package.relations(table)}
+        for kind, tag, attributes in package.events(table):
+            if kind == START and tag.startswith("w:embed"):
+                show_font(package.parts, fonts.get(attributes.get("r:id", ""), ""), attributes.get("w:fontKey", ""))
 
 
 class _Changes:

@@ -20,6 +20,7 @@ from indexer.handlers._cfb import MAGIC, STREAM, Compound, Entry, compound
 from indexer.handlers._hwp import BIN_DATA, CHANGER, LOCKED_KEY, Body, counted, inflate, records, text_of, unlock
 from indexer.handlers._ole import FIELDS, kind_of, members, read_properties
 from indexer.handlers._streams import open_chunks
+from indexer.handlers._windows import wide
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, Problem, Text, replace
 
@@ -28,11 +29,15 @@ _PROTECTIONS = {1: "a password", 4: "DRM", 8: "a certificate", 10: "certificate-
 """Bits of the file header that keep the body from being read."""
 _OLE = b"\xd0\xcf\x11\xe0"
 _LOCKED = ("bodytext/", "bindata/", "scripts/", "docinfo")
-_READ = ("fileheader", "docinfo", "\x05hwpsummaryinformation", "prvtext")
+_LINK = "docoptions/_linkdoc"
+_PATH = 520
+"""Bytes of the path with which it begins."""
+_READ = ("fileheader", "docinfo", "\x05hwpsummaryinformation", "prvtext", _LINK)
 
 
 class Hwp(Handler):
     name = "hwp"
+    version = 2
     media_types = ("application/x-hwp", "application/vnd.hancom.hwp", "application/haansofthwp")
     signatures = (Signature(MAGIC),)
     suffixes = (".hwp", ".hwt")
@@ -42,7 +47,7 @@ class Hwp(Handler):
         "hwp.distribution": "the document was saved for distribution: to be read, not changed",
         "hwp.date": "date line of the properties, as it was typed",
         "hwp.field_name": "name of a field or bookmark",
-        "hwp.linked_file": "path of a picture or object that is linked, not embedded",
+        "hwp.linked_file": "path of a picture, an object or a further document that is linked, not embedded",
     }
     reads = "text, tables, notes, headers, boxes, comments, memos, field codes; properties, pictures, objects"
     rank = 20
@@ -60,6 +65,9 @@ class Hwp(Handler):
         flags = int.from_bytes(header[36:40], "little")
         yield Field("hwp.version", ".".join(str(part) for part in header[35:31:-1]))
         yield from _properties(held)
+        link = held.entries.get(_LINK)
+        if link and (linked := wide(held.start(link, _PATH))):
+            yield Field("hwp.linked_file", linked)
         locks = [word for bit, word in _PROTECTIONS.items() if flags >> bit & 1]
         packed = bool(flags & 1)
         texts = 0

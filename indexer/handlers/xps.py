@@ -13,6 +13,7 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._hidden_fonts import show_named_fonts
 from indexer.handlers._ooxml import FIELDS, Package, read_properties
 from indexer.handlers._parts import START, read_directory
 from indexer.model import Fact, Field, Text
@@ -27,7 +28,7 @@ _GUESS = 50.0
 
 class Xps(Handler):
     name = "xps"
-    version = 2
+    version = 3
     media_types = ("application/vnd.ms-xpsdocument", "application/oxps")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".xps", ".oxps")
@@ -53,6 +54,7 @@ class Xps(Handler):
         for name in package.parts.names:
             if name.endswith((".rels", ".fdoc", ".fdseq", ".struct", ".frag", "[content_types].xml")):
                 package.parts.take(name)
+        show_named_fonts(package.parts)
         yield from package.parts.members()
         yield from package.parts.problems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import sys
@@ -342,3 +343,36 @@ def test_a_long_text_between_tags_is_no_such_thing() -> None:
     text = "x < y " * 20 + "z" * 200_000
     pieces = (b"<r><![CDATA[", text.encode(), b"]]></r>")
     assert "".join(text for kind, text, _ in _parts.XmlReader({}).events(pieces) if kind == _parts.DATA) == text
+
+
+def scrambled(font: bytes, key: str) -> bytes:
+    mask = bytes.fromhex(key.replace("-", ""))[::-1] * 2
+    return bytes(byte ^ turned for byte, turned in zip(font, mask, strict=False)) + font[32:]
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "added"),
+    [
+        ("xps/whole/input.xps", "Resources/8D3F0A11-52C7-4E0B-9A41-0C5D6E7F8091.odttf", {}),
+        (
+            "docx/everything/input.docx",
+            "word/fonts/font1.odttf",
+            {
+                "word/fontTable.xml": b'<w:fonts xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+                b' xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><w:font w:name="Kumo">'
+                b'<w:embedBold r:id="rId7" w:fontKey="{8D3F0A11-52C7-4E0B-9A41-0C5D6E7F8091}"/></w:font></w:fonts>',
+                "word/_rels/fontTable.xml.rels": b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/'
+                b'relationships"><Relationship Id="rId7" Type="http://schemas.openxmlformats.org/officeDocument/2006/'
+                b'relationships/font" Target="fonts/font1.odttf"/></Relationships>',
+            },
+        ),
+    ],
+)
+def test_a_scrambled_font_is_made_plain(document: str, place: str, added: dict[str, bytes]) -> None:
+    font = (FIXTURES / "font/names/input.ttf").read_bytes()
+    with zipfile.ZipFile(FIXTURES / document) as held:
+        parts = {name: held.read(name) for name in held.namelist()} | added
+    parts[place] = scrambled(font, "8D3F0A11-52C7-4E0B-9A41-0C5D6E7F8091")
+    item = next(item for item in crawl_bytes(zipped(parts)) if str(item.provenance).endswith(".odttf"))
+    assert item.handler == "font"
+    assert item.digests.sha256 == hashlib.sha256(font).hexdigest()

@@ -34,6 +34,8 @@ TYPES = (
     "prefetch",
     "rdp-cache",
     "recycle-bin",
+    "printer-settings",
+    "ole-presentation",
     "registry",
     "task",
     "thumbcache",
