@@ -51,6 +51,7 @@ FALLBACK = "strings"
 _TICK = 0.05
 """Seconds between two signs of life while a handler yields facts."""
 _UNALLOCATED = Field("file.kind", "unallocated")
+_INTERNAL = Field("file.kind", "internal")
 RATIO = 100
 """Members this many times larger than their container are worth a label, `container.ratio`."""
 
@@ -282,6 +283,8 @@ class Crawler:
         if isinstance(identity, Problem):
             problems.append(identity)
             return Identity(UNKNOWN, None)
+        if identity.handler is None and _INTERNAL in place.fields:
+            return Identity("inode/internal", self._fallback)
         return identity
 
     def _key(self, digests: Digests, handler: Handler, name: str, identity: Identity) -> str:

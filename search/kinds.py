@@ -26,7 +26,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-htmlhelp application/x-chm application/x-ole-storage application/CDFV2 "
     "application/x-indesign application/x-adobe-indesign application/vnd.ms-project application/vnd.ms-publisher "
     "application/vnd.ms-equation application/vnd.ms-office.flat-opc application/x-ms-devmode "
-    "application/x-ole-presentation",
+    "application/x-ole-presentation application/x-chm-system",
     "table": "text/csv text/tab-separated-values application/csv application/vnd.ms-excel application/x-dbf "
     "application/vnd.ms-spreadsheetml application/x-quattro-pro "
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "

@@ -1,7 +1,7 @@
 """Compiled HTML help (CHM), the e-book of Windows: pages, pictures and indexes, by 7-Zip.
 
 Source: "Unofficial (Preliminary) HTML Help Specification", Paul Wise and Jed Wing, 2003; 7-Zip 26.
-Limits: titles and topics in the internal tables are told as strings of those tables only.
+Limits: of the internal tables only #SYSTEM is read; topics and keywords in the others are strings.
 What 7-Zip unpacks is held until its run has ended well: twice its own time (large members, 2026-11).
 """
 
@@ -13,11 +13,14 @@ from typing import ClassVar
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._p7z_entries import FIELDS
 from indexer.handlers._p7z_members import read_archive
-from indexer.model import Fact, Field
+from indexer.model import Child, Fact, Field, replace
+
+_INTERNAL = Field("file.kind", "internal")
 
 
 class ChmHelp(Handler):
     name = "chm"
+    version = 2
     media_types = ("application/vnd.ms-htmlhelp", "application/x-chm")
     signatures = (Signature(b"ITSF"),)
     suffixes = (".chm", ".chi", ".chw", ".chq")
@@ -36,4 +39,7 @@ class ChmHelp(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         yield Field("chm.language", f"{int.from_bytes(stream.head[20:24], 'little'):04x}")
-        yield from read_archive(stream, "Chm", "chm", {"Method": "archive.method"})
+        for fact in read_archive(stream, "Chm", "chm", {"Method": "archive.method"}):
+            if isinstance(fact, Child) and fact.open and fact.name.startswith(("#", "$")):
+                fact = replace(fact, fields=(*fact.fields, _INTERNAL))
+            yield fact

@@ -35,6 +35,7 @@ TYPES = (
     "rdp-cache",
     "recycle-bin",
     "printer-settings",
+    "chm-system",
     "ole-presentation",
     "registry",
     "task",
