@@ -84,6 +84,7 @@ _LICS: Final = dict(
     )
 )
 """Where the international set is not ISO 8859-1, from 0xA0 on."""
+_LATIN: Final = frozenset({"cp1252", "cp1254", "mac_roman", *(f"iso8859_{part}" for part in (1, 3, 9, 10, 14, 15, 16))})
 _ACCENTS: Final = re.compile(rb"[\x80-\x9f]")
 
 
@@ -123,7 +124,7 @@ class Letters:
         self.codec = "cp1252" if found.startswith(("utf-16", "utf-32")) else found
         if self._kind == "lmbcs" and found == "cp437":
             self.codec = "cp850"
-        elif self._kind == "lics" and self.codec in ("cp1252", "iso8859_1") and not _ACCENTS.search(data):
+        elif self._kind == "lics" and self.codec in _LATIN and not _ACCENTS.search(data):
             self.codec = "lics"
         yield Field("lotus.codec", self.codec)
 
@@ -302,7 +303,8 @@ class Book:
             yield from self.tell(number, data)
         yield from self.grid.end()
         if ended:
-            yield from self.properties()
+            yield from self.behind()
+        yield from self.last()
         yield from self._close(ended=ended)
 
     def learn(self, number: int, data: bytes) -> None:
@@ -316,8 +318,12 @@ class Book:
         """The second pass."""
         raise NotImplementedError
 
-    def properties(self) -> Iterator[Fact]:
-        """What stands behind the end of the cells."""
+    def behind(self) -> Iterator[Fact]:
+        """What stands behind the last record."""
+        yield from ()
+
+    def last(self) -> Iterator[Fact]:
+        """What else is to be said in the end."""
         yield from ()
 
     def text(self, raw: bytes, locator: str) -> Iterator[Text]:
@@ -327,7 +333,7 @@ class Book:
 
     def _close(self, *, ended: bool) -> Iterator[Fact]:
         if self.letters.lossy:
-            message = f"{self.letters.lossy} bytes are not {self.letters.codec or 'of a known set'}"
+            message = f"{self.letters.lossy} bytes stand for no known character"
             yield Problem("lossy-text", message, resolution="shown as U+FFFD")
         if not ended:
             fault = self.records.fault or EvidenceError("truncated", "no end of the spreadsheet")

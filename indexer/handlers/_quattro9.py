@@ -52,6 +52,8 @@ class Newest(Book):
         self._titles: dict[int, bytes] = {}
         self._sheet = self._column = -1
         self._series = 0
+        self._lost = ""
+        """The first cell of no known kind."""
 
     # -- what cells need ---------------------------------------------------------------------
 
@@ -64,10 +66,10 @@ class Newest(Book):
             self._waiting = (b"", array("I"))
         elif number == _STRINGS:
             self._waiting = (data, _places(data, 12))
+            for at in self._waiting[1]:
+                self.letters.sample(_string(data, at))
         elif number in (_FORMULAS, _STRINGS_END, self.end) and self._waiting[1] and not self._strings[1]:
             self._strings = self._waiting
-            for at in self._strings[1]:
-                self.letters.sample(_string(data=self._strings[0], at=at))
         elif number == _SHEET:
             self._titles[word(data, 0)] = _string(data, 18)
             self.letters.sample(_string(data, 18))
@@ -116,6 +118,12 @@ class Newest(Book):
         if row < _MOST_ROWS:
             yield from self.grid.add(self._sheet, row, column, value)
 
+    def last(self) -> Iterator[Fact]:
+        if self._lost:
+            yield Problem("corrupt", f"cells from {self._lost} on are of no known kind", resolution="left out")
+        if self._series >= _MOST_SERIES:
+            yield Problem("limit", f"more than {_MOST_SERIES} cells of series", resolution="read up to there")
+
     def _names(self, data: bytes) -> Iterator[Fact]:
         at = 2
         for _ in range(word(data, 0)):
@@ -141,8 +149,8 @@ class Newest(Book):
                 at += 2
             size = _SIZES.get(kind, 0)
             if (way and way not in (_LIST, _SERIES)) or kind not in _SIZES or at + held * size > len(data):
-                place = self.grid.place(self._sheet, row, self._column)
-                yield Problem("corrupt", f"cells from {place} on are of no known kind", resolution="left out")
+                if not self._lost:
+                    self._lost = self.grid.place(self._sheet, row, self._column)
                 return
             code = self._formats[style - 1] if 0 < style <= len(self._formats) else GENERAL
             if kind != _BLANK:

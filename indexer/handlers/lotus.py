@@ -2,9 +2,10 @@
 
 Source: Lotus, "File Formats for 1-2-3" (releases 1A, 2, 3); the records of later releases as converters of free
 office programs describe them.
-Limits: the text of formulas, pictures, charts and boxes are not read; encrypted files are named, not opened. Times
-among the properties of the last releases are not read, nor files whose records lie in several pieces. Where labels
-of release 2 fit ISO 8859-1, they are read by the program's own international set.
+Limits: the text of formulas, pictures, charts and boxes are not read; encrypted files are named, not opened. Of
+releases from 97 on, number formats (dates stand as the numbers of their days), times among the properties, and files
+whose records lie in several pieces. Where labels of release 2 fit ISO 8859-1, they are read by the program's own
+international set.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Lotus(Handler):
         data = stream.at(0, WHOLE)
         kind = word(data, 4)
         if len(data) < 6 or data[:2] != b"\0\0" or (kind not in _OLD and not 0x1000 <= kind <= _LAST):
-            raise EvidenceError("corrupt", "no beginning of a spreadsheet that is known")
+            raise EvidenceError("unsupported", "it begins as no spreadsheet that is read here")
         yield Field("lotus.version", _OLD.get(kind) or _NEW.get(kind) or f"0x{kind:04x}")
         yield from (_Old if kind in _OLD else _New)(data).read()
 
@@ -140,7 +141,7 @@ class _New(Book):
             self._names[word(data, 2)] = data[4:].partition(b"\0")[0]
             self.letters.sample(self._names[word(data, 2)])
         elif number == self.end:
-            for key, text in self._behind():
+            for key, text in self._properties():
                 if key in _PROPERTIES:
                     self.letters.sample(text)
         elif number == _ROW_FORMATS and len(data) >= 8 and len(self._formats) + len(self._alike) < _MOST_ROWS:
@@ -202,14 +203,14 @@ class _New(Book):
         index = bisect_left(ends, column)
         return codes[index] if index < len(codes) else GENERAL
 
-    def properties(self) -> Iterator[Fact]:
-        for number, data in self._behind():
+    def behind(self) -> Iterator[Fact]:
+        for number, data in self._properties():
             if number in _PROPERTIES and (body := self.letters.text(data)):
                 yield Field(_PROPERTIES[number], body)
             elif number == _REVISIONS and len(data) == 2 and word(data, 0):
                 yield Field("office.revision", word(data, 0))
 
-    def _behind(self) -> Iterator[tuple[int, bytes]]:
+    def _properties(self) -> Iterator[tuple[int, bytes]]:
         """Records behind the end, as long as they are of the document's properties."""
         for number, data in Records(self.records.data, self.records.at):
             if number >> 4 != 0x18:

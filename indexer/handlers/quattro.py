@@ -8,8 +8,10 @@ that users made are not followed. Which character set texts are in is not writte
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import ClassVar, Final
 
 from indexer.errors import EvidenceError
@@ -18,7 +20,7 @@ from indexer.handlers._cfb import MAGIC, WHOLE, Compound, Entry, compound
 from indexer.handlers._lotus_records import GENERAL, Book, counted, double, show_value, word
 from indexer.handlers._ole import FIELDS, kind_of, members, read_properties
 from indexer.handlers._quattro9 import SPECIAL, Newest
-from indexer.model import Fact, Field
+from indexer.model import Child, Fact, Field
 
 _DOS: Final = {0x5120: "Quattro Pro for DOS 2", 0x5121: "Quattro Pro for DOS 5"}
 _WINDOWS: Final = {0x1001: "Quattro Pro 1", 0x1002: "Quattro Pro 5", 0x1007: "Quattro Pro 7"}
@@ -28,6 +30,8 @@ _INTEGER, _NUMBER, _LABEL, _FORMULA, _RESULT = 0x0D, 0x0E, 0x0F, 0x10, 0x33
 _FOOTER, _HEADER, _PASSWORD = 0x25, 0x26, 0x4B
 _DOS_STYLE, _STYLE = 0xD8, 0xCE
 _MOST_STYLES: Final = 1 << 13
+_STORAGE_MARK: Final = b"QPW$ExtendedStorage"
+_STORED: Final = 2
 _NUMBERS: Final = 0x7FFF
 """What is a record's number; its top bit is a mark."""
 
@@ -93,9 +97,9 @@ def _book_of(head: bytes) -> type[Book] | None:
 def _read_book(data: bytes) -> Iterator[Fact]:
     book = _book_of(data)
     if book is None:
-        raise EvidenceError("corrupt", "no beginning of a spreadsheet that is known")
+        raise EvidenceError("unsupported", "it begins as no spreadsheet that is read here")
     kind = word(data, 4)
-    newest = f"Quattro Pro, release {word(data, 8)} of its last form"
+    newest = f"Quattro Pro 9 or later, level {word(data, 8)}"
     yield Field("quattro.version", newest if book is Newest else _DOS.get(kind) or _WINDOWS[kind])
     yield from book(data).read()
 
@@ -209,6 +213,19 @@ class _Windows(_Sheets):
         yield from super().tell(number, data)
         if number in (_HEADER, _FOOTER):
             yield from self.text(data, "header" if number == _HEADER else "footer")
+
+    def behind(self) -> Iterator[Fact]:
+        data, at = self.records.data, self.records.at + 8
+        at += 4 + int.from_bytes(data[at : at + 4], "little")
+        if not data.startswith(_STORAGE_MARK, self.records.at + 12):
+            return
+        count = 0
+        while at + 6 < len(data) and word(data, at) == _STORED:
+            size = int.from_bytes(data[at + 2 : at + 6], "little")
+            count += 1
+            name = f"objects {count}.ole"
+            yield Child(name, name.encode(), partial(io.BytesIO, data[at + 6 : at + 6 + size]))
+            at += 6 + size
 
     def label(self, number: int, data: bytes) -> bytes:
         return data[self.value + 1 :].partition(b"\0")[0]
