@@ -169,6 +169,11 @@ _TIMES: Final = {7: "h:mm:ss AM/PM", 8: "h:mm AM/PM", 11: "", 12: ""}
 GENERAL: Final = 0x7F
 
 
+def is_moment(code: int) -> bool:
+    """Whether a cell's format makes its number a date or a time."""
+    return code >> 4 & 7 == 7 and (code & 15 in _DATES or code & 15 in _TIMES)
+
+
 def show_value(value: float, code: int = GENERAL) -> tuple[str, str]:
     """A number as it is kept, an ISO date where its format makes it one, and in the form that its format gives it.
 
@@ -178,7 +183,7 @@ def show_value(value: float, code: int = GENERAL) -> tuple[str, str]:
     if not math.isfinite(value):
         return "", ""
     kind, low = code >> 4 & 7, code & 15
-    if kind == 7 and (low in _DATES or low in _TIMES):
+    if is_moment(code):
         date = low in _DATES
         shown = show_date(value, "date" if date else "time")
         form = _DATES[low] if date else _TIMES[low]

@@ -3,15 +3,14 @@
 Source: Lotus, "File Formats for 1-2-3" (releases 1A, 2, 3); the records of later releases as converters of free
 office programs describe them.
 Limits: the text of formulas, pictures, charts and boxes are not read; encrypted files are named, not opened. Of
-releases from 97 on, number formats (dates stand as the numbers of their days), times among the properties, and files
-whose records lie in several pieces. Where labels of release 2 fit ISO 8859-1, they are read by the program's own
-international set.
+releases from 97 on, times among the properties, and files whose records lie in several pieces. Where labels of
+release 2 fit ISO 8859-1, they are read by the program's own international set.
 """
 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
@@ -24,6 +23,7 @@ from indexer.handlers._lotus_records import (
     Records,
     double,
     extended_number,
+    is_moment,
     labelled,
     packed_number,
     show_value,
@@ -42,6 +42,7 @@ _NEW_PASSWORD, _NEW_NAME, _ROW_FORMATS, _ERR, _NA = 0x02, 0x09, 0x13, 0x14, 0x15
 _NEW_LABEL, _EXTENDED, _SMALL, _EXTENDED_FORMULA, _NEW_RESULT = 0x16, 0x17, 0x18, 0x19, 0x1A
 _MORE, _SHEET_NAME, _PACKED, _COMMENT, _DOUBLE, _DOUBLE_FORMULA = 0x1B, 0x23, 0x25, 0x26, 0x27, 0x28
 _TITLED: Final = 14000
+_OPEN, _SHUT, _SELECT, _STYLE = 0x106, 0x107, 0x800, 0x801
 _PROPERTIES: Final = {
     0x180: "office.description",
     0x181: "office.title",
@@ -54,6 +55,11 @@ _REVISIONS: Final = 0x18C
 _MOST_ROWS: Final = 1 << 18
 """Rows whose formats are held."""
 _MOST_COLUMNS: Final = 256
+_MOST_AREAS: Final = 1 << 18
+"""Runs of rows of one column whose format is held."""
+_DEEPEST: Final = 64
+_DAY, _CLOCK, _DAYS_FROM, _CLOCKS_FROM = 0x79, 0x7B, 0x63, 0x7A
+"""Formats of dates and times that follow the reader's country, and the numbers from which on they are."""
 
 
 class Lotus(Handler):
@@ -131,6 +137,7 @@ class _New(Book):
         self._told: tuple[tuple[int, int], list[int], list[int]] = ((-1, -1), [], [])
         """Formats of the last row that was asked for: last columns, codes."""
         self._names: dict[int, bytes] = {}
+        self._areas = _Areas()
 
     def learn(self, number: int, data: bytes) -> None:
         if number == _NEW_PASSWORD:
@@ -150,6 +157,8 @@ class _New(Book):
                 self._formats[place] = data[4:]
             elif data[1] == 2:
                 self._alike[place] = (data[4], word(data, 6))
+        else:
+            self._areas.learn(number, data)
 
     def begin(self) -> Iterator[Fact]:
         for sheet, raw in sorted(self._names.items()):
@@ -201,7 +210,7 @@ class _New(Book):
             self._told = (row, ends, codes)
         _, ends, codes = self._told
         index = bisect_left(ends, column)
-        return codes[index] if index < len(codes) else GENERAL
+        return codes[index] if index < len(codes) else self._areas.find(*row, column)
 
     def behind(self) -> Iterator[Fact]:
         for number, data in self._properties():
@@ -216,3 +225,50 @@ class _New(Book):
             if number >> 4 != 0x18:
                 return
             yield number, data
+
+
+class _Areas:
+    """Formats as the releases from 97 on keep them: of runs of sheets, in these of columns, in these of rows."""
+
+    def __init__(self) -> None:
+        self._levels: list[tuple[int, int]] = []
+        self._runs: dict[tuple[int, int], tuple[list[int], list[tuple[int, int]]]] = {}
+        """By sheet and column: first rows; rows behind the last, and formats."""
+        self._count = 0
+
+    def learn(self, number: int, data: bytes) -> None:
+        """Takes a record, whatever it is."""
+        levels = self._levels
+        if number == _OPEN:
+            if len(levels) < _DEEPEST:
+                levels.append((0, 0))
+        elif number == _SHUT:
+            del levels[-1:]
+        elif number == _SELECT and levels:
+            start = levels[-1][1]
+            levels[-1] = (start, start + int.from_bytes(data[:4], "little"))
+        elif number == _STYLE and len(data) == 4 and len(levels) == 4:
+            code = data[0] & 0x7F
+            if data[3] & 0x80 and code < 0x10:
+                code = _CLOCK if data[2] >= _CLOCKS_FROM else _DAY if data[2] >= _DAYS_FROM else GENERAL
+            self._add(code)
+
+    def _add(self, code: int) -> None:
+        _, sheets, columns, rows = self._levels
+        last_sheet, last_column = min(sheets[1], _MOST_COLUMNS), min(columns[1], _MOST_COLUMNS)
+        count = max(0, last_sheet - sheets[0]) * max(0, last_column - columns[0])
+        if (code >= 0x70 and not is_moment(code)) or self._count + count > _MOST_AREAS:
+            return
+        self._count += count
+        for sheet in range(sheets[0], last_sheet):
+            for column in range(columns[0], last_column):
+                starts, ends = self._runs.setdefault((sheet, column), ([], []))
+                if not ends or ends[-1][0] <= rows[0]:
+                    starts.append(rows[0])
+                    ends.append((rows[1], code))
+
+    def find(self, sheet: int, row: int, column: int) -> int:
+        """The format of a cell."""
+        starts, ends = self._runs.get((sheet, column), ([], []))
+        index = bisect_right(starts, row) - 1
+        return ends[index][1] if index >= 0 and row < ends[index][0] else GENERAL
