@@ -27,6 +27,7 @@ KINDS = {
     "korean": "lotus/korean/input.wk1",
     "sheets": "lotus/sheets/input.wk3",
     "properties": "lotus/properties/input.123",
+    "areas": "lotus/areas/input.123",
     "dos": "quattro/japanese/input.wq2",
     "windows": "quattro/objects/input.wb2",
     "compound": "quattro/compound/input.wb3",
