@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+from indexer.charsets import EASTERN_CODECS
 from indexer.decoding import decode_as
 from indexer.detection import detect
 from indexer.errors import EvidenceError
@@ -85,6 +86,8 @@ _LICS: Final = dict(
 )
 """Where the international set is not ISO 8859-1, from 0xA0 on."""
 _LATIN: Final = frozenset({"cp1252", "cp1254", "mac_roman", *(f"iso8859_{part}" for part in (1, 3, 9, 10, 14, 15, 16))})
+_DECLARED: Final = {"lmbcs": "cp850", "dos": "cp437"}
+"""What texts are in that are of no eastern set, unless their bytes speak against it."""
 _ACCENTS: Final = re.compile(rb"[\x80-\x9f]")
 
 
@@ -96,7 +99,7 @@ class Letters:
         lossy: bytes that could not be read so far.
 
     Args:
-        kind: `lmbcs`, `lics`, or `plain` for a code page that is not told.
+        kind: `lmbcs`, `lics`, or for a code page that is not told `dos` or `plain`.
     """
 
     def __init__(self, kind: str) -> None:
@@ -121,10 +124,10 @@ class Letters:
             return
         data = bytes(self._sample)
         found = detect(data).codec
+        if found not in EASTERN_CODECS and self._kind in _DECLARED:
+            found = detect(data, _DECLARED[self._kind]).codec
         self.codec = "cp1252" if found.startswith(("utf-16", "utf-32")) else found
-        if self._kind == "lmbcs" and found == "cp437":
-            self.codec = "cp850"
-        elif self._kind == "lics" and self.codec in _LATIN and not _ACCENTS.search(data):
+        if self._kind == "lics" and self.codec in _LATIN and not _ACCENTS.search(data):
             self.codec = "lics"
         yield Field("lotus.codec", self.codec)
 
@@ -136,9 +139,9 @@ class Letters:
         return one_line(self._mixed(raw) if self._kind == "lmbcs" else self._decoded(raw, self.codec))
 
     def _decoded(self, raw: bytes, codec: str) -> str:
-        if codec == "lics":
+        if codec == "lics" and not _ACCENTS.search(raw):
             return raw.decode("latin-1").translate(_LICS)
-        text, lossy = decode_as(raw, codec or "cp1252")
+        text, lossy = decode_as(raw, codec if codec and codec != "lics" else "cp1252")
         self.lossy += lossy
         return text
 

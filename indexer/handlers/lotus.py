@@ -2,9 +2,9 @@
 
 Source: Lotus, "File Formats for 1-2-3" (releases 1A, 2, 3); the records of later releases as converters of free
 office programs describe them.
-Limits: the text of formulas, pictures, charts, boxes and Greek are not read; encrypted files are named, not opened. Of
-releases from 97 on, times among the properties, and files whose records lie in several pieces. Where labels of
-release 2 fit ISO 8859-1, they are read by the program's own international set.
+Limits: the text of formulas, pictures, charts and boxes are not read, nor the letters of the Greek group; encrypted
+files are named, not opened. Of releases from 97 on, times among the properties are not read, nor files whose records
+lie in several pieces. Where labels of release 2 fit ISO 8859-1, they are read by the program's own international set.
 """
 
 from __future__ import annotations

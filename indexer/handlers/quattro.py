@@ -168,6 +168,7 @@ class _Sheets(Book):
 class _Dos(_Sheets):
     """Cells of the first version have a format, those of the second a style."""
 
+    letters_of = "dos"
     begin_sheet, name_sheet = 0xDC, 0xDE
 
     def __init__(self, data: bytes) -> None:

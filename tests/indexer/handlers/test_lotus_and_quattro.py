@@ -108,6 +108,27 @@ def test_ascii_is_the_same_in_every_set(raw: str) -> None:
     assert {Letters(kind).text(raw.encode()) for kind in ("lmbcs", "lics", "plain")} == {raw}
 
 
+@pytest.mark.parametrize(
+    ("kind", "codec", "text", "told"),
+    [
+        ("lmbcs", "cp850", "Año fiscal", "cp850"),
+        ("lmbcs", "cp1251", "Сцена седьмая", "cp1251"),
+        ("lmbcs", "cp932", "原画の修正", "cp932"),
+        ("lics", "latin-1", "Año fiscal", "lics"),
+        ("lics", "cp437", "garçon d'été à Noël", "cp437"),
+        ("dos", "cp437", "Año fiscal", "cp437"),
+        ("dos", "cp949", "작업 보고서", "cp949"),
+        ("plain", "cp1252", "Überprüfung der Straße", "cp1252"),
+        ("plain", "gbk", "动画修改", "gb18030"),
+    ],
+)
+def test_texts_speak_for_their_set(kind: str, codec: str, text: str, told: str) -> None:
+    letters = Letters(kind)
+    letters.sample(text.encode(codec))
+    assert [field.value for field in letters.choose()] == [told]
+    assert letters.text(text.encode(codec) + b"\0rest") == text
+
+
 def test_rows_are_given_out_before_too_much_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_lotus_records, "_HELD", 5000)
     grid = Grid()
