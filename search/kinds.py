@@ -28,7 +28,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.ms-equation application/vnd.ms-office.flat-opc application/x-ms-devmode "
     "application/x-ole-presentation application/x-chm-system",
     "table": "text/csv text/tab-separated-values application/csv application/vnd.ms-excel application/x-dbf "
-    "application/vnd.ms-spreadsheetml application/x-quattro-pro "
+    "application/vnd.ms-spreadsheetml application/x-quattro-pro application/vnd.lotus-1-2-3 "
     "application/vnd.openxmlformats-officedocument.spreadsheetml application/vnd.oasis.opendocument.spreadsheet "
     "application/vnd.sun.xml.calc application/vnd.apple.numbers application/vnd.apache.parquet application/x-parquet "
     "application/x-avro application/avro application/x-orc application/vnd.apache.orc application/vnd.apache.avro "

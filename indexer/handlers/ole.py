@@ -1,8 +1,8 @@
 """Compound files that no other handler knows: summary, macros, and every stream as a member.
 
 Source: [MS-CFB]; [MS-OLEPS].
-Limits: what the streams mean is not known: those of StarOffice 3 to 5, Works, Project, SolidWorks, Quattro Pro
-and of equations are members as they are.
+Limits: what the streams mean is not known: those of StarOffice 3 to 5, Works, Project, SolidWorks and
+of equations are members as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ _TYPES = {
     "props12": "application/vnd.ms-project",
     "props14": "application/vnd.ms-project",
     "swdoccontentmgr": "application/sldworks",
-    "nativecontent_main": "application/x-quattro-pro",
     "quill": "application/x-mspublisher",
     "catalog": "application/vnd.ms-thumbnails",
     "mm": "application/vnd.ms-works",
@@ -49,7 +48,6 @@ class Ole(Handler):
         "application/vnd.ms-equation",
         "application/vnd.ms-project",
         "application/sldworks",
-        "application/x-quattro-pro",
         "application/vnd.stardivision.writer",
         "application/vnd.stardivision.calc",
         "application/vnd.stardivision.draw",

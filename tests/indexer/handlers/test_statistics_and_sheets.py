@@ -14,6 +14,8 @@ FIXTURES = Path(__file__).parents[3] / "fixtures"
 KINDS = {
     "timestamped": "file/input.tsd",
     "sas-transport": "two-sets/input.xpt",
+    "lotus": "korean/input.wk1",
+    "quattro": "japanese/input.wq2",
 }
 
 
