@@ -17,6 +17,8 @@ from indexer.handler import Handler, Stream
 
 UNKNOWN = "application/octet-stream"
 EMPTY = "inode/x-empty"
+_WEAK = {"application/zlib", "application/x-matlab-data", "image/x-tga"}
+"""Types that python-magic tells by a few bytes; our handlers, who look at more of them, were asked before it."""
 _BEARS_NO_SUFFIX = {UNKNOWN, EMPTY, "multipart/appledouble"}
 """What is no type, and what has the name of the file that it belongs to."""
 _PROMISES_NOTHING = {"", ".bin", ".dat", ".obj", ".tmp"}
@@ -84,7 +86,9 @@ class Identifier:
         identity = self._claimed(stream)
         if identity is None:
             media_type = libmagic()(stream.head) if stream.head.strip(b"\0") else UNKNOWN
-            identity = Identity(media_type, self._by_type.get(media_type))
+            identity = (
+                Identity(UNKNOWN, None) if media_type in _WEAK else Identity(media_type, self._by_type.get(media_type))
+            )
         stream.seek(0)
         return identity
 

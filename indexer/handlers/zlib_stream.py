@@ -42,6 +42,10 @@ class Inflater:
         return chunk
 
 
+_SUM = "incorrect data check"
+"""What the library says where a stream decodes to its end and its checksum does not fit."""
+
+
 class ZlibStream(Handler):
     name = "zlib"
     media_types = ("application/zlib", "application/x-zlib")
@@ -60,8 +64,8 @@ class ZlibStream(Handler):
         decoder = zlib.decompressobj()
         try:
             made = len(decoder.decompress(stream.head, 1 << 16))
-        except zlib.error:
-            return None
+        except zlib.error as error:
+            return self.media_types[0] if _SUM in str(error) else None
         return self.media_types[0] if decoder.eof or made >= _PROOF else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
@@ -75,6 +79,6 @@ def _begin(stream: Stream, offset: int) -> Beginning:
 
 def _translate(error: Exception) -> EvidenceError:
     text = str(error)
-    if "incorrect data check" in text:
+    if _SUM in text:
         return EvidenceError("corrupt", "the Adler-32 does not fit the content")
     return EvidenceError("corrupt", f"deflate: {text.rpartition(': ')[2]}")
