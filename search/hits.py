@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from indexer.model import Field, Highlight, Hit, Item, Text
+from indexer.model import Field, Highlight, Hit, Item, Text, print_time
 from search import analysis, schema
 from search.near import is_near, join
-from search.tree import FuzzyTerm, Not, Phrase, Prefix, Query, Term, Wildcard
+from search.tree import Every, FuzzyTerm, Not, NumericRange, Phrase, Prefix, Query, Term, Wildcard
 from search.tree import Sequence as Row
+from search.units import micros, number_of
 
 WIDTH = 160
 """About how many characters of text a highlight shows."""
@@ -37,8 +40,9 @@ class _Mark(NamedTuple):
 
 def make_hit(item: Item, score: float, tree: Query, *, limit: int = 3) -> Hit:
     """The hit for an item whose texts are loaded, with the best `limit` passages of its text."""
-    marked = highlight(tree, item.texts, name=item.name, path=str(item.provenance), fields=item.fields, limit=limit)
-    return Hit(item, score, marked)
+    place = str(item.provenance)
+    marked = highlight(tree, item.texts, name=item.name, path=place, fields=item.fields, limit=limit)
+    return Hit(item, score, (*marked, *_measured(tree, item, limit)))
 
 
 def highlight(
@@ -80,6 +84,38 @@ def highlight(
     return tuple(shown)
 
 
+def _measured(tree: Query, item: Item, limit: int) -> Iterator[Highlight]:
+    """Values and times that are in a range asked for, or of a field that only had to be there: `limit` of each."""
+    wanted = list(_leaves(tree, (Every, NumericRange)))
+    for name in dict.fromkeys(str(node.fieldname) for node in wanted):
+        nodes = [node for node in wanted if node.fieldname == name]
+        met = ((size, shown) for size, shown in _values(item, name) if any(_holds(node, size) for node in nodes))
+        for _, shown in islice(met, limit):
+            yield Highlight(name, shown, ((0, len(shown)),))
+
+
+def _values(item: Item, name: str) -> Iterator[tuple[float | int | None, str]]:
+    """What the item has in a field: each value as a number, if it is one, and as it is shown."""
+    for field in item.fields:
+        if schema.key(field.name) == name:
+            yield number_of(str(field.value)), str(field.value)
+    for stamp in item.timestamps:
+        kind = schema.key(schema.KINDS.get(stamp.kind, stamp.kind))
+        if name in (kind, "date"):
+            shown = print_time(stamp.at)
+            label = stamp.origin if name == kind else f"{kind}, {stamp.origin}"
+            yield micros(stamp.at.astimezone(UTC)), f"{shown if stamp.zone_known else shown[:-1]} ({label})"
+
+
+def _holds(node: Query, number: float | int | None) -> bool:
+    if isinstance(node, Every):
+        return True
+    if number is None:
+        return False
+    after = node.start is None or (number > node.start if node.startexcl else number >= node.start)
+    return after and (node.end is None or (number < node.end if node.endexcl else number <= node.end))
+
+
 def fold(hits: Iterable[Hit]) -> list[Hit]:
     """The hits in their order; of those with the same bytes only the first, which names the others."""
     kept: list[Hit] = []
@@ -98,14 +134,18 @@ def fold(hits: Iterable[Hit]) -> list[Hit]:
 
 
 def leaves(tree: Query) -> Iterator[Query]:
-    """What the query asks for: its terms, phrases and rows, without what it excludes."""
+    """What the query asks for in words: its terms, phrases and rows, without what it excludes."""
+    yield from _leaves(tree, (Row, Phrase, Term, Prefix, Wildcard, FuzzyTerm))
+
+
+def _leaves(tree: Query, kinds: tuple[type[Query], ...]) -> Iterator[Query]:
     if isinstance(tree, Not):
         return
-    if isinstance(tree, Row | Phrase | Term | Prefix | Wildcard | FuzzyTerm):
+    if isinstance(tree, kinds):
         yield tree
         return
-    for part in getattr(tree, "subqueries", ()):
-        yield from leaves(part)
+    for part in () if isinstance(tree, Row) else getattr(tree, "subqueries", ()):
+        yield from _leaves(part, kinds)
 
 
 def _field_of(node: Query) -> str:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import QueryError
-from indexer.model import Digests, Field, Hit, Hop, Item, Provenance, Text
+from indexer.model import Digests, Field, Hit, Hop, Item, Provenance, Text, Timestamp
 from search import hits
 from search.query import parse
 
@@ -148,3 +149,39 @@ def test_make_hit() -> None:
     made = hits.make_hit(thing, 1.5, parse("cat"))
     assert (made.item, made.score) == (thing, 1.5)
     assert [(one.locator, one.text, one.spans) for one in made.highlights] == [("line 1", "a cat", ((2, 5),))]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("printer.name:*", ["printer.name: Copier, floor 3"]),
+        ("picture.width:>4000", ["picture.width: 4096"]),
+        ("picture.width:>4096", []),
+        ("picture.width:4096..", ["picture.width: 4096"]),
+        ("doc.page:*", ["doc.page: 1", "doc.page: 2", "doc.page: 3"]),
+        ("modified:2024-01", ["modified: 2024-01-31T23:59:59Z (zip.dos)"]),
+        ("modified:<2024-01", []),
+        ("date:2024-02", ["date: 2024-02-01T00:00:00 (sent, eml.Date)"]),
+        ("-modified:2024-01 a", []),
+    ],
+)
+def test_values_and_times_that_answer_are_shown(query: str, shown: list[str]) -> None:
+    thing = Item(
+        Provenance("s", (Hop(b"a.psd", "a.psd"),)),
+        "a.psd",
+        1,
+        "image/x",
+        None,
+        "psd",
+        fields=(
+            Field("printer.name", "Copier, floor 3"),
+            Field("picture.width", 4096),
+            *(Field("doc.page", number) for number in (1, 2, 3, 4)),
+        ),
+        timestamps=(
+            Timestamp("M", datetime(2024, 1, 31, 23, 59, 59, tzinfo=UTC), "zip.dos"),
+            Timestamp("sent", datetime(2024, 2, 1, tzinfo=UTC), "eml.Date", zone_known=False),
+        ),
+    )
+    made = hits.make_hit(thing, 1.0, parse(query))
+    assert [f"{one.locator}: {one.text}" for one in made.highlights if one.locator != "name"] == shown
