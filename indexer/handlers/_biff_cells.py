@@ -15,6 +15,7 @@ from typing import Any
 from indexer.handlers._biff import rk
 from indexer.handlers._cells import run_text
 from indexer.handlers._cellstyles import Row, Styles
+from indexer.handlers._hidden_lines import Hidden
 from indexer.model import Text
 
 _ROWS = 64
@@ -23,7 +24,8 @@ _MOST_CELLS = 256
 """Records of a row that make one shape; what follows in it makes another."""
 _TEXT, _PACKED, _MANY, _NUMBER, _FORMULA = 0xFD, 0x27E, 0xBD, 0x203, 0x06
 _BLANK = frozenset({0x201, 0xBE})
-_BETWEEN = frozenset({0x208, 0xD7})
+_ROW = 0x208
+_BETWEEN = frozenset({_ROW, 0xD7})
 """Rows and their places: they hold nothing to read."""
 _LEAST = {_TEXT: 10, _PACKED: 10, _MANY: 6, _NUMBER: 14, _FORMULA: 14, **dict.fromkeys(_BLANK, 6)}
 _INTEGER = 0x80000003
@@ -82,7 +84,7 @@ class PlainCells:
         self._hope = 1
         self._data, self._strings, self._styles = data, strings, styles
 
-    def read(self, sheet: str, row: Row, at: int) -> Iterator[Text]:
+    def read(self, sheet: str, row: Row, at: int, hidden: Hidden) -> Iterator[Text]:
         """The rows from `at` on, up to the first record that is something else; the last one stays in `row`."""
         self.at = at
         while True:
@@ -91,7 +93,7 @@ class PlainCells:
                 columns = self._next_rows(shape, row.number - 1)
                 self.at += len(columns[0]) * shape.row.size
                 yield from self._say(shape, columns, sheet, row)
-            elif not self._skip():
+            elif not self._skip(hidden):
                 return
 
     def _next_layout(self) -> tuple[tuple[int, int], ...]:
@@ -109,12 +111,14 @@ class PlainCells:
             now, at = row, end
         return tuple(layout)
 
-    def _skip(self) -> bool:
-        """Whether the next record holds nothing and was passed over."""
+    def _skip(self, hidden: Hidden) -> bool:
+        """Whether the next record holds no cell and was passed over."""
         head = self._data[self.at : self.at + 4]
         number, end = int.from_bytes(head[:2], "little"), self.at + 4 + int.from_bytes(head[2:], "little")
         if number not in _BETWEEN or end > len(self._data):
             return False
+        if number == _ROW:
+            note_row(self._data[self.at + 4 : end], hidden)
         self.at = end
         return True
 
@@ -184,6 +188,13 @@ class PlainCells:
 def _rising(rows: Sequence[int]) -> int:
     """How many row numbers follow one another upwards."""
     return next((index for index, (before, after) in enumerate(pairwise(rows), 1) if after <= before), len(rows))
+
+
+def note_row(data: bytes, hidden: Hidden) -> None:
+    """Takes note of a row that is hidden."""
+    if len(data) > 12 and data[12] & 0x20:
+        number = int.from_bytes(data[:2], "little") + 1
+        hidden.add_rows(number, number)
 
 
 def _agree(column: Sequence[Any], wanted: Sequence[Any]) -> int:

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from indexer.handlers._cells import column_name, one_line, position, row_texts
 from indexer.handlers._flow import Flow, label
+from indexer.handlers._hidden_lines import Hidden
 from indexer.handlers._parts import DATA, START, Event
 from indexer.model import Fact, Field, Text
 from indexer.timestamps import from_iso
@@ -56,6 +57,7 @@ _ASIDE = {
     "text:ruby-text": "phonetic guide",
 }
 _BY_NAME = ("comment", "deleted", "inserted", "changed")
+_UNSEEN = {"collapse", "filter"}
 _CELLS = {"table:table-cell", "table:covered-table-cell"}
 _VALUES = ("office:value", "office:date-value", "office:time-value", "office:boolean-value", "office:string-value")
 _OLD_VALUES = ("table:value", "table:date-value", "table:time-value", "table:boolean-value", "table:string-value")
@@ -76,8 +78,10 @@ class _Cell(Struct):
 class _Sheet:
     """Where we are in a spreadsheet, and the filled cells of the row so far."""
 
-    def __init__(self) -> None:
-        self.name = ""
+    def __init__(self, name: str, prefix: str) -> None:
+        self.name = name
+        self.hidden = Hidden(prefix + name)
+        self.columns = 0
         self.row, self.row_repeat, self.column = 1, 1, 0
         self.cells: list[tuple[int, str]] = []
         self.shown: list[tuple[int, str]] = []
@@ -87,6 +91,14 @@ class _Sheet:
         self.row_repeat = _count(attributes.get("table:number-rows-repeated", "1"))
         self.column = 0
         self.cells, self.shown = [], []
+        if attributes.get("table:visibility") in _UNSEEN:
+            self.hidden.add_rows(self.row, self.row + self.row_repeat - 1)
+
+    def begin_column(self, attributes: dict[str, str]) -> None:
+        repeat = _count(attributes.get("table:number-columns-repeated", "1"))
+        if attributes.get("table:visibility") in _UNSEEN:
+            self.hidden.add_columns(self.columns, self.columns + repeat - 1)
+        self.columns += repeat
 
     def begin_cell(self, attributes: dict[str, str]) -> None:
         repeat = _count(attributes.get("table:number-columns-repeated", "1"))
@@ -135,6 +147,9 @@ class Walker:
         self._paragraphs: list[list[str]] = []
         self._counts: dict[str, int] = {}
         self._sheet: _Sheet | None = None
+        self._style = ""
+        self._unseen: set[str] = set()
+        """Styles of sheets that are hidden."""
         self._body = ""
         self._tables = 0
         self._reading = ""
@@ -186,14 +201,23 @@ class Walker:
         elif tag == "table:table":
             self._tables += 1
             if self._tables == 1 and self._body == "office:spreadsheet":
-                self._sheet = _Sheet()
                 name = attributes.get("table:name", "")
-                self._sheet.name = label(name)
+                self._sheet = _Sheet(label(name), self._prefix)
                 if not self._prefix:
                     yield Field("odf.sheet", name)
+                if attributes.get("table:style-name", "") in self._unseen:
+                    yield Field("xlsx.hidden_sheet", self._prefix + name)
+                if attributes.get("table:protected") == "true":
+                    yield Field("xlsx.protected_sheet", self._prefix + name)
+        elif tag == "style:style" and attributes.get("style:family") == "table":
+            self._style = attributes.get("style:name", "")
+        elif tag == "style:table-properties" and attributes.get("table:display") == "false":
+            self._unseen.add(self._style)
         elif self._sheet and self._tables == 1:
             if tag == "table:table-row":
                 self._sheet.begin_row(attributes)
+            elif tag == "table:table-column":
+                self._sheet.begin_column(attributes)
             elif tag in _CELLS:
                 self._sheet.begin_cell(attributes)
 
@@ -256,7 +280,8 @@ class Walker:
                 self._places.pop()
         elif tag == "table:table":
             self._tables = max(0, self._tables - 1)
-            if not self._tables:
+            if not self._tables and self._sheet:
+                yield from self._sheet.hidden.facts()
                 self._sheet = None
         elif self._sheet and self._tables == 1:
             if tag in _CELLS:

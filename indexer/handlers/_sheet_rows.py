@@ -13,11 +13,13 @@ from functools import lru_cache
 from indexer.handlers._cells import column_of_letters, one_line, run_text, show_number
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._flow import label
+from indexer.handlers._hidden_lines import Hidden
 from indexer.handlers._skim import ATTRIBUTES, Skim, Stretch, resolved
 from indexer.model import Fact, Text
 
 _TEXT = r"<t(?: xml:space=\"preserve\")?>([^<]*+)</t>"
 _ROW = re.compile(rf"\n*+(?:<row{ATTRIBUTES}/>\n*+)*+<row r=\"([0-9]{{1,7}})\"{ATTRIBUTES}>")
+_HIDDEN = re.compile(r"<row r=\"([0-9]{1,7})\"(?=[^<>]*? hidden=\"(?:1|true|on)\")")
 _NUMBERED = re.compile(r"<c r=\"([A-Z]{1,3})[0-9]{1,7}\"([^<>]*+)><v>([^<]*+)</v></c>")
 _CELL = re.compile(
     rf"<c r=\"([A-Z]{{1,3}})([0-9]{{1,7}})\"((?: [\w:.-]++=\"[^\"<&]*+\")*+)(?:/>|>"
@@ -114,9 +116,11 @@ class SheetRows:
     Args:
         value: the text of a stored value by its type and style.
         row: that of the careful reading; where it is not empty, no plain row is read.
+        hidden: takes the numbers of hidden rows.
     """
 
-    def __init__(self, sheet: str, styles: Styles, strings: list[str], value: _Value, row: Row) -> None:
+    def __init__(self, sheet: str, styles: Styles, strings: list[str], value: _Value, row: Row, hidden: Hidden) -> None:
+        self._hidden = hidden
         self._sheet, self._styles, self._strings, self._value, self._row = sheet, styles, strings, value, row
         self._kinds, self._layouts = _Kinds(styles), _Layouts()
         self._shape: _Shape | None = None
@@ -126,6 +130,9 @@ class SheetRows:
 
     def read(self, text: str, skim: Skim) -> Iterator[Stretch]:
         """Where rows are unusual; the others' texts are given to `skim`."""
+        if " hidden=" in text:
+            for number in map(int, _HIDDEN.findall(text)):
+                self._hidden.add_rows(number, number)
         at = 0
         while True:
             if self._shape and not self._row.cells:

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 from indexer.handler import Handler, Stream
 from indexer.handlers._cells import one_line, row_texts
 from indexer.handlers._flow import label
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
 from indexer.handlers._ooxml import FIELDS
 from indexer.handlers._parts import DATA, START, XmlReader
 from indexer.handlers._xml_office import OFFICE_SPACES, Properties, pieces_of
@@ -29,6 +30,7 @@ _LARGEST: Final = 1 << 20
 
 class ExcelXml(Handler):
     name = "excel-xml"
+    version = 2
     media_types = ("application/vnd.ms-spreadsheetml",)
     suffixes = (".xml", ".xls")
     holds = b"<"
@@ -36,6 +38,7 @@ class ExcelXml(Handler):
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
         "xlsx.hidden_sheet": "name of a sheet that is hidden",
+        **HIDDEN_FIELDS,
     }
     reads = "cells of all sheets with their places, formulas, comments, names; properties, links"
     needs = ("lxml",)
@@ -58,7 +61,8 @@ class _Book:
 
     def __init__(self) -> None:
         self.sheet = ""
-        self.row = self.column = -1
+        self.row = self.column = self.width = -1
+        self.hidden = Hidden("")
         self.cells: list[tuple[int, str]] = []
         self.author = ""
         self.links: dict[str, None] = {}
@@ -85,6 +89,8 @@ class _Book:
                     self.cells = []
                 elif tag == "s:Comment":
                     self.author = ""
+                elif tag == "s:Worksheet":
+                    yield from self.hidden.facts()
                 yield from self.properties.end(tag)
         yield from row_texts(self.sheet, self.row + 1, self.cells)
         yield from (Field("office.link", link) for link in self.links)
@@ -92,11 +98,21 @@ class _Book:
     def _start(self, tag: str, held: dict[str, str]) -> Iterator[Fact]:
         if tag == "s:Worksheet":
             name = held.get("s:Name", "")
-            self.sheet, self.row, self.column = label(name), -1, -1
+            self.sheet, self.row, self.column, self.width = label(name), -1, -1, -1
+            self.hidden = Hidden(self.sheet)
             if name:
                 yield Field("xlsx.sheet", name)
+            if held.get("s:Protected") == "1":
+                yield Field("xlsx.protected_sheet", name)
+        elif tag == "s:Column":
+            first = _place(held, self.width)
+            self.width = first + _span(held)
+            if held.get("s:Hidden") == "1":
+                self.hidden.add_columns(first, self.width)
         elif tag == "s:Row":
             self.row, self.column, self.cells = _place(held, self.row), -1, []
+            if held.get("s:Hidden") == "1":
+                self.hidden.add_rows(self.row + 1, self.row + 1 + _span(held))
         elif tag == "s:Cell":
             self.column = _place(held, self.column)
             place = f"{self.sheet} row {self.row + 1}"
@@ -120,6 +136,12 @@ class _Book:
             yield Text(text, f"{self.sheet} row {self.row + 1} comment{label(self.author.strip(), bracketed=True)}")
         elif text.strip():
             self.cells.append((self.column, one_line(text)))
+
+
+def _span(held: dict[str, str]) -> int:
+    """How many more lines are like this one."""
+    more = held.get("s:Span", "")
+    return min(int(more), _LARGEST) if more.isascii() and more.isdigit() and len(more) < 8 else 0
 
 
 def _place(held: dict[str, str], before: int) -> int:

@@ -15,6 +15,7 @@ from typing import ClassVar
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._flow import label
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS
 from indexer.handlers._odf_lock import Lock
 from indexer.handlers._opendoc import PREFIXES, Walker
 from indexer.handlers._parts import DATA, END, START, Event, Parts, XmlReader, read_directory, unpack_entry
@@ -45,7 +46,7 @@ _STYLING = ("settings.xml", "styles.xml", "manifest.rdf", "mimetype")
 
 class Odf(Handler):
     name = "odf"
-    version = 2
+    version = 3
     media_types = (
         *(_NEW.decode() + kind for kind in _TYPES),
         *(_NEW.decode() + kind + "-template" for kind in _TYPES[:7]),
@@ -66,6 +67,8 @@ class Odf(Handler):
         "odf.link": "target of a link to outside the document",
         "odf.reviser": "who made tracked changes",
         "odf.sheet": "name of a sheet",
+        "xlsx.hidden_sheet": "name of a sheet that is hidden",
+        **HIDDEN_FIELDS,
         "odf.printer": "printer the document was set up for",
         "odf.macros": "the document holds macros",
         "encryption.method": "how parts are encrypted",

@@ -15,11 +15,12 @@ from typing import ClassVar
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._biff import BOF, EOF, FILEPASS, Record, Records, decrypted, shared_strings, wide
-from indexer.handlers._biff_cells import PlainCells
+from indexer.handlers._biff_cells import PlainCells, note_row
 from indexer.handlers._blips import find_pictures
 from indexer.handlers._cells import column_name, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._cfb import MAGIC, compound
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
 from indexer.handlers._office_lock import EXCEL_DEFAULT, found_facts, read_lock
 from indexer.handlers._ole import FIELDS, codec_of, kind_of, members, read_properties
 from indexer.handlers._vba import read_macros
@@ -31,6 +32,7 @@ STRING_CHARS = 128 * MIB
 _LABEL, _BOOLERR, _STRING, _RSTRING, _FORMULA = 0x204, 0x205, 0x207, 0xD6, 0x06
 _SST, _FORMAT, _XF, _DATEMODE = 0xFC, 0x41E, 0xE0, 0x22
 _BOUNDSHEET, _NAME, _SUPBOOK, _CODEPAGE, _WRITER, _DRAWINGS = 0x85, 0x18, 0x1AE, 0x42, 0x5C, 0xEB
+_ROW, _COLUMNS, _PROTECT = 0x208, 0x7D, 0x12
 _NOTE, _OBJ, _TXO, _HLINK, _HEADER, _FOOTER, _CHART_TEXT = 0x1C, 0x5D, 0x1B6, 0x1B8, 0x14, 0x15, 0x100D
 _ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _CELL = struct.Struct("<HHH")
@@ -41,7 +43,7 @@ _PATH_MARKS = str.maketrans({"\1": "", "\2": "\\", "\3": "\\", "\4": "..\\", "\5
 
 class Xls(Handler):
     name = "xls"
-    version = 2
+    version = 3
     media_types = ("application/vnd.ms-excel",)
     signatures = (Signature(MAGIC),)
     suffixes = (".xls", ".xlt", ".xla", ".xlw")
@@ -49,6 +51,7 @@ class Xls(Handler):
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
         "xlsx.hidden_sheet": "name of a sheet that is hidden",
+        **HIDDEN_FIELDS,
         "xls.writer": "user name of who had the workbook open last",
         "xls.linked_file": "another workbook that formulas refer to",
     }
@@ -120,7 +123,7 @@ class _Book:
             else:
                 yield from self._read_global(number, data)
             if sheet:
-                yield from cells.read(sheet.name, sheet.row, records.at)
+                yield from cells.read(sheet.name, sheet.row, records.at, sheet.hidden)
                 records.at = cells.at
         if sheet:
             yield from sheet.end()
@@ -211,6 +214,14 @@ class _Book:
                 yield from sheet.add(row, column, _bool_or_error(data[8], error=data[6] == 2))
         elif number == _STRING:
             yield from sheet.add(*sheet.waiting, one_line(self._text(data, 0, 2)))
+        elif number == _ROW:
+            note_row(data, sheet.hidden)
+        elif number == _COLUMNS:
+            if len(data) > 8 and data[8] & 1:
+                sheet.hidden.add_columns(row, min(column, 255))
+        elif number == _PROTECT:
+            if any(data[:2]):
+                yield Field("xlsx.protected_sheet", sheet.name)
         elif number == _NOTE:
             self._note(sheet, data)
         elif number == _OBJ and len(data) >= 8:
@@ -248,6 +259,7 @@ class _Sheet:
         self.notes: list[tuple[int, int, int, str]] = []
         self.old_notes: list[tuple[int, int, str]] = []
         self.row = Row()
+        self.hidden = Hidden(name)
         self._boxes: dict[int, str] = {}
 
     def add(self, row: int, column: int, value: str, shown: str = "") -> Iterator[Text]:
@@ -265,9 +277,10 @@ class _Sheet:
         elif text:
             yield Text(text, f"{self.name} text box")
 
-    def end(self) -> Iterator[Text]:
-        """The last row and the comments."""
+    def end(self) -> Iterator[Fact]:
+        """The last row, what is hidden, and the comments."""
         yield from self.row.end(self.name)
+        yield from self.hidden.facts()
         for row, column, number, author in self.notes:
             by = f" ({author})" if author else ""
             yield Text(self._boxes.pop(number, ""), f"{self.name}!{column_name(column)}{row + 1} comment{by}")

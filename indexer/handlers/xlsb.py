@@ -17,6 +17,7 @@ from indexer.handlers._cells import column_name, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import label
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
 from indexer.handlers._ooxml import FIELDS, Package, claimed, media_types, read_properties
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
@@ -26,6 +27,7 @@ STRING_CHARS = 128 * MIB
 _RECORD = 16 * MIB
 _ROW, _NAME, _ITEM, _FORMAT, _XF = 0, 39, 19, 44, 47
 _PROPERTIES, _SHEET, _LINK, _BEGIN_XFS, _END_XFS = 153, 156, 494, 617, 618
+_COLUMNS, _PROTECTION = 60, 535
 _AUTHOR, _COMMENT, _COMMENT_TEXT = 632, 635, 637
 _ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _REAL, _STRING, _BOOL, _ERROR = (5, 9), (6, 8), (4, 10), (3, 11)
@@ -33,7 +35,7 @@ _REAL, _STRING, _BOOL, _ERROR = (5, 9), (6, 8), (4, 10), (3, 11)
 
 class Xlsb(Handler):
     name = "xlsb"
-    version = 2
+    version = 3
     media_types = media_types("xlsb")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".xlsb",)
@@ -41,6 +43,7 @@ class Xlsb(Handler):
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
         "xlsx.hidden_sheet": "name of a sheet that is hidden",
+        **HIDDEN_FIELDS,
     }
     reads = "cells of all sheets with their places, comments, names, drawings; properties, links, members"
     rank = 30
@@ -130,11 +133,20 @@ class _Book:
     def _read_sheet(self, sheet: str, part: str) -> Iterator[Fact]:
         sheet = label(sheet)
         relations = {relation.id: relation for relation in self.package.relations(part)}
-        row = Row()
+        row, hidden = Row(), Hidden(sheet)
         for kind, data in self._records(part):
             if kind == _ROW:
                 yield from row.end(sheet)
                 row.number = _unpack("<I", data, 0)[0] + 1
+                if len(data) > 11 and data[11] & 0x10:
+                    hidden.add_rows(row.number, row.number)
+            elif kind == _COLUMNS:
+                first, last = _unpack("<II", data, 0)
+                if len(data) > 16 and data[16] & 1:
+                    hidden.add_columns(first, last)
+            elif kind == _PROTECTION:
+                if any(data[2:6]):
+                    yield Field("xlsx.protected_sheet", sheet)
             elif 1 < kind < 12:
                 column, style = _unpack("<II", data, 0)
                 row.add(column, *self._value(kind, data, style & 0xFFFFFF))
@@ -146,6 +158,7 @@ class _Book:
                 target = relations[key].target if key in relations else location
                 yield Text(f"{target} {hint}".strip(), f"{sheet}!{column_name(column)}{first + 1} link")
         yield from row.end(sheet)
+        yield from hidden.facts()
         for relation in relations.values():
             if relation.kind == "comments":
                 yield from self._read_comments(sheet, relation.target)

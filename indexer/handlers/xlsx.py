@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._cells import column_name, column_of, one_line
+from indexer.handlers._cells import column_of, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import Flow, label
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
 from indexer.handlers._sheet_rows import SheetRows, read_strings
@@ -40,7 +41,7 @@ _CONNECTION = ("name", "description", "connection", "command", "url", "sourceFil
 
 class Xlsx(Handler):
     name = "xlsx"
-    version = 2
+    version = 3
     media_types = media_types("xlsx")
     signatures = (Signature(b"PK\3\4"),)
     suffixes = (".xlsx", ".xlsm", ".xltx", ".xltm", ".xlam")
@@ -48,8 +49,7 @@ class Xlsx(Handler):
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
         "xlsx.hidden_sheet": "name of a sheet that is hidden",
-        "xlsx.protected_sheet": "name of a sheet that is protected against changes",
-        "xlsx.hidden_columns": "columns of a sheet that are hidden",
+        **HIDDEN_FIELDS,
         "xlsx.dde_link": "program and topic that a cell asks for data by DDE, which can start commands",
         "xlsx.saved_path": "folder the workbook was last saved in",
         "xlsx.reserved_by": "who reserved the right to write",
@@ -201,7 +201,8 @@ class _Book:
         value: list[str] = []
         formula: list[str] = []
         text: list[str] | None = None
-        rows = SheetRows(sheet, self.styles, self.strings, self._value, row)
+        hidden = Hidden(sheet)
+        rows = SheetRows(sheet, self.styles, self.strings, self._value, row, hidden)
         for facts, events in self.package.skimmed(part, "</row>", "x", rows.read):
             yield from facts
             for kind, tag, attributes in events:
@@ -211,6 +212,8 @@ class _Book:
                 elif kind == START:
                     if tag == "x:row":
                         row.number = max(_integer(attributes.get("r", "")), 0) or row.number + 1
+                        if attributes.get("hidden", "0") not in _OFF:
+                            hidden.add_rows(row.number, row.number)
                         column, reference, style, form = -1, "", -1, "n"
                         value, formula = [], []
                     elif tag == "x:c":
@@ -235,8 +238,7 @@ class _Book:
                     elif tag == "x:col" and attributes.get("hidden", "0") not in _OFF:
                         ends = [_integer(attributes.get(key, "")) for key in ("min", "max")]
                         if min(ends) > 0:
-                            columns = ":".join(column_name(each - 1) for each in ends)
-                            yield Field("xlsx.hidden_columns", f"{sheet}!{columns}")
+                            hidden.add_columns(ends[0] - 1, ends[1] - 1)
                     elif tag == "x:sheetProtection" and attributes.get("sheet", "0") not in _OFF:
                         yield Field("xlsx.protected_sheet", sheet)
                     elif tag == "x:hyperlink":
@@ -261,6 +263,7 @@ class _Book:
                     yield Text("".join(text), f"{sheet} validation")
                     text = None
         yield from row.end(sheet)
+        yield from hidden.facts()
         for relation in relations.values():
             yield from self._read_attached(sheet, relation.kind, relation.target)
 

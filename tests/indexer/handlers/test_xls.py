@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from indexer.handlers._biff_cells import PlainCells
 from indexer.handlers._cellstyles import Row, Styles
+from indexer.handlers._hidden_lines import Hidden
 from indexer.model import Text
 
 STRINGS = ("첫째", "second", "")
@@ -44,7 +45,7 @@ def cell(row: int, column: int, kind: str) -> bytes:
 
 def read(data: bytes) -> tuple[list[Text], int]:
     cells, row = PlainCells(data, STRINGS, Styles()), Row()
-    texts = list(cells.read("S", row, 0))
+    texts = list(cells.read("S", row, 0, Hidden("S")))
     return [*texts, *row.end("S")], cells.at
 
 
@@ -87,3 +88,16 @@ def test_a_cell_that_is_cut_is_left() -> None:
 def test_a_row_that_comes_again_goes_on_where_it_stood() -> None:
     texts, _ = read(cell(0, 0, "text") + cell(0, 1, "packed") + record(0x208, bytes(16)) + cell(0, 2, "text"))
     assert [(text.locator, text.body) for text in texts] == [("S!A1:C1", "second\t0.25\tsecond")]
+
+
+def test_hidden_lines_are_told_as_runs() -> None:
+    hidden = Hidden("S")
+    for first, last in ((7, 7), (3, 4), (5, 5), (3, 3), (9, 2)):
+        hidden.add_rows(first, last)
+    hidden.add_columns(26, 27)
+    for row in range(100, 1000, 2):
+        hidden.add_rows(row, row)
+    columns, rows = (str(field.value) for field in hidden.facts())
+    assert columns == "S!AA:AB"
+    assert rows.startswith("S!3:5, 7:7, 100:100, ")
+    assert rows.endswith("494:494 and 252 more runs")
