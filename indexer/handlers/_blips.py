@@ -91,4 +91,4 @@ def bitmap_header(body: bytes) -> bytes:
     size, _, _, _, bits, method = struct.unpack_from("<IiiHHI", body)
     (colours,) = struct.unpack_from("<I", body, 32)
     table = 4 * (colours or (1 << bits if bits <= 8 else 0)) + (12 if method == 3 and size == 40 else 0)
-    return b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, 14 + size + table)
+    return b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, min(14 + size + table, 14 + len(body)))

@@ -16,7 +16,7 @@ from typing import Final
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._pdf_objects import KNOWN_FILTERS, object_streams, places_of, stream_of
+from indexer.handlers._pdf_objects import KNOWN_FILTERS, filters_of, object_streams, places_of, stream_of
 from indexer.handlers._pdf_raw import read_string
 from indexer.limits import KIB, MIB
 from indexer.model import Child, Fact, Field, Text
@@ -39,8 +39,6 @@ _EMBEDDED: Final = re.compile(rb"/EF\s{0,3}<<([^<>]{0,400})")
 _SYSTEMS: Final = (b"DOS", b"Mac", b"Unix")
 _OF_SYSTEM: Final = re.compile(rb"/(UF|F|DOS|Mac|Unix)\s{1,3}(\d{1,9})\s{1,3}\d{1,5}\s{1,3}R")
 _FILE_NAME: Final = re.compile(rb"/(UF|F|DOS|Mac|Unix)\s{0,3}(?=\(|<(?!<))")
-_FILTERS: Final = re.compile(rb"/Filter\s{0,3}(/\w{1,40}|\[[^\]]{0,400})")
-_WORD: Final = re.compile(rb"/(\w{1,40})")
 _BRACKET: Final = re.compile(rb"<<|>>")
 
 
@@ -69,8 +67,7 @@ def read_files(stream: Stream, known: set[str]) -> Iterator[Fact]:
 def _open(stream: Stream, place: int) -> BytesIO:
     with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
         head = data[place : place + _AROUND].partition(b"stream")[0]
-        filters = _FILTERS.search(head)
-        names = _WORD.findall(filters[1]) if filters else []
+        names = filters_of(head)
         if unknown := [name.decode("latin-1") for name in names if name not in KNOWN_FILTERS]:
             raise EvidenceError("unsupported", f"an embedded file with the filter {unknown[0]}")
         held = stream_of(data, place, FILE_BYTES + 1)

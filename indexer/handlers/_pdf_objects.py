@@ -22,6 +22,22 @@ _LENGTH: Final = re.compile(rb"/Length\s{0,3}(\d{1,12})(?!\s{1,3}\d{1,5}\s{1,3}R
 _FILTER: Final = re.compile(rb"/(FlateDecode|ASCIIHexDecode|ASCII85Decode|Fl|AHx|A85)\b")
 
 
+_FILTERS: Final = re.compile(rb"/Filter\s{0,3}(/\w{1,40}|\[[^\]]{0,400})")
+_WORD: Final = re.compile(rb"/(\w{1,40})")
+
+
+def filters_of(head: bytes) -> list[bytes]:
+    """The filters that the dictionary of a stream names, in the order in which they are undone."""
+    found = _FILTERS.search(head)
+    return _WORD.findall(found[1]) if found else []
+
+
+def number_of(data: mmap.mmap, place: int) -> int:
+    """The number of the object that begins here; 0 where there is none."""
+    match = _NUMBER.search(data[max(0, place - 20) : place])
+    return int(match[1]) if match else 0
+
+
 def object_streams(data: mmap.mmap) -> Iterator[bytes]:
     """What each object stream holds, as far as it can be unpacked."""
     at = data.find(b"/ObjStm")
@@ -39,26 +55,34 @@ def places_of(data: mmap.mmap, wanted: set[int]) -> dict[int, int]:
     places: dict[int, int] = {}
     at = data.find(b" obj")
     while at >= 0:
-        match = _NUMBER.search(data[max(0, at - 20) : at])
-        if match and int(match[1]) in wanted:
-            places[int(match[1])] = at
+        if (number := number_of(data, at)) in wanted:
+            places[number] = at
         at = data.find(b" obj", at + 4)
     return places
 
 
-def stream_of(data: mmap.mmap, start: int, most: int) -> bytes:
-    """The bytes of the stream of the object that begins here, without the filters that are known."""
+def span_of(data: mmap.mmap, start: int) -> tuple[int, int]:
+    """Where the stream of the object that begins here begins and ends; both 0 where it has none."""
     at = data.find(b"stream", start, start + 8 * KIB)
     if at < 0:
-        return b""
+        return 0, 0
     head = data[start:at]
     begin = at + 6 + (2 if data[at + 6 : at + 8] == b"\r\n" else 1)
     length = _LENGTH.search(head)
     end = begin + int(length[1]) if length else -1
     if end < 0 or b"endstream" not in data[end : end + 20]:
-        end = max(begin, data.find(b"endstream", begin))
+        end = data.find(b"endstream", begin)
+        if end < 0:
+            return begin, len(data)
+        end -= 2 if data[end - 2 : end] == b"\r\n" else data[end - 1 : end] in (b"\r", b"\n")
+    return begin, max(begin, end)
+
+
+def stream_of(data: mmap.mmap, start: int, most: int) -> bytes:
+    """The bytes of the stream of the object that begins here, without the filters that are known."""
+    begin, end = span_of(data, start)
     raw = data[begin : min(end, begin + most)]
-    for name in _FILTER.findall(head)[:4]:
+    for name in _FILTER.findall(data[start:begin])[:4]:
         try:
             if name in (b"FlateDecode", b"Fl"):
                 raw = zlib.decompressobj().decompress(raw, most)

@@ -3,8 +3,8 @@
 Source: ISO 32000-2: 7.5.6 (incremental updates), 7.6 (encryption), 7.9.4 (dates), 12.3.3 (outlines),
 12.5 (annotations), 12.7 (forms), 14.3 (metadata); XMP (ISO 16684-1).
 Damaged files are read as far as PDFium can rebuild them.
-Limits: text in pictures needs OCR; pictures are not members; only XMP that stands uncompressed in the
-file is found, and of the scripts of pages and actions only those that stand there as plain strings.
+Limits: text in pictures needs OCR; of pictures only JPEG and JPEG 2000 are members; only XMP that stands
+uncompressed in the file is found, and of the scripts of pages and actions only those that stand there as plain strings.
 Nine tenths of the time are PDFium's own, which lays out every page; MuPDF needs a fifth less for that.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers import _illustrator, _pdf_files
+from indexer.handlers import _illustrator, _pdf_files, _pdf_pictures
 from indexer.handlers._flow import label
 from indexer.handlers._parts import DATA, XmlReader
 from indexer.handlers._pdf_raw import Raw, check_streams, rebuilt, scan
@@ -53,7 +53,7 @@ _REVISIONS = {2: "RC4, 40 bit", 3: "RC4, up to 128 bit", 4: "RC4 or AES, 128 bit
 
 class Pdf(Handler):
     name = "pdf"
-    version = 4
+    version = 5
     media_types = ("application/pdf", _illustrator.MEDIA_TYPE)
     suffixes = (".pdf", ".ai")
     holds = b"%"
@@ -76,6 +76,7 @@ class Pdf(Handler):
         "encryption.password": "which given password opened it",
         **_illustrator.FIELDS,
         **_pdf_files.FIELDS,
+        **_pdf_pictures.FIELDS,
         **XMP_FIELDS,
     }
     reads = (
@@ -116,9 +117,7 @@ class Pdf(Handler):
                 continue
             except EvidenceError as error:
                 yield from _read_rebuilt(pdfium, stream, raw, error)
-            yield from _read_raw(raw)
-            if not raw.encryption:
-                yield from _illustrator.read_private(stream)
+            yield from _read_loose(raw, stream)
             return
         yield Field("pdf.encrypted", True)
         yield from _read_raw(raw)
@@ -136,14 +135,14 @@ def _read_rebuilt(pdfium: Any, stream: Stream, raw: Raw, error: EvidenceError) -
     """
     data = rebuilt(stream) if error.cause == "corrupt" else b""
     if not data:
-        yield from _read_raw(raw)
+        yield from _read_loose(raw, stream)
         raise error
     try:
         with open_document(pdfium, stream, data=data) as document:
             yield Problem(error.cause, error.message, resolution="rebuilt from its page objects")
             yield from _read_document(pdfium, document, raw, stream)
     except (WrongPasswordError, EvidenceError):
-        yield from _read_raw(raw)
+        yield from _read_loose(raw, stream)
         raise error from None
 
 
@@ -358,6 +357,14 @@ def _child(pdfium: Any, attachment: Any) -> Child:
     fields = (Field("pdf.attachment_description", described),) if described else ()
     raw_name = name.encode("utf-8", "surrogatepass")
     return Child(name, raw_name, partial(attachment_file, pdfium, attachment), tuple(times), fields)
+
+
+def _read_loose(raw: Raw, stream: Stream) -> Iterator[Fact]:
+    """What is found in the bytes without the structure of the document."""
+    yield from _read_raw(raw)
+    if not raw.encryption:
+        yield from _illustrator.read_private(stream)
+        yield from _pdf_pictures.read_pictures(stream)
 
 
 def _read_raw(raw: Raw) -> Iterator[Fact]:
