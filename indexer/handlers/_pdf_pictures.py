@@ -1,27 +1,34 @@
 """Pictures of a PDF file that are files of their own: JPEG and JPEG 2000, as they stand in it.
 
-Found in the bytes, so that those of pages that were taken out or replaced in a later saving are among them.
+Found in the bytes, so that those of pages that were taken out or replaced in a later saving are among them;
+in encrypted documents, on the pages.
 Source: ISO 32000-2, 7.4.8 (DCTDecode), 7.4.9 (JPXDecode), 8.9.5 (image dictionaries).
-Limits: pictures in other forms are not members; nothing of encrypted documents.
+Limits: pictures in other forms are not members.
 """
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import mmap
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._pdf_objects import KNOWN_FILTERS, filters_of, number_of, span_of, stream_of
+from indexer.handlers._pdfium import byte_string
 from indexer.handlers._streams import open_slice
 from indexer.limits import KIB, MIB
 from indexer.model import Child, Fact, Field, Problem
 
-FIELDS: Final = {"pdf.object": "number of the object that holds the picture"}
+FIELDS: Final = {
+    "pdf.object": "number of the object that holds the picture",
+    "pdf.page": "page on which a picture is shown, in an encrypted document",
+}
 PICTURES: Final = 20_000
 _MARKS: Final = 10 * PICTURES
 """Names of filters that are looked at."""
@@ -68,6 +75,35 @@ def _find(data: mmap.mmap) -> Iterator[_Picture]:
                 count += 1
                 yield _Picture(begin, number_of(data, begin), suffix, len(names) == 1)
             at = data.find(mark, at + len(mark))
+
+
+class PagePictures:
+    """Pictures as pages show them, for documents whose bytes are encrypted; each once."""
+
+    def __init__(self, pdfium: Any) -> None:
+        self._pdfium = pdfium
+        self._known: set[bytes] = set()
+
+    def read(self, page: Any, number: int) -> Iterator[Child]:
+        """Those of a page that no page before it shows."""
+        pdfium = self._pdfium
+        for index in range(pdfium.FPDFPage_CountObjects(page)):
+            shown = pdfium.FPDFPage_GetObject(page, index)
+            if pdfium.FPDFPageObj_GetType(shown) != pdfium.FPDF_PAGEOBJ_IMAGE or len(self._known) >= PICTURES:
+                continue
+            if pdfium.FPDFImageObj_GetImageFilterCount(shown) != 1:
+                continue
+            suffix = _SUFFIXES.get(byte_string(pdfium.FPDFImageObj_GetImageFilter, shown, 0))
+            size = pdfium.FPDFImageObj_GetImageDataRaw(shown, None, 0)
+            if not suffix or not 0 < size <= PICTURE_BYTES:
+                continue
+            buffer = ctypes.create_string_buffer(size)
+            pdfium.FPDFImageObj_GetImageDataRaw(shown, buffer, size)
+            digest = hashlib.sha256(buffer).digest()
+            if digest not in self._known:
+                self._known.add(digest)
+                name = f"picture {len(self._known)}{suffix}"
+                yield Child(name, name.encode(), partial(BytesIO, buffer.raw), fields=(Field("pdf.page", number),))
 
 
 def _open(stream: Stream, place: int) -> BinaryIO:

@@ -163,7 +163,7 @@ def _read_document(pdfium: Any, document: Any, raw: Raw, stream: Stream) -> Iter
     has_form = pdfium.FPDF_GetFormType(document) != pdfium.FORMTYPE_NONE
     handle = pdfium.FPDFDOC_InitFormFillEnvironment(document, settings) if has_form else None
     with closing_with(pdfium.FPDFDOC_ExitFormFillEnvironment, handle) as form:
-        pages = _Pages(pdfium, document, form)
+        pages = _Pages(pdfium, document, form, is_encrypted=revision >= 0)
         yield from pages.read()
     yield from _read_xfa(pdfium, document)
     yield from _read_scripts(pdfium, document, raw)
@@ -227,8 +227,9 @@ def _read_outline(pdfium: Any, document: Any) -> Iterator[Fact]:
 class _Pages:
     """The pages of a document; what must not be told twice is kept over all of them."""
 
-    def __init__(self, pdfium: Any, document: Any, form: Any) -> None:
+    def __init__(self, pdfium: Any, document: Any, form: Any, *, is_encrypted: bool) -> None:
         self.pdfium, self.document, self.form = pdfium, document, form
+        self._pictures = _pdf_pictures.PagePictures(pdfium) if is_encrypted else None
         self.files: set[str] = set()
         self.has_media = False
         self._links: set[str] = set()
@@ -248,6 +249,8 @@ class _Pages:
                 text = _BREAK.sub("", page_text(self.pdfium, page)).replace("\r\n", "\n")
                 yield Text(text, f"page {number}")
                 yield from self._read_annotations(page, number)
+                if self._pictures:
+                    yield from self._pictures.read(page, number)
         if failed:
             shown = ", ".join(map(str, failed[:10])) + ", ..." * (len(failed) > 10)
             yield Problem("corrupt", f"{len(failed)} of {count} pages cannot be loaded: {shown}")
