@@ -39,7 +39,7 @@ class Bmp(Handler):
     def read(self, stream: Stream) -> Iterator[Fact]:
         head = stream.at(0, 14 + 124)
         size = int.from_bytes(head[14:18], "little")
-        if len(head) < 14 + min(size, 40):
+        if len(head) < (26 if size == 12 else 14 + max(16, min(size, 40))):
             raise EvidenceError("truncated", "the header is cut off")
         packing = across = 0
         if size == 12:

@@ -1,12 +1,12 @@
 """ISO 9660 images: files by Rock Ridge, Joliet or plain names, links, boot images, UDF.
 
 Where a disc holds several trees, the one with the best names is given, and of the others only what it
-does not hold. UDF goes through 7-Zip.
+does not hold.
 
-Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF, by 7-Zip).
+Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF).
 Limits: sessions before the last are not looked for; images of raw sectors (2,352 bytes) are not read;
-what lies in no file is not given. UDF comes through a pipe from 7-Zip and is held until its run has ended
-well: 3.5 times its own time (large members, 2026-11).
+what lies in no file is not given; named streams of UDF are not read, and UDF with virtual or sparable
+partitions goes through 7-Zip.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from itertools import chain
 from typing import BinaryIO, ClassVar
 
 from indexer.errors import EvidenceError
@@ -22,6 +23,7 @@ from indexer.handlers._archive import FILE, FOLDER, SYMLINK, Names, kind_of_mode
 from indexer.handlers._iso import (
     FIRST,
     PIECE,
+    SECTOR,
     Record,
     Volume,
     boot_images,
@@ -34,7 +36,8 @@ from indexer.handlers._iso import (
 from indexer.handlers._p7z import list_members
 from indexer.handlers._p7z_entries import FIELDS, list_entries
 from indexer.handlers._p7z_members import Members
-from indexer.handlers._streams import open_chunks
+from indexer.handlers._streams import open_chunks, open_slice
+from indexer.handlers._udf import Node, Udf, name_of
 from indexer.model import Child, Fact, Field, Problem
 
 UDF_MARKS = (b"NSR02", b"NSR03")
@@ -46,12 +49,13 @@ LABELS = {
     "iso.preparer": (446, 574),
     "iso.application": (574, 702),
 }
+_NO_ONE = 0xFFFFFFFF
 TIMES = (("B", "created", 813), ("M", "modified", 830))
 
 
 class IsoImage(Handler):
     name = "iso"
-    version = 2
+    version = 3
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
     holds = CONTROLS
@@ -88,9 +92,9 @@ class IsoImage(Handler):
         elif not _has_udf(stream):
             raise EvidenceError("corrupt", "no descriptor of a volume stands in sector 16")
         held: set[tuple[str, int]] = set()
-        if _has_udf(stream):
-            yield from _read_udf(stream, held, bool(volumes))
         seen: set[int] = set()
+        if _has_udf(stream):
+            yield from _read_udf(stream, held, seen, has_others=bool(volumes))
         for tree, volume in _by_names(stream, volumes):
             yield from _read_tree(stream, tree, volume, seen, held)
         for number, (start, size) in enumerate(boot_images(stream, catalogue) if catalogue else [], 1):
@@ -127,8 +131,80 @@ def _by_names(stream: Stream, volumes: list[Volume]) -> list[tuple[str, Volume]]
     return sorted(trees, key=lambda tree: order.index(tree[0]))
 
 
-def _read_udf(stream: Stream, held: set[tuple[str, int]], has_others: bool) -> Iterator[Fact]:
-    """What 7-Zip reads of UDF; `held` is told which names and sizes that was."""
+def _read_udf(stream: Stream, held: set[tuple[str, int]], seen: set[int], *, has_others: bool) -> Iterator[Fact]:
+    """The tree of UDF; `held` and `seen` are told of it. What is not read here goes through 7-Zip."""
+    try:
+        udf = Udf(stream)
+        parts = udf.walk()
+        first = next(parts)
+    except (EvidenceError, StopIteration):
+        first = None
+    if first is None or isinstance(first, EvidenceError):
+        yield from _read_udf_by_7zip(stream, held, has_others)
+        return
+    if udf.label and not has_others:
+        yield Field("iso.volume", udf.label)
+    yield Field("iso.tree", "udf")
+    reached = 0
+    for part in chain((first,), parts):
+        if isinstance(part, EvidenceError):
+            yield part.problem("", "the rest is read")
+            continue
+        name = "/".join(map(name_of, part.path))
+        held.add((name.rpartition("/")[2].casefold(), part.size))
+        reached = max(reached, *(start + size for start, size in part.extents), 0)
+        seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
+        yield _udf_child(stream, part, name)
+    if reached > stream.size:
+        yield _cut_off(stream, reached)
+
+
+def _udf_child(stream: Stream, node: Node, name: str) -> Child:
+    fields = [Field("file.kind", node.kind)] if node.kind != FILE else []
+    if node.link:
+        fields.append(Field("file.link_target", node.link))
+    fields += _rights(node.mode, node.owner)
+    if node.hidden:
+        fields.append(Field("iso.hidden", True))
+    if node.deleted:
+        fields.append(Field("file.deleted", True))
+    opening: Callable[[], BinaryIO] | None = None
+    if node.kind == FILE:
+        opening = partial(_open_node, stream, node)
+    return Child(name, b"/".join(node.path), opening, timestamps=tuple(node.times), fields=tuple(fields))
+
+
+def _open_node(stream: Stream, node: Node) -> BinaryIO:
+    if node.inline is not None:
+        return io.BytesIO(node.inline)
+    if len(node.extents) == 1 and node.extents[0][0] >= 0:
+        return open_slice(stream, *node.extents[0])()
+    return open_chunks(_node_chunks(stream, node))
+
+
+def _node_chunks(stream: Stream, node: Node) -> Iterator[bytes]:
+    """The bytes of a file, zeros where none are recorded.
+
+    Raises:
+        EvidenceError: truncated, after the last byte there is.
+    """
+    for start, size in node.extents:
+        if start >= 0:
+            yield from read_extents(stream, 1, [(start, size)])
+            continue
+        for at in range(0, size, PIECE):
+            yield bytes(min(PIECE, size - at))
+    if missing := node.size - sum(size for _, size in node.extents):
+        raise EvidenceError("truncated", f"{missing} bytes are in no extent")
+
+
+def _cut_off(stream: Stream, reached: int) -> Problem:
+    message = f"files reach to {reached}, the image ends at {stream.size}"
+    return Problem("truncated", message, resolution="kept so far")
+
+
+def _read_udf_by_7zip(stream: Stream, held: set[tuple[str, int]], has_others: bool) -> Iterator[Fact]:
+    """What 7-Zip reads of UDF."""
     with stream.path() as path:
         try:
             _, entries, trouble = list_entries(list_members(path, kind="Udf"), "udf", zone_known=True)
@@ -167,8 +243,7 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
     if first:
         yield from names.fields()
     if first and reached > stream.size:
-        message = f"files reach to {reached}, the image ends at {stream.size}"
-        yield Problem("truncated", message, resolution="kept so far")
+        yield _cut_off(stream, reached)
 
 
 class _TreeNames:
@@ -226,9 +301,11 @@ def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str
 
 
 @lru_cache(maxsize=1024)
-def _rights(mode: int, owner: tuple[int, int, int]) -> tuple[Field, ...]:
+def _rights(mode: int, owner: tuple[int, ...]) -> tuple[Field, ...]:
     """What the members of a disc mostly share."""
-    return Field("file.mode", f"{mode & 0o7777:04o}"), Field("iso.uid", owner[0]), Field("iso.gid", owner[1])
+    named = zip(("iso.uid", "iso.gid"), owner, strict=False)
+    owners = (Field(name, number) for name, number in named if number != _NO_ONE)
+    return Field("file.mode", f"{mode & 0o7777:04o}"), *owners
 
 
 def _open(stream: Stream, block: int, record: Record) -> BinaryIO:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers import _archive
+from indexer.handlers import _archive, iso_image
 from indexer.handlers._cab import _checksum
 from indexer.handlers._lzh import decode
 from indexer.model import Item
@@ -133,9 +133,9 @@ def test_folders_of_a_table_end_at_a_depth_that_is_told() -> None:
     assert len(items) == 103
 
 
-def test_the_udf_tree_comes_first_and_the_others_add_what_it_has_not() -> None:
+def test_a_file_of_the_udf_tree_is_not_given_again_by_its_plain_name() -> None:
     items = read(UDF)
-    assert [(item.name, item.size) for item in items[1:]] == [("CUT", 29), ("지시서 180.txt", 29)]
+    assert [(item.name, item.size) for item in items[1:]] == [("지시서 180.txt", 29)]
     fields = {field.name: field.value for field in items[0].fields}
     assert fields["iso.tree"] == "udf"
     assert not items[0].problems
@@ -173,3 +173,15 @@ def test_blocks_of_any_length_are_summed_word_by_word(data: bytes, seed: int) ->
     for (word,) in struct.iter_unpack("<I", data[:whole]):
         expected ^= word
     assert _checksum(data, seed) == expected
+
+
+def test_a_udf_disc_that_is_not_read_here_goes_through_7_zip_and_the_others_add_what_it_has_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: object, stream: Stream) -> None:
+        raise EvidenceError("unsupported", "UDF: partition 0 is virtual or sparable")
+
+    monkeypatch.setattr(iso_image.Udf, "__init__", refuse)
+    items = read(UDF)
+    assert [(item.name, item.size) for item in items[1:]] == [("CUT", 29), ("지시서 180.txt", 29)]
+    assert {field.name: field.value for field in items[0].fields}["iso.tree"] == "udf"
