@@ -1,4 +1,4 @@
-"""Rows and columns of a sheet that are hidden or filtered out: gathered, and told as runs.
+"""Sheets that are hidden, and rows and columns of a sheet that are hidden or filtered out, which are told as runs.
 
 Source: ECMA-376 part 1, 18.3.1.13 (col), 18.3.1.73 (row); [MS-XLS] 2.4.53, 2.4.221; [MS-XLSB] 2.4.323, 2.4.747;
 ODF 1.3, 19.749 (table:visibility).
@@ -12,6 +12,8 @@ from indexer.handlers._cells import column_name
 from indexer.model import Field
 
 HIDDEN_FIELDS: Mapping[str, str] = {
+    "xlsx.hidden_sheet": "name of a sheet that is hidden",
+    "xlsx.very_hidden_sheet": "name of a sheet that a program hid: no menu lists it",
     "xlsx.hidden_columns": "columns of a sheet that are hidden",
     "xlsx.hidden_rows": "rows of a sheet that are hidden or filtered out",
     "xlsx.protected_sheet": "name of a sheet that is protected from changes",
@@ -19,6 +21,13 @@ HIDDEN_FIELDS: Mapping[str, str] = {
 _MOST_RUNS = 200
 """What a field tells of one sheet; a filter hides rows in many runs."""
 _MOST_LINES = 1 << 20
+
+
+def hidden_sheet(name: str, *, very: bool) -> Iterator[Field]:
+    """What is told of a sheet that is hidden."""
+    yield Field("xlsx.hidden_sheet", name)
+    if very:
+        yield Field("xlsx.very_hidden_sheet", name)
 
 
 class Hidden:

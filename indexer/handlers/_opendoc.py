@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from indexer.handlers._cells import column_name, one_line, position, row_texts
 from indexer.handlers._flow import Flow, label
-from indexer.handlers._hidden_lines import Hidden
+from indexer.handlers._hidden_lines import Hidden, hidden_sheet
 from indexer.handlers._parts import DATA, START, Event
 from indexer.model import Fact, Field, Text
 from indexer.timestamps import from_iso
@@ -206,7 +206,7 @@ class Walker:
                 if not self._prefix:
                     yield Field("odf.sheet", name)
                 if attributes.get("table:style-name", "") in self._unseen:
-                    yield Field("xlsx.hidden_sheet", self._prefix + name)
+                    yield from hidden_sheet(self._prefix + name, very=False)
                 if attributes.get("table:protected") == "true":
                     yield Field("xlsx.protected_sheet", self._prefix + name)
         elif tag == "style:style" and attributes.get("style:family") == "table":

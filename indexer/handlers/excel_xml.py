@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from indexer.handler import Handler, Stream
 from indexer.handlers._cells import one_line, row_texts
 from indexer.handlers._flow import label
-from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden, hidden_sheet
 from indexer.handlers._ooxml import FIELDS
 from indexer.handlers._parts import DATA, START, XmlReader
 from indexer.handlers._xml_office import OFFICE_SPACES, Properties, pieces_of
@@ -37,7 +37,6 @@ class ExcelXml(Handler):
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
-        "xlsx.hidden_sheet": "name of a sheet that is hidden",
         **HIDDEN_FIELDS,
     }
     reads = "cells of all sheets with their places, formulas, comments, names; properties, links"
@@ -131,7 +130,7 @@ class _Book:
     def _said(self, tag: str, text: str) -> Iterator[Fact]:
         if tag == "x:Visible":
             if text.startswith("Sheet") and self.sheet:
-                yield Field("xlsx.hidden_sheet", self.sheet)
+                yield from hidden_sheet(self.sheet, very=text == "SheetVeryHidden")
         elif self.author:
             yield Text(text, f"{self.sheet} row {self.row + 1} comment{label(self.author.strip(), bracketed=True)}")
         elif text.strip():

@@ -67,7 +67,6 @@ class Odf(Handler):
         "odf.link": "target of a link to outside the document",
         "odf.reviser": "who made tracked changes",
         "odf.sheet": "name of a sheet",
-        "xlsx.hidden_sheet": "name of a sheet that is hidden",
         **HIDDEN_FIELDS,
         "odf.printer": "printer the document was set up for",
         "odf.macros": "the document holds macros",

@@ -20,7 +20,7 @@ from indexer.handlers._blips import find_pictures
 from indexer.handlers._cells import column_name, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._cfb import MAGIC, compound
-from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden, hidden_sheet
 from indexer.handlers._office_lock import EXCEL_DEFAULT, found_facts, read_lock
 from indexer.handlers._ole import FIELDS, codec_of, kind_of, members, read_properties
 from indexer.handlers._vba import read_macros
@@ -50,7 +50,6 @@ class Xls(Handler):
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
-        "xlsx.hidden_sheet": "name of a sheet that is hidden",
         **HIDDEN_FIELDS,
         "xls.writer": "user name of who had the workbook open last",
         "xls.linked_file": "another workbook that formulas refer to",
@@ -163,7 +162,7 @@ class _Book:
             self._sheets[int.from_bytes(data[:4], "little")] = name
             yield Field("xlsx.sheet", name)
             if data[4] & 3:
-                yield Field("xlsx.hidden_sheet", name)
+                yield from hidden_sheet(name, very=data[4] & 3 == 2)
             if data[5] == _MACRO_SHEET:
                 yield Field("office.macros", True)
         elif number == _FORMAT:

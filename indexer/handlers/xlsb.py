@@ -17,7 +17,7 @@ from indexer.handlers._cells import column_name, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import label
-from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden, hidden_sheet
 from indexer.handlers._ooxml import FIELDS, Package, claimed, media_types, read_properties
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
@@ -42,7 +42,6 @@ class Xlsb(Handler):
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
-        "xlsx.hidden_sheet": "name of a sheet that is hidden",
         **HIDDEN_FIELDS,
     }
     reads = "cells of all sheets with their places, comments, names, drawings; properties, links, members"
@@ -85,7 +84,7 @@ class _Book:
                 sheets.append((name, targets.get(key, "")))
                 yield Field("xlsx.sheet", name)
                 if state:
-                    yield Field("xlsx.hidden_sheet", name)
+                    yield from hidden_sheet(name, very=state == 2)
             elif kind == _PROPERTIES:
                 self.styles.from_1904 = bool(_unpack("<I", data, 0)[0] & 1)
             elif kind == _NAME:

@@ -21,7 +21,7 @@ from indexer.handlers._cells import column_of, one_line
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._drawingml import SKIPPED, read_graphics, read_shapes, read_vml, skip_kinds
 from indexer.handlers._flow import Flow, label
-from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden
+from indexer.handlers._hidden_lines import HIDDEN_FIELDS, Hidden, hidden_sheet
 from indexer.handlers._ooxml import FIELDS, Package, changed_at, claimed, media_types, number_of, read_properties
 from indexer.handlers._parts import DATA, END, START, Event
 from indexer.handlers._sheet_rows import SheetRows, read_strings
@@ -48,7 +48,6 @@ class Xlsx(Handler):
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "xlsx.sheet": "name of a sheet",
-        "xlsx.hidden_sheet": "name of a sheet that is hidden",
         **HIDDEN_FIELDS,
         "xlsx.dde_link": "program and topic that a cell asks for data by DDE, which can start commands",
         "xlsx.saved_path": "folder the workbook was last saved in",
@@ -106,8 +105,8 @@ class _Book:
                 sheet = attributes.get("name", "")
                 self.listed.append((sheet, attributes.get("r:id", "")))
                 yield Field("xlsx.sheet", sheet)
-                if attributes.get("state", "visible") != "visible":
-                    yield Field("xlsx.hidden_sheet", sheet)
+                if (state := attributes.get("state", "visible")) != "visible":
+                    yield from hidden_sheet(sheet, very=state == "veryHidden")
             elif tag == "x:workbookPr":
                 self.styles.from_1904 = attributes.get("date1904", "0") in ("1", "true", "on")
             elif tag == "x:definedName":
