@@ -5,8 +5,8 @@ does not hold.
 
 Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF).
 Limits: sessions before the last are not looked for; images of raw sectors (2,352 bytes) are not read;
-what lies in no file is not given; named streams of UDF are not read, nor is UDF with virtual or
-sparable partitions (7-Zip 26 does not open it either).
+what lies in no file is not given; of UDF, the streams of the volume itself are not read, nor is the
+second copy of the metadata but where the first is gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from indexer.handlers._iso import (
     walk,
 )
 from indexer.handlers._streams import open_chunks, open_slice
-from indexer.handlers._udf import Node, Udf, name_of
+from indexer.handlers._udf import Node, Udf
+from indexer.handlers._udf_values import name_of
 from indexer.model import Child, Fact, Field, Problem
 
 UDF_MARKS = (b"NSR02", b"NSR03")
@@ -51,7 +52,7 @@ TIMES = (("B", "created", 813), ("M", "modified", 830))
 
 class IsoImage(Handler):
     name = "iso"
-    version = 4
+    version = 5
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
     holds = CONTROLS
@@ -152,19 +153,25 @@ def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[F
 
 
 def _udf_child(stream: Stream, node: Node) -> Child:
-    name = "/".join(map(name_of, node.path))
-    fields = [Field("file.kind", node.kind)] if node.kind != FILE else []
+    name, raw = "/".join(map(name_of, node.path)), b"/".join(node.path)
+    kind = node.kind
+    if node.stream:
+        name, raw, kind = f"{name}:{name_of(node.stream)}", raw + b":" + node.stream, "stream"
+    fields = [Field("file.kind", kind)] if kind != FILE else []
     if node.link:
         fields.append(Field("file.link_target", node.link))
-    fields += _rights(node.mode, node.owner)
+    if not node.problems:
+        fields += _rights(node.mode, node.owner)
+    if node.device:
+        fields.append(Field("iso.device", ", ".join(map(str, node.device))))
     if node.hidden:
         fields.append(Field("iso.hidden", True))
     if node.deleted:
         fields.append(Field("file.deleted", True))
     opening: Callable[[], BinaryIO] | None = None
-    if node.kind == FILE:
+    if node.kind == FILE and not node.problems:
         opening = partial(_open_node, stream, node)
-    return Child(name, b"/".join(node.path), opening, timestamps=tuple(node.times), fields=tuple(fields))
+    return Child(name, raw, opening, tuple(node.times), tuple(fields), node.problems)
 
 
 def _open_node(stream: Stream, node: Node) -> BinaryIO:
