@@ -232,7 +232,9 @@ class Reader:
         cursor = self._cursor if self.new else self._behind()
         self._open("value_labels")
         first = cursor.at
-        while cursor.left and cursor.at - first < _MOST_LABELS:
+        while cursor.left:
+            if cursor.at - first > _MOST_LABELS:
+                raise EvidenceError("limit", f"labels of values take more than {_MOST_LABELS} bytes")
             if self.release <= 105:
                 count = cursor.number(2)
                 name = cursor.take(10)[:9]
@@ -251,16 +253,22 @@ class Reader:
             places = cursor.numbers(4, count)
             codes = cursor.numbers(4, count, signed=True)
             texts = cursor.take(size)
-            yield (
-                name,
-                {
-                    code: texts[place : texts.find(b"\0", place) % (size + 1)]
-                    for place, code in zip(places, codes, strict=True)
-                    if place < size
-                },
-            )
+            yield name, _labels(places, codes, texts)
             if self.new:
                 self._close("lbl")
+
+
+def _labels(places: list[int], codes: list[int], texts: bytes) -> dict[int, bytes]:
+    """Labels by their codes; together they are never longer than the texts that they stand in."""
+    found: dict[int, bytes] = {}
+    left = len(texts)
+    for place, code in zip(places, codes, strict=True):
+        end = texts.find(b"\0", place, place + left)
+        found[code] = texts[place : end if end >= 0 else place + left]
+        left -= len(found[code])
+        if left <= 0:
+            break
+    return found
 
 
 class Places:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice, repeat
 from typing import BinaryIO, ClassVar, Final, cast
 
 from indexer.errors import EvidenceError
@@ -137,6 +139,10 @@ def _sample(reader: Reader, behind: _Behind | None) -> Iterator[bytes]:
                 yield text.partition(b"\0")[0]
     if not (behind and reader.width):
         return
+    with suppress(EvidenceError):  # it is told once the rows are
+        for value in islice(reader.long_values(), 200):
+            if value.is_text:
+                yield reader.stream.at(value.at, min(value.size, 1000)).partition(b"\0")[0]
     there = min(reader.rows, (reader.stream.size - reader.start) // reader.width)
     step = max(1, SAMPLE // reader.width)
     for first in sorted({0, there // 3, there * 2 // 3, max(0, there - step)}):
@@ -195,9 +201,7 @@ class _Table:
             for at in range(0, len(data) - width + 1, width):
                 row = data[at : at + width]
                 self.told += 1
-                cells = (
-                    self._cell(column, row, held) for column, held in zip(reader.columns, self._labels, strict=True)
-                )
+                cells = map(self._cell, reader.columns, repeat(row), self._labels)
                 yield "\t".join(cells).rstrip("\t")
 
     def _cell(self, column: Column, row: bytes, labels: dict[str, str] | None) -> str:
@@ -219,7 +223,7 @@ class _Table:
         at, size, is_text = found
         if not is_text:
             return f"[{size} bytes]"
-        text = one_line(self._texts.read(reader.stream.at(at, min(size, _INLINE))))
+        text = one_line(self._texts.read(_piece(reader.stream, at, size, _INLINE)))
         return text if size <= _INLINE else f"{text} [cut: {size} bytes in all]"
 
 
@@ -238,12 +242,18 @@ def _long(reader: Reader, texts: Texts, names: list[str]) -> Iterator[Fact]:
             if not value.is_text:
                 yield _child(reader.stream, value, place)
             elif value.size > _INLINE:
-                for at in range(0, value.size, _PIECE):
-                    size = min(_PIECE, value.size - at)
-                    body = texts.read(reader.stream.at(value.at + at, size))
-                    yield Text(body, f"{place}, from byte {at}" if at else place)
+                at = 0
+                while data := _piece(reader.stream, value.at + at, value.size - at, _PIECE):
+                    yield Text(texts.read(data), f"{place}, from byte {at}" if at else place)
+                    at += len(data)
     except EvidenceError:
         return  # the fault is known since they were first walked
+
+
+def _piece(stream: Stream, at: int, size: int, most: int) -> bytes:
+    """The bytes up to an end of a word, so that no character of any encoding is cut."""
+    data = stream.at(at, min(size, most))
+    return data if size <= most else data[: max(data.rfind(b" "), data.rfind(b"\n")) + 1] or data
 
 
 def _child(stream: Stream, value: Long, place: str) -> Child:
