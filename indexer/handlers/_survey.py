@@ -5,7 +5,7 @@ Source: none; what is shown is chosen for people who read and search it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from indexer.charsets import find_codec
@@ -19,6 +19,7 @@ from indexer.handlers._rows import one_line
 AT_ONCE: Final = 1 << 20
 SAMPLE: Final = 64 * 1024
 """Bytes of texts that are asked for the encoding."""
+_HIGH: Final = bytes(range(0x80, 0x100))
 _EXACT: Final = float(1 << 53)
 
 
@@ -63,22 +64,22 @@ class Cursor:
 class Texts:
     """Bytes as text by one encoding; `lossy` counts those that could not be read."""
 
-    def __init__(self, sample: Iterable[bytes], declared: str = "", *, fixed: bool = False) -> None:
+    def __init__(self, sample: Iterable[bytes], declared: str = "") -> None:
         """Judges the sample.
 
         Args:
             sample: texts of the file, as many as are wanted.
-            declared: the encoding that the format or the file tells.
-            fixed: whether it is believed whatever the bytes say.
+            declared: the encoding that the format or the file tells; believed unless the bytes are not of it.
         """
-        codec = find_codec(declared)
-        if not (fixed and codec):
-            found = detect(b"\n".join(sample), codec).codec
-            if found == "ascii" or found.startswith(("utf-16", "utf-32")):
-                found = codec or "cp1252"
-            codec = found
-        self.codec = codec
+        self.codec = find_codec(declared)
         self.lossy = 0
+        data = b"\n".join(sample)
+        high = len(data) - len(data.translate(None, _HIGH))
+        if self.codec and 4 * decode_as(data, self.codec)[1] <= high:
+            return
+        found = detect(data, self.codec).codec
+        unlikely = found == "ascii" or found.startswith(("utf-16", "utf-32"))
+        self.codec = (self.codec or "cp1252") if unlikely else found
 
     def read(self, data: bytes) -> str:
         """The text up to its first zero byte."""
@@ -103,7 +104,3 @@ def clock(seconds: float) -> str:
     whole, part = divmod(round(abs(seconds) * 1000), 1000)
     sign = "-" if seconds < 0 and (whole or part) else ""
     return f"{sign}{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}" + (f".{part:03}" if part else "")
-
-
-Shower = Callable[[bytes], str]
-"""Shows a cell of a row."""

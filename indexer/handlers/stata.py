@@ -7,7 +7,6 @@ written in a file and is judged by the texts. Aliases of columns in other frames
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -262,4 +261,4 @@ def _child(stream: Stream, value: Long, place: str) -> Child:
 
 
 def _open(stream: Stream, value: Long) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(Slice(stream, value.at, value.size)))
+    return cast(BinaryIO, Slice(stream, value.at, value.size))
