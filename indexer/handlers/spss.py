@@ -21,6 +21,7 @@ from indexer.handlers._survey import SAMPLE, Texts, with_label
 from indexer.model import Fact, Field, Problem, Timestamp
 
 _LOCKED: Final = b"\x1c" + bytes(7) + b"ENCRYPTEDSAV"
+_PORTABLE: Final = b"ASCII SPSS PORT FILE"
 _PLACES: Final = (456, 461, 466)
 """Where the mark of a portable file stands: its five lines before end with nothing, with one byte, with two."""
 
@@ -31,6 +32,7 @@ class Spss(Handler):
     signatures = (
         *(Signature(magic) for magic in MAGICS),
         Signature(_LOCKED),
+        Signature(_PORTABLE, 40),
         *(Signature(TAG, place) for place in _PLACES),
     )
     suffixes = (".sav", ".zsav", ".por")
@@ -56,7 +58,7 @@ class Spss(Handler):
             layout = stream.head[64:68]
             sound = len(layout) < 4 or sorted(layout) in ([0, 0, 0, 2], [0, 0, 0, 3])
             return self.media_types[0] if sound else None
-        return self.media_types[1]
+        return self.media_types[1] if TAG in stream.head[:512] else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         if stream.head.startswith(_LOCKED):
