@@ -398,7 +398,7 @@ def show(value: float, form: int) -> str:
     if form in (26, 27):
         names = _DAYS if form == 26 else _MONTHS
         return names[int(value) - 1] if value in range(1, len(names) + 1) else show_number(value)
-    if form in _DATES or form in _MOMENTS or form in (28, 29):
+    if abs(value) < 1e12 and (form in _DATES or form in _MOMENTS or form in (28, 29)):
         days, rest = divmod(round(value * 1000), 86_400_000)
         try:
             day = _EPOCH + timedelta(days=days)

@@ -48,12 +48,13 @@ def test_stata_tells_missing_numbers_of_every_kind(release: int) -> None:
     ("value", "form", "shown"),
     [
         (0, 20, "1582-10-14"),
-        (13_000_000_000, 22, "1994-09-19 15:06:40"),
+        (13_000_000_000, 22, "1994-09-26 23:06:40"),
         (-90, 25, "-00:01:30"),
         (1, 26, "Sunday"),
         (13, 27, "13"),
         (13_000_000_000, 29, "1994q3"),
         (1e300, 20, "1e+300"),
+        (1.7e308, 22, "1.7e+308"),
     ],
 )
 def test_spss_shows_what_a_format_makes_of_a_number(value: float, form: int, shown: str) -> None:
