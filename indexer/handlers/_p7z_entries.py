@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -56,6 +57,7 @@ class Entry(Struct):
         needs_password: it is encrypted.
         refused: why it is not to be unpacked.
         sha1: of the unpacked bytes, in small letters; empty where none is recorded.
+        view: its bytes where they lie, seekable and proven; gives None where they cannot be had so.
     """
 
     path: str
@@ -72,6 +74,7 @@ class Entry(Struct):
     problems: tuple[Problem, ...] = ()
     refused: EvidenceError | None = None
     sha1: str = ""
+    view: Callable[[], BinaryIO | None] | None = None
 
 
 def list_entries(
