@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -57,7 +56,6 @@ class Entry(Struct):
         needs_password: it is encrypted.
         refused: why it is not to be unpacked.
         sha1: of the unpacked bytes, in small letters; empty where none is recorded.
-        view: its bytes where they lie, seekable and proven; gives None where they cannot be had so.
     """
 
     path: str
@@ -74,7 +72,6 @@ class Entry(Struct):
     problems: tuple[Problem, ...] = ()
     refused: EvidenceError | None = None
     sha1: str = ""
-    view: Callable[[], BinaryIO | None] | None = None
 
 
 def list_entries(

@@ -41,13 +41,7 @@ HELD_IN_MEMORY = 16 * MIB
 
 
 def read_archive(
-    stream: Stream,
-    kind: str,
-    origin: str,
-    labels: Mapping[str, str],
-    *,
-    zone_known: bool = True,
-    arrange: Callable[[Sequence[Entry]], None] = lambda entries: None,
+    stream: Stream, kind: str, origin: str, labels: Mapping[str, str], *, zone_known: bool = True
 ) -> Iterator[Fact]:
     """All that 7-Zip tells of an archive of a format for which nothing else reads it.
 
@@ -55,7 +49,6 @@ def read_archive(
         kind: the 7-Zip name of the format.
         origin: the format's name, for the origin of the times.
         labels: what 7-Zip calls a property of the archive, and the field it is told in.
-        arrange: tells entries how their bytes are had without 7-Zip.
 
     Raises:
         EvidenceError: where not even the archive's own record is had.
@@ -73,7 +66,6 @@ def read_archive(
         for entry in entries:
             if entry.kind == FILE and not entry.size and entry.path in above:
                 entry.kind = FOLDER
-        arrange(entries)
         yield from Members(path, kind, entries, scratch=stream.scratch).facts()
 
 
@@ -147,8 +139,6 @@ class Members:
 
     def open(self, entry: Entry) -> BinaryIO:
         """A member as a stream; what gives no byte at all fails here, so that no empty item stands for it."""
-        if entry.view and (view := entry.view()):
-            return view
         chunks = self.chunks(entry)
         return open_chunks(chunks, next(chunks, b""))
 

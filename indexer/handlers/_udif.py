@@ -10,8 +10,13 @@ import bz2
 import lzma
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
+from itertools import accumulate
 from typing import BinaryIO, NamedTuple, cast
+
+from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -25,11 +30,13 @@ from indexer.volumes import Joined
 STEP = MIB
 SECTOR = 512
 MOST_XML = 64 * MIB
+_MOST_SECTORS = 1 << 54
 _HEAD, _RUN = 204, 40
+_CRC = (2, 32)
 _ZERO, _STORED, _IGNORED = 0, 1, 2
 _ZLIB, _BZIP2, _XZ = 0x80000005, 0x80000006, 0x80000008
 _COMMENT, _END = 0x7FFFFFFE, 0xFFFFFFFF
-_KNOWN = frozenset({_ZERO, _STORED, _IGNORED, _ZLIB, _BZIP2, _XZ})
+METHODS = {_ZERO: "Zero0", _STORED: "Copy", _IGNORED: "Zero2", _ZLIB: "ZLIB", _BZIP2: "BZip2", _XZ: "XZ"}
 
 
 class Piece(NamedTuple):
@@ -41,68 +48,151 @@ class Piece(NamedTuple):
     held: int
 
 
-def read_partitions(stream: Stream) -> list[list[Piece]]:
-    """The runs of every partition in the order of the list; none for what is not to be read here."""
-    trailer = stream.at(stream.size - SECTOR, SECTOR)
-    start, size = struct.unpack_from(">QQ", trailer.ljust(SECTOR, b"\0"), 216)
-    if trailer[:4] != b"koly" or int.from_bytes(trailer[24:32], "big") or not 0 < size <= MOST_XML:
-        return []
-    text = stream.at(start, size)
-    top = read_xml(iter((text,)))[0] if text.startswith(b"<?xml") else None
+class Partition(Struct, frozen=True):
+    """One partition; `checksum` is the kind of the one recorded, its bits and its value."""
+
+    name: str
+    pieces: list[Piece]
+    start: int
+    checksum: tuple[int, int, bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it unpacks to."""
+        return sum(piece.size for piece in self.pieces)
+
+    @property
+    def crc(self) -> int | None:
+        """CRC-32 of all but the runs to be ignored, where one is recorded."""
+        kind, bits, value = self.checksum
+        return int.from_bytes(value[:4], "big") if (kind, bits) == _CRC else None
+
+
+def read_partitions(stream: Stream) -> list[Partition]:
+    """The partitions of a sound image in the order of its list.
+
+    Raises:
+        EvidenceError: corrupt, unsupported: where the image does not fit what it says, or has what is not read here.
+    """
+    trailer = stream.at(stream.size - SECTOR, SECTOR).ljust(SECTOR, b"\0")
+    fork, length, start, size = struct.unpack(">QQ176xQQ", trailer[24:232])
+    text = stream.at(start, min(size, MOST_XML))
+    if trailer[:4] != b"koly" or fork or start + size > stream.size or not text.startswith(b"<?xml"):
+        raise EvidenceError("unsupported", "the list of the partitions is not where it mostly is")
+    top, fault = read_xml(iter((text,)))
     forks = top.get("resource-fork") if isinstance(top, Map) else None
     listed = forks.get("blkx") if isinstance(forks, Map) else None
     found = [ref() for ref in listed.items] if isinstance(listed, List) else []
-    return [_pieces(each.get("Data")) for each in found if isinstance(each, Map)]
+    partitions = [_partition(each) for each in found if isinstance(each, Map)]
+    starts = [0, *accumulate(each.size // SECTOR for each in partitions)]
+    sectors = int.from_bytes(trailer[492:500], "big")
+    if fault or not partitions or starts != [*(each.start for each in partitions), sectors]:
+        raise EvidenceError("corrupt", "the partitions do not follow one another")
+    _prove(trailer[352:], (each.checksum[2] for each in partitions))
+    _prove(trailer[80:], (part for part in iter(partial(Slice(stream, 0, length).read, STEP), b"")))
+    return partitions
 
 
-def _pieces(table: object) -> list[Piece]:
-    """The runs of one list; none where one of them is unknown, or where they do not follow one another."""
-    if not isinstance(table, bytes) or len(table) < _HEAD or table[:8] != b"mish\0\0\0\1" or any(table[24:32]):
-        return []
-    whole, reached = int.from_bytes(table[16:24], "big") * SECTOR, 0
+def _prove(told: bytes, chunks: Iterator[bytes]) -> None:
+    if struct.unpack_from(">II", told) == _CRC:
+        found = 0
+        for chunk in chunks:
+            found = zlib.crc32(chunk, found)
+        if found != int.from_bytes(told[8:12], "big"):
+            raise EvidenceError("corrupt", "a CRC-32 of the image does not fit")
+
+
+def _partition(told: Map) -> Partition:
+    """A partition out of its list of runs.
+
+    Raises:
+        EvidenceError: unsupported, where one of them is unknown, or where they do not follow one another.
+    """
+    table, name = told.get("Data"), told.get("Name") or told.get("CFName") or ""
+    wrong = EvidenceError("unsupported", "a list of runs is not as it mostly is")
+    if not isinstance(table, bytes) or table[:8] != b"mish\0\0\0\1" or len(table) < _HEAD or any(table[24:32]):
+        raise wrong
+    if not isinstance(name, str) or not name.isprintable() or "&" in name or "<" in name:
+        raise wrong
+    start, whole, count = struct.unpack_from(">QQ", table, 8) + struct.unpack_from(">I", table, 200)
+    kind, bits = struct.unpack_from(">II", table, 64)
+    if _HEAD + count * _RUN != len(table) or bits > 1024:
+        raise wrong
     pieces: list[Piece] = []
-    for at in range(_HEAD, len(table) - _RUN + 1, _RUN):
-        kind, first, count, begin, held = struct.unpack_from(">I4xQQQQ", table, at)
-        if kind == _END:
-            return pieces if reached == whole else []
-        if kind == _COMMENT or not count:
+    reached = 0
+    for at in range(_HEAD, len(table), _RUN):
+        way, first, sectors, begin, held = struct.unpack_from(">I4xQQQQ", table, at)
+        if first != reached:
+            raise wrong
+        if way == _END:
+            if reached != whole or at + _RUN != len(table):
+                raise wrong
+            return Partition(name.lstrip(), pieces, start, (kind, bits, table[72 : 72 + bits // 8]))
+        if way == _COMMENT or not sectors:
             continue
-        if kind not in _KNOWN or first * SECTOR != reached or (kind == _STORED and held != count * SECTOR):
-            return []
-        reached += count * SECTOR
-        pieces.append(Piece(kind, count * SECTOR, begin, held))
-    return []
+        reached += sectors
+        if way not in METHODS or reached >= _MOST_SECTORS or (way == _STORED and held != sectors * SECTOR):
+            raise wrong
+        pieces.append(Piece(way, sectors * SECTOR, begin, held))
+    raise wrong
 
 
-def as_stored(stream: Stream, pieces: list[Piece]) -> BinaryIO | None:
-    """A partition as it lies in the file, seekable; None where a run is packed or not all there."""
+def as_stored(stream: Stream, partition: Partition) -> BinaryIO | None:
+    """A partition as it lies in the file, seekable; None where a run is packed, not all there or not as recorded."""
     parts: list[BinaryIO | int] = []
-    for kind, size, at, _ in pieces:
+    for kind, size, at, _ in partition.pieces:
         if kind in (_ZERO, _IGNORED):
             parts.append(size)
         elif kind == _STORED and at + size <= stream.size:
             parts.append(cast(BinaryIO, DiskView(FileImage(stream, at, size))))
         else:
             return None
-    return cast(BinaryIO, Joined(parts)) if parts else None
+    if partition.crc is not None:
+        try:
+            deque(unpack(stream, partition), maxlen=0)
+        except EvidenceError:
+            return None
+    return cast(BinaryIO, Joined(parts))
 
 
-def unpack(stream: Stream, pieces: list[Piece]) -> Iterator[bytes]:
-    """The bytes of a partition, run after run.
+def unpack(stream: Stream, partition: Partition) -> Iterator[bytes]:
+    """The bytes of a partition, run after run; zeros for what is missing before other bytes.
 
     Raises:
         EvidenceError: corrupt, truncated; after the last good byte.
     """
-    for piece in pieces:
-        if piece.kind in (_ZERO, _IGNORED):
-            for done in range(0, piece.size, STEP):
-                yield bytes(min(STEP, piece.size - done))
-        elif piece.kind == _STORED:
-            part = Slice(stream, piece.at, piece.size)
-            while chunk := part.read(STEP):
+    crc = owed = 0
+    trouble: EvidenceError | None = None
+    for piece in partition.pieces:
+        left = piece.size
+        try:
+            for chunk in _run(stream, piece):
+                yield from _zeros(owed)
+                owed = 0
+                left -= len(chunk)
+                if piece.kind != _IGNORED:
+                    crc = zlib.crc32(chunk, crc)
                 yield chunk
-        else:
-            yield from _unpack_run(stream, piece)
+        except EvidenceError as error:
+            trouble = trouble or error
+            owed += left
+    if trouble is None and partition.crc not in (None, crc):
+        trouble = EvidenceError("corrupt", "the CRC-32 does not fit the content")
+    if trouble:
+        raise trouble
+
+
+def _zeros(size: int) -> Iterator[bytes]:
+    for done in range(0, size, STEP):
+        yield bytes(min(STEP, size - done))
+
+
+def _run(stream: Stream, piece: Piece) -> Iterator[bytes]:
+    if piece.kind in (_ZERO, _IGNORED):
+        return _zeros(piece.size)
+    if piece.kind == _STORED:
+        return iter(partial(Slice(stream, piece.at, piece.size).read, STEP), b"")
+    return _unpack_run(stream, piece)
 
 
 def _unpack_run(stream: Stream, piece: Piece) -> Iterator[bytes]:
