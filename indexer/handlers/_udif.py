@@ -24,12 +24,14 @@ from indexer.handlers._disk import DiskView
 from indexer.handlers._image import FileImage
 from indexer.handlers._plist import List, Map, read_xml
 from indexer.handlers._streams import OUTPUT, Decoder, Slice
-from indexer.limits import MIB
+from indexer.limits import GIB, MIB
 from indexer.volumes import Joined
 
 STEP = MIB
 SECTOR = 512
 MOST_XML = 64 * MIB
+MOST_PROVEN = 4 * GIB
+"""Bytes read ahead for their CRC-32; it is told of a larger partition once it has been given."""
 _MOST_SECTORS = 1 << 54
 _HEAD, _RUN = 204, 40
 _CRC = (2, 32)
@@ -148,6 +150,8 @@ def as_stored(stream: Stream, partition: Partition) -> BinaryIO | None:
         else:
             return None
     if partition.crc is not None:
+        if partition.size > MOST_PROVEN:
+            return None
         try:
             deque(unpack(stream, partition), maxlen=0)
         except EvidenceError:

@@ -5,7 +5,7 @@ own checksums and sizes go through 7-Zip, and so do those with runs under ADC or
 
 Source: "Demystifying the DMG File Format", Jonathan Levin, 2013; 7-Zip 26.
 Limits: encrypted images are told, not opened; images without the trailer (raw ones) are disk images of
-another kind. Sound ones that are stored take 1.7 times as long as 7-Zip takes for their files, since what no
+another kind. Stored ones take 1.4 times as long as 7-Zip takes for their files, as what no
 file owns is read as well (2026-11).
 """
 
@@ -69,8 +69,9 @@ class DmgImage(Handler):
         kinds = sorted({each.checksum[0] for each in partitions})
         sums = ["CRC" if kind == CRC else f"Checksum{kind}" for kind in kinds]
         yield Field("archive.method", " ".join([*_methods(partitions), *sums]))
+        width = len(str(len(partitions) - 1))
         for number, each in enumerate(partitions):
-            name = f"{number:0{len(str(len(partitions) - 1))}}" + _name(each.name)
+            name = f"{number:0{width}}" + _name(each.name)
             opening = partial(_open, stream, each)
             told = " ".join([*_methods([each]), *_checksum(each)])
             fields = (Field("archive.method", told),) if told else ()
