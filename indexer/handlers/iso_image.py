@@ -5,8 +5,8 @@ does not hold.
 
 Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF).
 Limits: sessions before the last are not looked for; images of raw sectors (2,352 bytes) are not read;
-what lies in no file is not given; named streams of UDF are not read, and UDF with virtual or sparable
-partitions goes through 7-Zip.
+what lies in no file is not given; named streams of UDF are not read, nor is UDF with virtual or
+sparable partitions (7-Zip 26 does not open it either).
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
-from itertools import chain
 from typing import BinaryIO, ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import CONTROLS, Handler, Stream
-from indexer.handlers._archive import FILE, FOLDER, SYMLINK, Names, kind_of_mode
+from indexer.handlers._archive import FIELDS, FILE, FOLDER, SYMLINK, Names, kind_of_mode
 from indexer.handlers._iso import (
     FIRST,
     PIECE,
@@ -33,9 +32,6 @@ from indexer.handlers._iso import (
     unpack_zisofs,
     walk,
 )
-from indexer.handlers._p7z import list_members
-from indexer.handlers._p7z_entries import FIELDS, list_entries
-from indexer.handlers._p7z_members import Members
 from indexer.handlers._streams import open_chunks, open_slice
 from indexer.handlers._udf import Node, Udf, name_of
 from indexer.model import Child, Fact, Field, Problem
@@ -55,7 +51,7 @@ TIMES = (("B", "created", 813), ("M", "modified", 830))
 
 class IsoImage(Handler):
     name = "iso"
-    version = 3
+    version = 4
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
     holds = CONTROLS
@@ -75,7 +71,6 @@ class IsoImage(Handler):
         "iso.packed_size": "bytes in the image, of a file that zisofs packed",
     }
     reads = "files and folders by their best names, with times and owners; links; boot images; UDF"
-    needs = ("p7z",)
     rank = 58
     container = True
 
@@ -91,12 +86,11 @@ class IsoImage(Handler):
             yield from _labels(volumes)
         elif not _has_udf(stream):
             raise EvidenceError("corrupt", "no descriptor of a volume stands in sector 16")
-        held: set[tuple[str, int]] = set()
         seen: set[int] = set()
         if _has_udf(stream):
-            yield from _read_udf(stream, held, seen, has_others=bool(volumes))
+            yield from _read_udf(stream, seen, has_others=bool(volumes))
         for tree, volume in _by_names(stream, volumes):
-            yield from _read_tree(stream, tree, volume, seen, held)
+            yield from _read_tree(stream, tree, volume, seen)
         for number, (start, size) in enumerate(boot_images(stream, catalogue) if catalogue else [], 1):
             if start not in seen:
                 name = f"[boot image {number}]"
@@ -131,35 +125,34 @@ def _by_names(stream: Stream, volumes: list[Volume]) -> list[tuple[str, Volume]]
     return sorted(trees, key=lambda tree: order.index(tree[0]))
 
 
-def _read_udf(stream: Stream, held: set[tuple[str, int]], seen: set[int], *, has_others: bool) -> Iterator[Fact]:
-    """The tree of UDF; `held` and `seen` are told of it. What is not read here goes through 7-Zip."""
+def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[Fact]:
+    """The tree of UDF; `seen` is told where its files lie."""
     try:
         udf = Udf(stream)
-        parts = udf.walk()
-        first = next(parts)
-    except (EvidenceError, StopIteration):
-        first = None
-    if first is None or isinstance(first, EvidenceError):
-        yield from _read_udf_by_7zip(stream, held, has_others)
+    except EvidenceError as error:
+        yield error.problem("", "the other trees of the disc are read" if has_others else "")
         return
     if udf.label and not has_others:
         yield Field("iso.volume", udf.label)
-    yield Field("iso.tree", "udf")
+    is_told = False
     reached = 0
-    for part in chain((first,), parts):
+    for part in udf.walk():
         if isinstance(part, EvidenceError):
             yield part.problem("", "the rest is read")
             continue
-        name = "/".join(map(name_of, part.path))
-        held.add((name.rpartition("/")[2].casefold(), part.size))
+        if not is_told:
+            is_told = True
+            yield Field("iso.tree", "udf")
         reached = max(reached, *(start + size for start, size in part.extents), 0)
         seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
-        yield _udf_child(stream, part, name)
+        seen.add(-1)
+        yield _udf_child(stream, part)
     if reached > stream.size:
         yield _cut_off(stream, reached)
 
 
-def _udf_child(stream: Stream, node: Node, name: str) -> Child:
+def _udf_child(stream: Stream, node: Node) -> Child:
+    name = "/".join(map(name_of, node.path))
     fields = [Field("file.kind", node.kind)] if node.kind != FILE else []
     if node.link:
         fields.append(Field("file.link_target", node.link))
@@ -203,24 +196,9 @@ def _cut_off(stream: Stream, reached: int) -> Problem:
     return Problem("truncated", message, resolution="kept so far")
 
 
-def _read_udf_by_7zip(stream: Stream, held: set[tuple[str, int]], has_others: bool) -> Iterator[Fact]:
-    """What 7-Zip reads of UDF."""
-    with stream.path() as path:
-        try:
-            _, entries, trouble = list_entries(list_members(path, kind="Udf"), "udf", zone_known=True)
-        except EvidenceError as error:
-            yield error.problem("", "the other trees of the disc are read" if has_others else "")
-            return
-        if trouble:
-            yield trouble.problem("", "members read as far as 7-Zip got")
-        yield Field("iso.tree", "udf")
-        held.update((entry.name.rpartition("/")[2].casefold(), entry.size) for entry in entries)
-        yield from Members(path, "Udf", entries).facts()
-
-
-def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: set[tuple[str, int]]) -> Iterator[Fact]:
-    """One tree; what was given before, at the same extent or by UDF, is left out."""
-    first = not seen and not held
+def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int]) -> Iterator[Fact]:
+    """One tree; what was given before, at the same extent, is left out."""
+    first = not seen
     if first:
         yield Field("iso.tree", tree)
     names = _TreeNames(stream, volume)
@@ -235,8 +213,6 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], held: 
         if not first and (part.folder or part.link is not None or not part.size or part.extents[0][0] in seen):
             continue
         raw, name = _name(part, volume, names)
-        if not first and (name.rpartition("/")[2].casefold(), part.size) in held:
-            continue
         yield _child(stream, volume, part, raw, name, names)
         found.update(start for start, size in part.extents if size)
     seen.update(found)
