@@ -33,7 +33,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.sun.xml.calc application/vnd.apple.numbers application/vnd.apache.parquet application/x-parquet "
     "application/x-avro application/avro application/x-orc application/vnd.apache.orc application/vnd.apache.avro "
     "application/x-sas application/x-hdf application/netcdf application/x-netcdf application/x-matlab "
-    "application/x-grib",
+    "application/x-grib application/x-stata application/x-spss",
     "mail": "message/ application/mbox application/vnd.ms-outlook application/x-outlook application/ms-tnef "
     "application/vnd.ms-tnef application/pkcs7-mime application/pgp-encrypted application/x-mmdf application/x-foxmail "
     "application/x-mork text/vcard text/x-vcard text/calendar",

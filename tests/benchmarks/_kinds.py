@@ -127,6 +127,7 @@ KINDS = [
         files=1,
     ),
     Kind("dmg", images.dmg, ("dmg", "raw-disk"), _ONLY),
+    Kind("dmg packed", images.dmg_packed, ("dmg", "raw-disk"), _ONLY),
     Kind("chm", images.chm, ("chm",), _ONLY),
     Kind("msi", by(images.MSI), ("msi",), _ONLY),
     Kind("nsis", images.nsis(""), ("pe", "nsis"), _ONLY),

@@ -31,6 +31,7 @@ from indexer.model import Child, Found, Hop, Problem, Provenance
 from indexer.passwords import Password, Passwords
 from indexer.places import Place
 from indexer.registry import all_handlers
+from indexer.volumes import Joined
 
 SHAPES = {"small": 1000, "large": 500_000}
 SHARE = 250
@@ -62,6 +63,9 @@ def read_members(file: BinaryIO, name: str, chain: tuple[str, ...]) -> Iterator[
             continue
         following = next_chain(fact.name, chain)
         with fact.open() as source:
+            if following and isinstance(source, Joined):  # read where it lies, as the crawler does
+                yield from read_members(source, fact.name, following)  # type: ignore[arg-type]
+                continue
             if following:
                 with tempfile.SpooledTemporaryFile(16 << 20) as held:
                     shutil.copyfileobj(source, held, 1 << 20)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers import _archive, iso_image
+from indexer.handlers import _archive, dmg_image, iso_image
 from indexer.handlers._cab import _checksum
 from indexer.handlers._lzh import decode
-from indexer.model import Item
+from indexer.handlers._p7z_members import read_archive
+from indexer.model import Child, Item
 from indexer.registry import all_handlers
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
@@ -141,6 +142,30 @@ def test_a_file_of_the_udf_tree_is_not_given_again_by_its_plain_name() -> None:
     assert not items[0].problems
 
 
+@pytest.mark.parametrize("case", ["plain", "packed"])
+def test_a_disk_image_read_here_gives_what_7zip_gives(case: str) -> None:
+    data = (FIXTURES / "dmg" / case / "input.dmg").read_bytes()
+    labels = {"Method": "archive.method"}
+    ours, theirs = (
+        [
+            (fact.name, fact.fields, fact.open().read()) if isinstance(fact, Child) and fact.open else fact
+            for fact in facts
+        ]
+        for facts in (
+            dmg_image.DmgImage().read(Stream(io.BytesIO(data))),
+            read_archive(Stream(io.BytesIO(data)), "Dmg", "dmg", labels),
+        )
+    )
+    assert ours == theirs
+    assert len(ours) > 1
+
+
+def test_runs_that_do_not_unpack_keep_the_place_of_what_follows() -> None:
+    whole, hurt = (read((FIXTURES / "dmg" / case / "input.dmg").read_bytes()) for case in ("packed", "packed-spoilt"))
+    assert [item.size for item in whole] == [item.size for item in hurt]
+    assert next(problem.cause for problem in hurt[2].problems) == "corrupt"
+
+
 def test_old_blocks_that_lie_about_method_and_size_are_no_crash() -> None:
     odd = (
         rar.old_start()
@@ -175,13 +200,29 @@ def test_blocks_of_any_length_are_summed_word_by_word(data: bytes, seed: int) ->
     assert _checksum(data, seed) == expected
 
 
-def test_a_udf_disc_that_is_not_read_here_goes_through_7_zip_and_the_others_add_what_it_has_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_of_a_udf_disc_that_is_not_read_the_other_tree_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, stream: Stream) -> None:
         raise EvidenceError("unsupported", "UDF: partition 0 is virtual or sparable")
 
     monkeypatch.setattr(iso_image.Udf, "__init__", refuse)
     items = read(UDF)
-    assert [(item.name, item.size) for item in items[1:]] == [("CUT", 29), ("지시서 180.txt", 29)]
-    assert {field.name: field.value for field in items[0].fields}["iso.tree"] == "udf"
+    assert [(item.name, item.size) for item in items[1:]] == [("CUT", 29)]
+    assert {field.name: field.value for field in items[0].fields}["iso.tree"] == "plain"
+    assert [problem.cause for problem in items[0].problems] == ["unsupported"]
+
+
+def test_damage_in_one_file_entry_of_a_udf_disc_leaves_the_others() -> None:
+    whole = (FIXTURES / "iso" / "udf" / "input.udf").read_bytes()
+    places = [at for at in range(0, len(whole), 512) if whole[at : at + 4] == b"\5\1\3\0"]
+    assert len(places) > 3
+    left = [read(whole[:at] + b"\6" + whole[at + 1 :], "input.udf") for at in places]
+    assert sum(len(items) > 1 for items in left) == len(places) - 1  # all but the root
+    assert sum(bool(items[0].problems) for items in left) >= len(places) - 1  # one is deleted
+
+
+def test_a_file_of_another_tree_that_lies_elsewhere_is_given_too() -> None:
+    other = bytearray(UDF)
+    place = UDF.rindex(b"CUT.;1") - 33
+    assert other[place + 2 : place + 6] == other[place + 9 : place + 5 : -1]
+    struct.pack_into("<I", other, place + 2, 16)
+    assert {item.name for item in read(bytes(other))[1:]} == {"지시서 180.txt", "CUT"}

@@ -14,6 +14,8 @@ FIXTURES = Path(__file__).parents[3] / "fixtures"
 KINDS = {
     "timestamped": "file/input.tsd",
     "sas-transport": "two-sets/input.xpt",
+    "stata": "release-118/input.dta",
+    "spss": "zlib/input.zsav",
     "lotus": "korean/input.wk1",
     "quattro": "japanese/input.wq2",
 }
