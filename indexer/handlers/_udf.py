@@ -1,10 +1,7 @@
-"""UDF as it stands: volume descriptors, the tree of folders, files as extents of the image.
+"""UDF as it stands: volume descriptors, partitions, file entries, files as extents of the image.
 
-Folders are walked without recursion, each once, so that loops end. Names that were deleted come last: with their
-file where its entry is still there and has not become another's, else as a name alone.
-
-Source: ECMA-167 (3rd edition): 3/8.4.2, 3/10 (volume), 4/8.10 and 4/14.6 (strategies 4 and 4096), 4/14 (files); OSTA
-UDF 2.60: 2.2.8 to 2.2.10 (partitions), 2.3.4.3 (which file a name means), 3.3.5 (named streams).
+Source: ECMA-167 (3rd edition): 3/8.4.2, 3/10 (volume), 4/8.10 and 4/14.6 (strategies 4 and 4096), 4/14 (files, free
+blocks); OSTA UDF 2.60: 2.2.8 to 2.2.10 (partitions).
 """
 
 from __future__ import annotations
@@ -13,14 +10,12 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._archive import FILE, FOLDER, MOST_TARGET, SYMLINK
-from indexer.handlers._fs_parts import lost
+from indexer.handlers._archive import FILE, FOLDER, SYMLINK
 from indexer.handlers._udf_places import (
     Extent,
     Missing,
@@ -33,27 +28,23 @@ from indexer.handlers._udf_places import (
     read_spares,
     read_table,
 )
-from indexer.handlers._udf_values import Address, address_at, device_of, name_of, read_time, tag_of, target_of, u16, u32
+from indexer.handlers._udf_values import Address, address_at, device_of, name_of, read_time, tag_of, u16, u32
 from indexer.limits import MIB
 from indexer.model import Problem, Timestamp
 
 _BLOCKS = (2048, 512, 4096)
 _ANCHOR = 256
 _POINTER, _PARTITION, _LOGICAL, _END = 2, 5, 6, 8
-_FILE_SET, _NAME, _EXTENT, _ENTRY, _LATER_ENTRY, _LONG_ENTRY = 256, 257, 258, 261, 248, 266
+_FILE_SET, _EXTENT, _ENTRY, _LATER_ENTRY, _BITMAP, _LONG_ENTRY = 256, 258, 261, 248, 264, 266
 _METADATA, _VIRTUAL, _SPARABLE = b"*UDF Metadata Partition", b"*UDF Virtual Partition", b"*UDF Sparable Partition"
 _MOST_DESCRIPTORS, _MOST_MAPS, _MOST_LATER = 256, 64, 1000
 _MOST_TABLE = 16 * MIB
 _MOST_BLOCKS = 4_000_000
 """Blocks that are looked at for the table of virtual ones: a disc's 8 GB."""
 _MOST_EXTENTS = 100_000
-_MOST_FOLDER = 64 * MIB
-_MOST_RECORDS = 2_000_000
-_NO_ONE = 0xFFFFFFFF
-_IS_HIDDEN, _IS_FOLDER, _IS_DELETED, _IS_PARENT = 1, 2, 4, 8
-_STREAMS = "streams"
+STREAMS = "streams"
 _KINDS = {
-    13: _STREAMS,
+    13: STREAMS,
     4: FOLDER,
     5: FILE,
     6: "block-device",
@@ -76,6 +67,8 @@ class Node(Struct):
         stream: the raw name of a stream of the file at the path.
         streams: where the file's folder of streams is told of.
         number: the number that the names of the file have too.
+        mode: -1 where nothing is known of it.
+        lost: whether its bytes are gone.
     """
 
     path: tuple[bytes, ...]
@@ -85,24 +78,16 @@ class Node(Struct):
     inline: bytes | None
     times: list[Timestamp]
     mode: int
-    owner: tuple[int, int]
+    owner: tuple[int, ...]
     number: int = 0
     device: tuple[int, ...] = ()
     streams: Address | None = None
     stream: bytes = b""
     hidden: bool = False
     deleted: bool = False
+    lost: bool = False
     link: str = ""
     problems: tuple[Problem, ...] = ()
-
-
-class Name(NamedTuple):
-    """What a folder says of one of its files; `number` is the file's, or 0."""
-
-    path: tuple[bytes, ...]
-    flags: int
-    place: Address
-    number: int
 
 
 class Udf:
@@ -115,9 +100,11 @@ class Udf:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._block = 0
-        self._left = _MOST_RECORDS
         descriptors = self._find()
-        starts = {u16(each, 22): u32(each, 188) * self._block for each in descriptors if tag_of(each) == _PARTITION}
+        partitions = {u16(each, 22): each for each in descriptors if tag_of(each) == _PARTITION}
+        starts = {number: u32(each, 188) * self._block for number, each in partitions.items()}
+        self._free = [found for each in partitions.values() for found in self._read_free(each)]
+        """Where a partition begins, and a bit for each of its blocks, set where it is free."""
         logical = next((each for each in reversed(descriptors) if tag_of(each) == _LOGICAL), b"")
         if not logical or u32(logical, 212) != self._block:
             raise EvidenceError("corrupt", "UDF: no descriptor of a logical volume")
@@ -127,7 +114,7 @@ class Udf:
         files = self._descriptor(address_at(logical, 248))
         if tag_of(files) != _FILE_SET:
             raise EvidenceError("corrupt", "UDF: no descriptor of a set of files")
-        self._root = address_at(files, 400)
+        self.root = address_at(files, 400)
 
     def _find(self) -> list[bytes]:
         """The descriptors of the volume."""
@@ -152,6 +139,12 @@ class Udf:
                 break
             found.append(data)
         return sorted(found, key=lambda data: u32(data, 16))
+
+    def _read_free(self, partition: bytes) -> Iterator[tuple[int, bytes]]:
+        start, size, block = u32(partition, 188), u32(partition, 64) & 0x3FFFFFFF, u32(partition, 68)
+        data = self._stream.at((start + block) * self._block, min(size, _MOST_TABLE)) if size else b""
+        if tag_of(data) == _BITMAP:
+            yield start, data[24 : 24 + u32(data, 20)]
 
     def _read_maps(self, logical: bytes, starts: dict[int, int]) -> None:
         """The partitions by their numbers in the volume."""
@@ -184,8 +177,8 @@ class Udf:
         """The first file entry that can be read."""
         for block in blocks[:-1]:
             with suppress(EvidenceError):
-                return self._entry(Address(number, block, self._block))
-        return self._entry(Address(number, blocks[-1], self._block))
+                return self.entry(Address(number, block, self._block))
+        return self.entry(Address(number, blocks[-1], self._block))
 
     def _find_table(self, number: int, start: int) -> bytes:
         """The table of virtual blocks: the last there is, mostly in the last block of the disc.
@@ -199,7 +192,7 @@ class Udf:
             if tag_of(head) not in (_ENTRY, _LONG_ENTRY) or head[27] not in (0, 248):
                 continue
             with suppress(EvidenceError):
-                data = self.read(self._entry(Address(number, block - first, self._block)), _MOST_TABLE)
+                data = self.read(self.entry(Address(number, block - first, self._block)), _MOST_TABLE)
                 if is_table(head[27], data):
                     return data
         raise EvidenceError("corrupt", "UDF: the disc has no table of its virtual blocks")
@@ -233,7 +226,7 @@ class Udf:
             break
         return data
 
-    def _entry(self, address: Address) -> Node:
+    def entry(self, address: Address) -> Node:
         """The file entry at an address.
 
         Raises:
@@ -302,114 +295,20 @@ class Udf:
             else:
                 yield from self._places(Address(number, block, length))
 
-    def walk(self) -> Iterator[Node | EvidenceError]:
-        """Every file and folder below the root, with its streams, and what could not be followed; the deleted last."""
-        folders: list[tuple[tuple[bytes, ...], Address]] = [((), self._root)]
-        living: set[tuple[int, int]] = {self._root[:2]}
-        gone: list[Name] = []
-        yield from self._walk(folders, living, gone, deleted=False)
-        while gone:
-            names, gone = gone, []
-            for name in names:
-                node = self._deleted(name, living)
-                yield node
-                if node.kind == FOLDER and not node.problems:
-                    living.add(name.place[:2])
-                    yield from self._walk([(name.path, name.place)], living, gone, deleted=True)
-
-    def _walk(
-        self,
-        folders: list[tuple[tuple[bytes, ...], Address]],
-        living: set[tuple[int, int]],
-        gone: list[Name],
-        *,
-        deleted: bool,
-    ) -> Iterator[Node | EvidenceError]:
-        """What folders hold and those below; names that were deleted go to `gone`, in a deleted folder all."""
-        while folders:
-            path, address = folders.pop()
-            below = []
-            try:
-                for name in self._names(path, self._entry(address)):
-                    if deleted or name.flags & _IS_DELETED:
-                        gone.append(name)
-                        continue
-                    is_new = name.place[:2] not in living
-                    living.add(name.place[:2])
-                    try:
-                        node = self._entry(name.place)
-                    except EvidenceError as error:
-                        yield error
-                        continue
-                    node.path, node.hidden = name.path, bool(name.flags & _IS_HIDDEN)
-                    yield from self._with_streams(node)
-                    if node.kind == FOLDER and is_new:
-                        below.append((name.path, name.place))
-            except EvidenceError as error:
-                if not deleted:  # what is deleted is seldom whole
-                    yield error
-                if self._left < 0:
-                    return
-            folders += reversed(below)
-
-    def _with_streams(self, node: Node) -> Iterator[Node | EvidenceError]:
-        if node.kind == SYMLINK:
-            node.link = target_of(self.read(node, MOST_TARGET))
-        yield node
-        if node.streams is None:
-            return
-        try:
-            for name in self._names((), self._entry(node.streams)):
-                if name.flags & _IS_DELETED:
-                    continue
-                stream = self._entry(name.place)
-                stream.path, stream.stream, stream.hidden = node.path, name.path[-1], node.hidden
-                stream.streams = None
-                yield stream
-        except EvidenceError as error:
-            yield error
-
-    def _deleted(self, name: Name, living: set[tuple[int, int]]) -> Node:
-        """What is left of a file that was deleted."""
-        message = ""
-        try:
-            node = self._entry(name.place) if name.place.size else None
-            if node and (name.place[:2] in living or (name.number and node.number and name.number != node.number)):
-                node, message = None, "its file entry belongs to another name now"
-        except EvidenceError:
-            node = None
-        if node is None:
-            kind = FOLDER if name.flags & _IS_FOLDER else FILE
-            problems = lost(message or "its file entry is no longer there", "name kept")
-            node = Node((), kind, 0, [], None, [], 0, (_NO_ONE, _NO_ONE), problems=problems)
-        elif node.kind == SYMLINK:
-            node.link = target_of(self.read(node, MOST_TARGET))
-        node.path, node.hidden, node.deleted = name.path, bool(name.flags & _IS_HIDDEN), True
-        return node
-
-    def _names(self, path: tuple[bytes, ...], folder: Node) -> Iterator[Name]:
-        """What stands in a folder.
-
-        Raises:
-            EvidenceError: corrupt, truncated, after the last good entry; limit.
-        """
-        if folder.kind not in (FOLDER, _STREAMS):
-            raise EvidenceError("corrupt", "UDF: a folder is none")
-        data, at = self.read(folder, _MOST_FOLDER), 0
-        while at + 38 <= len(data):
-            if tag_of(data[at : at + 16]) != _NAME:
-                raise EvidenceError("corrupt", f"UDF: no name at {at} of a folder")
-            flags, length = data[at + 18], data[at + 19]
-            begin = at + 38 + u16(data, at + 36)
-            if not flags & _IS_PARENT and length:
-                self._left -= 1
-                if self._left < 0:
-                    raise EvidenceError("limit", f"UDF: more than {_MOST_RECORDS} entries")
-                raw = data[begin : begin + length]
-                yield Name((*path, raw), flags, address_at(data, at + 20), u32(data, at + 32))
-            at = (begin + length + 3) & ~3
-        if len(data) < folder.size:
-            raise EvidenceError("truncated", f"UDF: {folder.size - len(data)} bytes of a folder are missing")
+    def used(self, node: Node) -> int:
+        """How many of a deleted file's bytes lie in blocks that are not free, where a bitmap tells."""
+        used = seen = 0
+        for start, size in node.extents:
+            seen += size
+            if seen > self._stream.size:  # no file is larger
+                break
+            for begin, free in self._free:
+                first, last = start // self._block - begin, -(-(start + size) // self._block) - begin
+                if first >= 0 and last <= len(free) * 8:
+                    bits = int.from_bytes(free[first // 8 : -(-last // 8)], "little") >> first % 8
+                    unused = (bits & (1 << (last - first)) - 1).bit_count()
+                    used += min(size, (last - first - unused) * self._block)
+        return used
 
     def read(self, node: Node, most: int) -> bytes:
         """Up to `most` bytes of a file."""

@@ -22,6 +22,11 @@ class Address(NamedTuple):
     block: int
     size: int
 
+    @property
+    def key(self) -> int:
+        """A number that no other place has."""
+        return self.partition << 32 | self.block
+
 
 def name_of(raw: bytes) -> str:
     """A compressed Unicode name: behind a byte that says how wide its characters are."""

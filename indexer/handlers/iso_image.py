@@ -34,6 +34,7 @@ from indexer.handlers._iso import (
 )
 from indexer.handlers._streams import open_chunks, open_slice
 from indexer.handlers._udf import Node, Udf
+from indexer.handlers._udf_tree import Tree
 from indexer.handlers._udf_values import name_of
 from indexer.model import Child, Fact, Field, Problem
 
@@ -137,15 +138,16 @@ def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[F
         yield Field("iso.volume", udf.label)
     is_told = False
     reached = 0
-    for part in udf.walk():
+    for part in Tree(udf).walk():
         if isinstance(part, EvidenceError):
             yield part.problem("", "the rest is read")
             continue
         if not is_told:
             is_told = True
             yield Field("iso.tree", "udf")
-        reached = max(reached, *(start + size for start, size in part.extents), 0)
-        seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
+        if not part.deleted:
+            reached = max(reached, *(start + size for start, size in part.extents), 0)
+            seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
         seen.add(-1)
         yield _udf_child(stream, part)
     if reached > stream.size:
@@ -160,7 +162,7 @@ def _udf_child(stream: Stream, node: Node) -> Child:
     fields = [Field("file.kind", kind)] if kind != FILE else []
     if node.link:
         fields.append(Field("file.link_target", node.link))
-    if not node.problems:
+    if node.mode >= 0:
         fields += _rights(node.mode, node.owner)
     if node.device:
         fields.append(Field("iso.device", ", ".join(map(str, node.device))))
@@ -169,7 +171,7 @@ def _udf_child(stream: Stream, node: Node) -> Child:
     if node.deleted:
         fields.append(Field("file.deleted", True))
     opening: Callable[[], BinaryIO] | None = None
-    if node.kind == FILE and not node.problems:
+    if node.kind == FILE and not node.lost:
         opening = partial(_open_node, stream, node)
     return Child(name, raw, opening, tuple(node.times), tuple(fields), node.problems)
 
