@@ -89,10 +89,11 @@ class IsoImage(Handler):
         elif not _has_udf(stream):
             raise EvidenceError("corrupt", "no descriptor of a volume stands in sector 16")
         seen: set[int] = set()
+        linked: set[str] = set()
         if _has_udf(stream):
-            yield from _read_udf(stream, seen, has_others=bool(volumes))
+            yield from _read_udf(stream, seen, linked, has_others=bool(volumes))
         for tree, volume in _by_names(stream, volumes):
-            yield from _read_tree(stream, tree, volume, seen)
+            yield from _read_tree(stream, tree, volume, seen, linked)
         for number, (start, size) in enumerate(boot_images(stream, catalogue) if catalogue else [], 1):
             if start not in seen:
                 name = f"[boot image {number}]"
@@ -127,8 +128,8 @@ def _by_names(stream: Stream, volumes: list[Volume]) -> list[tuple[str, Volume]]
     return sorted(trees, key=lambda tree: order.index(tree[0]))
 
 
-def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[Fact]:
-    """The tree of UDF; `seen` is told where its files lie."""
+def _read_udf(stream: Stream, seen: set[int], linked: set[str], *, has_others: bool) -> Iterator[Fact]:
+    """The tree of UDF; `seen` is told where its files lie, `linked` which names are links."""
     try:
         udf = Udf(stream)
     except EvidenceError as error:
@@ -149,7 +150,10 @@ def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[F
             reached = max(reached, *(start + size for start, size in part.extents), 0)
             seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
         seen.add(-1)
-        yield _udf_child(stream, part)
+        child = _udf_child(stream, part)
+        if part.link:
+            linked.add(child.name)
+        yield child
     if reached > stream.size:
         yield _cut_off(stream, reached)
 
@@ -205,8 +209,8 @@ def _cut_off(stream: Stream, reached: int) -> Problem:
     return Problem("truncated", message, resolution="kept so far")
 
 
-def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int]) -> Iterator[Fact]:
-    """One tree; what was given before, at the same extent, is left out."""
+def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], linked: set[str]) -> Iterator[Fact]:
+    """One tree; what was given before, at the same extent or as a link of the same name, is left out."""
     first = not seen
     if first:
         yield Field("iso.tree", tree)
@@ -219,9 +223,14 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int]) -> Ite
             continue
         # An empty file has no place, whatever its record says.
         reached = max(reached, *(start * volume.block + size for start, size in part.extents if size), 0)
-        if not first and (part.folder or part.link is not None or not part.size or part.extents[0][0] in seen):
+        is_link = part.link is not None
+        if not first and not is_link and (part.folder or not part.size or part.extents[0][0] in seen):
             continue
         raw, name = _name(part, volume, names)
+        if is_link and not first and name in linked:
+            continue
+        if is_link:
+            linked.add(name)
         yield _child(stream, volume, part, raw, name, names)
         found.update(start for start, size in part.extents if size)
     seen.update(found)

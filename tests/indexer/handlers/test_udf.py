@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from crawling import crawl_bytes
 from indexer.errors import EvidenceError
+from indexer.handlers import iso_image
+from indexer.handlers._archive import FILE, SYMLINK
+from indexer.handlers._udf import Node
 from indexer.handlers._udf_places import Extent, Missing, Pieces, Plain, Sparable, Virtual
 
 TOP = Path(__file__).parents[3]
@@ -122,3 +126,16 @@ def test_folders_end_at_a_depth_that_is_told() -> None:
     items = crawl_bytes(udf.image(blocks, (0, 0)), "reel.udf")
     assert "limit" in {problem.cause for problem in items[0].problems}
     assert len(items) < 600
+
+
+@pytest.mark.parametrize(("link", "count"), [("", 1), ("../elsewhere", 0)])
+def test_a_link_of_another_tree_is_given_unless_udf_has_one_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, link: str, count: int
+) -> None:
+    node = Node((udf.narrow("latest"),), SYMLINK if link else FILE, 0, [], b"", [], 0, (), link=link)
+    monkeypatch.setattr(iso_image, "_has_udf", lambda stream: True)
+    monkeypatch.setattr(iso_image, "Udf", lambda stream: SimpleNamespace(label=""))
+    monkeypatch.setattr(iso_image, "Tree", lambda volume: SimpleNamespace(walk=lambda: iter([node])))
+    items = crawl_bytes((TOP / "fixtures/iso/rock-ridge/input.iso").read_bytes(), "reel.iso")
+    targets = [field.value for item in items for field in item.fields if field.name == "file.link_target"]
+    assert len(targets) - bool(link) == count
