@@ -144,7 +144,7 @@ def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[F
             is_told = True
             yield Field("iso.tree", "udf")
         reached = max(reached, *(start + size for start, size in part.extents), 0)
-        seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
+        seen.update(start // SECTOR for start, _ in part.extents if start >= 0 and not start % SECTOR)
         seen.add(-1)
         yield _udf_child(stream, part)
     if reached > stream.size:
