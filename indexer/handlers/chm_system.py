@@ -1,6 +1,7 @@
 """What a compiled help file (CHM) says of itself in #SYSTEM: title, when and from which folder it was compiled.
 
 Source: "Unofficial (Preliminary) HTML Help Specification", Paul Wise and Jed Wing, 2003, "#SYSTEM".
+Of files made in some zones the two times are hours apart, so neither is told as UTC.
 Limits: names of windows and fonts, and the entries that tell the viewer what to show, are left out.
 """
 
@@ -12,7 +13,7 @@ from typing import ClassVar
 
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._windows import narrow
-from indexer.model import Fact, Field, Problem, Text
+from indexer.model import Fact, Field, Problem, Text, replace
 from indexer.timestamps import from_filetime, from_unix
 
 _TEXTS = {2: "chm.start_page", 3: "chm.title", 6: "chm.compiled_path", 9: "chm.compiler"}
@@ -55,7 +56,8 @@ class ChmSystem(Handler):
                 stamp = from_unix("compiled", int.from_bytes(data, "little"), "chm.time")
             elif code == _ABOUT and len(data) >= 28:
                 stamp = from_filetime("compiled", int.from_bytes(data[20:28], "little"), "chm.filetime")
-            yield from (stamp,) if stamp else ()
+            if stamp:
+                yield replace(stamp, zone_known=False)
         yield Text("\n".join(said), "properties")
 
 

@@ -148,7 +148,7 @@ def _read_udf(stream: Stream, seen: set[int], linked: set[str], *, has_others: b
             yield Field("iso.tree", "udf")
         if not part.deleted:
             reached = max(reached, *(start + size for start, size in part.extents), 0)
-            seen.update(start // SECTOR for start, _ in part.extents if start >= 0)
+            seen.update(start // SECTOR for start, _ in part.extents if start >= 0 and not start % SECTOR)
         seen.add(-1)
         child = _udf_child(stream, part)
         if part.link:
