@@ -38,7 +38,7 @@ _POINTER, _PARTITION, _LOGICAL, _END = 2, 5, 6, 8
 _FILE_SET, _EXTENT, _ENTRY, _LATER_ENTRY, _BITMAP, _LONG_ENTRY = 256, 258, 261, 248, 264, 266
 _METADATA, _VIRTUAL, _SPARABLE = b"*UDF Metadata Partition", b"*UDF Virtual Partition", b"*UDF Sparable Partition"
 _MOST_DESCRIPTORS, _MOST_MAPS, _MOST_LATER = 256, 64, 1000
-_MOST_TABLE = 16 * MIB
+_MOST_TABLE, _MOST_TRIES = 16 * MIB, 64
 _MOST_BLOCKS = 4_000_000
 """Blocks that are looked at for the table of virtual ones: a disc's 8 GB."""
 _MOST_EXTENTS = 100_000
@@ -186,11 +186,14 @@ class Udf:
         Raises:
             EvidenceError: corrupt, where there is none.
         """
-        first, last = start // self._block, self._stream.size // self._block - 1
+        first, last, tries = start // self._block, self._stream.size // self._block - 1, 0
         for block in islice(range(last, first - 1, -1), _MOST_BLOCKS):
             head = self._stream.at(block * self._block, 28)
             if tag_of(head) not in (_ENTRY, _LONG_ENTRY) or head[27] not in (0, 248):
                 continue
+            tries += 1
+            if tries > _MOST_TRIES:
+                break
             with suppress(EvidenceError):
                 data = self.read(self.entry(Address(number, block - first, self._block)), _MOST_TABLE)
                 if is_table(head[27], data):
