@@ -280,9 +280,9 @@ def check_size(volume: Volume, size: int) -> Iterator[Problem]:
         yield Problem("truncated", message, resolution="read as far as it goes")
 
 
-def lost(message: str) -> tuple[Problem, ...]:
+def lost(message: str, kept: str = "name and times kept") -> tuple[Problem, ...]:
     """The problem of a deleted entry whose bytes are gone."""
-    return (Problem("unreadable", message, resolution="name and times kept"),)
+    return (Problem("unreadable", message, resolution=kept),)
 
 
 def reused(used: int, held: int) -> tuple[Problem, ...]:

@@ -1,57 +1,75 @@
-"""UDF as it stands: volume descriptors, the tree of folders, files as extents of the image.
+"""UDF as it stands: volume descriptors, partitions, file entries, files as extents of the image.
 
-Folders are walked without recursion, each once, so that loops end.
-
-Source: ECMA-167 (3rd edition): 3/8.4.2, 3/10 (volume), 4/14 (files), 4/14.14 (allocation); OSTA UDF 2.60, 2.1.1
-(names), 2.2.10 (metadata partition). Entries that were deleted are given where their file entry is still there.
+Source: ECMA-167 (3rd edition): 3/8.4.2, 3/10 (volume), 4/8.10 and 4/14.6 (strategies 4 and 4096), 4/14 (files, free
+blocks); OSTA UDF 2.60: 2.2.8 to 2.2.10 (partitions).
 """
 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
-from itertools import accumulate
-from typing import NamedTuple
+from contextlib import suppress
+from itertools import islice
 
 from msgspec import Struct
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._archive import FILE, FOLDER, MOST_TARGET, SYMLINK
+from indexer.handlers._archive import FILE, FOLDER, SYMLINK
+from indexer.handlers._udf_places import (
+    Extent,
+    Missing,
+    Partition,
+    Pieces,
+    Plain,
+    Sparable,
+    Virtual,
+    is_table,
+    read_spares,
+    read_table,
+)
+from indexer.handlers._udf_values import Address, address_at, device_of, name_of, read_time, tag_of, u16, u32
 from indexer.limits import MIB
-from indexer.model import Timestamp
+from indexer.model import Problem, Timestamp
 
 _BLOCKS = (2048, 512, 4096)
 _ANCHOR = 256
-_PRIMARY, _POINTER, _PARTITION, _LOGICAL, _END = 1, 2, 5, 6, 8
-_FILE_SET, _NAME, _EXTENT, _ENTRY, _LONG_ENTRY = 256, 257, 258, 261, 266
-_MOST_DESCRIPTORS, _MOST_MAPS = 256, 64
+_POINTER, _PARTITION, _LOGICAL, _END = 2, 5, 6, 8
+_FILE_SET, _EXTENT, _ENTRY, _LATER_ENTRY, _BITMAP, _LONG_ENTRY = 256, 258, 261, 248, 264, 266
+_METADATA, _VIRTUAL, _SPARABLE = b"*UDF Metadata Partition", b"*UDF Virtual Partition", b"*UDF Sparable Partition"
+_MOST_DESCRIPTORS, _MOST_MAPS, _MOST_LATER = 256, 64, 1000
+_MOST_TABLE, _MOST_TRIES = 16 * MIB, 64
+_MOST_BLOCKS = 4_000_000
+"""Blocks that are looked at for the table of virtual ones: a disc's 8 GB."""
 _MOST_EXTENTS = 100_000
-_MOST_FOLDER = 64 * MIB
-_MOST_RECORDS = 2_000_000
-_IS_HIDDEN, _IS_FOLDER, _IS_DELETED, _IS_PARENT = 1, 2, 4, 8
-_KINDS = {4: FOLDER, 5: FILE, 6: "block-device", 7: "character-device", 9: "fifo", 10: "socket", 12: SYMLINK, 0: FILE}
+STREAMS = "streams"
+_KINDS = {
+    13: STREAMS,
+    4: FOLDER,
+    5: FILE,
+    6: "block-device",
+    7: "character-device",
+    9: "fifo",
+    10: "socket",
+    12: SYMLINK,
+    0: FILE,
+}
 _REAL_TIME = 249
 _TIMES = (("M", "modified", 84), ("A", "accessed", 72), ("C", "metadata", 96))
 _LONG_TIMES = (("M", "modified", 92), ("A", "accessed", 80), ("C", "metadata", 116), ("B", "created", 104))
 
-Extent = tuple[int, int]
-"""Where in the image it begins, -1 where zeros stand for it, and its size."""
-
-
-class Address(NamedTuple):
-    """A place in a partition."""
-
-    partition: int
-    block: int
-    size: int
-
 
 class Node(Struct):
-    """One file or folder; `path` holds the raw names from the root down."""
+    """One file, folder or stream of one.
+
+    Attributes:
+        path: the raw names from the root down.
+        stream: the raw name of a stream of the file at the path.
+        streams: where the file's folder of streams is told of.
+        number: the number that the names of the file have too.
+        mode: -1 where nothing is known of it.
+        lost: whether its bytes are gone.
+    """
 
     path: tuple[bytes, ...]
     kind: str
@@ -60,10 +78,16 @@ class Node(Struct):
     inline: bytes | None
     times: list[Timestamp]
     mode: int
-    owner: tuple[int, int]
+    owner: tuple[int, ...]
+    number: int = 0
+    device: tuple[int, ...] = ()
+    streams: Address | None = None
+    stream: bytes = b""
     hidden: bool = False
     deleted: bool = False
+    lost: bool = False
     link: str = ""
+    problems: tuple[Problem, ...] = ()
 
 
 class Udf:
@@ -77,38 +101,33 @@ class Udf:
         self._stream = stream
         self._block = 0
         descriptors = self._find()
-        starts = {_u16(each, 22): _u32(each, 188) for each in descriptors if _tag(each) == _PARTITION}
-        logical = next((each for each in reversed(descriptors) if _tag(each) == _LOGICAL), b"")
-        if not logical or _u32(logical, 212) != self._block:
+        partitions = {u16(each, 22): each for each in descriptors if tag_of(each) == _PARTITION}
+        starts = {number: u32(each, 188) * self._block for number, each in partitions.items()}
+        self._free = [found for each in partitions.values() for found in self._read_free(each)]
+        """Where a partition begins, and a bit for each of its blocks, set where it is free."""
+        logical = next((each for each in reversed(descriptors) if tag_of(each) == _LOGICAL), b"")
+        if not logical or u32(logical, 212) != self._block:
             raise EvidenceError("corrupt", "UDF: no descriptor of a logical volume")
         self.label = name_of(logical[84 : 84 + min(logical[211], 127)])
-        self._starts: list[int] = []
-        """First block of each partition, by its number in the volume; -1 for the metadata partition."""
-        self._metadata: list[Extent] = []
-        self._reached: list[int] = [0]
-        """Bytes of the metadata partition up to each of its extents, and in all."""
-        metadata = self._read_maps(logical, starts)
-        if metadata:
-            entry = self._entry(Address(metadata[0], metadata[1], self._block))
-            self._metadata = entry.extents
-            self._reached += accumulate(size for _, size in entry.extents)
-        files = self._descriptor(_long(logical, 248))
-        if _tag(files) != _FILE_SET:
+        self._partitions: list[Partition] = []
+        self._read_maps(logical, starts)
+        files = self._descriptor(address_at(logical, 248))
+        if tag_of(files) != _FILE_SET:
             raise EvidenceError("corrupt", "UDF: no descriptor of a set of files")
-        self._root = _long(files, 400)
+        self.root = address_at(files, 400)
 
     def _find(self) -> list[bytes]:
         """The descriptors of the volume."""
         for block in _BLOCKS:
             last = self._stream.size // block - 1
-            for place in (_ANCHOR, last - _ANCHOR, last):
+            for place in (_ANCHOR, last - _ANCHOR, last, 2 * _ANCHOR):
                 anchor = self._stream.at(place * block, 512)
-                if _tag(anchor) != _POINTER or _u32(anchor, 12) != place:
+                if tag_of(anchor) != _POINTER or u32(anchor, 12) != place:
                     continue
                 self._block = block
                 for size, start in (struct.unpack_from("<II", anchor, at) for at in (16, 24)):
                     found = self._read_sequence(start, size)
-                    if any(_tag(each) == _LOGICAL for each in found):
+                    if any(tag_of(each) == _LOGICAL for each in found):
                         return found
         raise EvidenceError("corrupt", "UDF: no descriptors of a volume")
 
@@ -116,64 +135,109 @@ class Udf:
         found = []
         for number in range(min(size // self._block, _MOST_DESCRIPTORS)):
             data = self._stream.at((start + number) * self._block, self._block)
-            if _tag(data) in (_END, 0):
+            if tag_of(data) in (_END, 0):
                 break
             found.append(data)
-        return found
+        return sorted(found, key=lambda data: u32(data, 16))
 
-    def _read_maps(self, logical: bytes, starts: dict[int, int]) -> tuple[int, int] | None:
-        """Where the file entry of the metadata partition stands, if there is one: partition and block."""
-        at, metadata = 440, None
-        for number in range(min(_u32(logical, 268), _MOST_MAPS)):
+    def _read_free(self, partition: bytes) -> Iterator[tuple[int, bytes]]:
+        start, size, block = u32(partition, 188), u32(partition, 64) & 0x3FFFFFFF, u32(partition, 68)
+        data = self._stream.at((start + block) * self._block, min(size, _MOST_TABLE)) if size else b""
+        if tag_of(data) == _BITMAP:
+            yield start, data[24 : 24 + u32(data, 20)]
+
+    def _read_maps(self, logical: bytes, starts: dict[int, int]) -> None:
+        """The partitions by their numbers in the volume."""
+        at, files = 440, []
+        for number in range(min(u32(logical, 268), _MOST_MAPS)):
             kind, size = logical[at : at + 2].ljust(2, b"\0")
-            if kind == 1:
-                self._starts.append(starts.get(_u16(logical, at + 4), -2))
-            elif kind == 2 and b"*UDF Metadata Partition" in logical[at : at + 32]:
-                under = starts.get(_u16(logical, at + 38), -2)
-                below = next((place for place, start in enumerate(self._starts) if start == under), -1)
-                metadata = below, _u32(logical, at + 40)
-                self._starts.append(-1)
-            else:
-                raise EvidenceError("unsupported", f"UDF: partition {number} is virtual or sparable")
+            held = logical[at : at + size].ljust(64, b"\0")
             at += size
-        return metadata
+            mark = held[5:28].rstrip(b"\0")
+            if kind != 1 and mark not in (_METADATA, _VIRTUAL, _SPARABLE):
+                raise EvidenceError("unsupported", f"UDF: partition {number} is of an unknown kind")
+            start = starts.get(u16(held, 4 if kind == 1 else 38))
+            if start is None:
+                self._partitions.append(Missing())
+            elif kind != 1 and mark == _SPARABLE:
+                self._partitions.append(Sparable(start, *read_spares(self._stream, held, self._block)))
+            else:
+                # One that is in a file stands for the partition below until that file is read.
+                self._partitions.append(Plain(start))
+                if kind != 1:
+                    files.append((number, mark, start, held))
+        for number, mark, start, held in files:
+            if mark == _METADATA:
+                self._partitions[number] = Pieces(self._either(number, u32(held, 40), u32(held, 44)).extents)
+            else:
+                table = read_table(self._find_table(number, start))
+                self._partitions[number] = Virtual(Plain(start), self._block, table)
+
+    def _either(self, number: int, *blocks: int) -> Node:
+        """The first file entry that can be read."""
+        for block in blocks[:-1]:
+            with suppress(EvidenceError):
+                return self.entry(Address(number, block, self._block))
+        return self.entry(Address(number, blocks[-1], self._block))
+
+    def _find_table(self, number: int, start: int) -> bytes:
+        """The table of virtual blocks: the last there is, mostly in the last block of the disc.
+
+        Raises:
+            EvidenceError: corrupt, where there is none.
+        """
+        first, last, tries = start // self._block, self._stream.size // self._block - 1, 0
+        for block in islice(range(last, first - 1, -1), _MOST_BLOCKS):
+            head = self._stream.at(block * self._block, 28)
+            if tag_of(head) not in (_ENTRY, _LONG_ENTRY) or head[27] not in (0, 248):
+                continue
+            tries += 1
+            if tries > _MOST_TRIES:
+                break
+            with suppress(EvidenceError):
+                data = self.read(self.entry(Address(number, block - first, self._block)), _MOST_TABLE)
+                if is_table(head[27], data):
+                    return data
+        raise EvidenceError("corrupt", "UDF: the disc has no table of its virtual blocks")
 
     def _places(self, address: Address) -> Iterator[Extent]:
-        """Where in the image an extent of a partition lies; of the metadata partition in several pieces.
+        """Where in the image an extent of a partition lies.
 
         Raises:
             EvidenceError: corrupt.
         """
-        start = self._starts[address.partition] if address.partition < len(self._starts) else -2
-        if start >= 0:
-            yield (start + address.block) * self._block, address.size
-            return
-        if start == -2:
+        if address.partition >= len(self._partitions):
             raise EvidenceError("corrupt", f"UDF: there is no partition {address.partition}")
-        at, left = address.block * self._block, address.size
-        for number in range(bisect_right(self._reached, at) - 1, len(self._metadata)):
-            first, size = self._metadata[number]
-            skipped = at - self._reached[number]
-            size = min(left, size - skipped)
-            yield (first + skipped if first >= 0 else -1), size
-            at, left = at + size, left - size
-            if left <= 0:
-                return
-        raise EvidenceError("corrupt", "UDF: a block lies outside of the metadata")
+        return self._partitions[address.partition].places(address.block * self._block, address.size)
 
     def _descriptor(self, address: Address) -> bytes:
         place, _ = next(self._places(address._replace(size=self._block)))
         return self._stream.at(place, self._block)
 
-    def _entry(self, address: Address) -> Node:
+    def _newest(self, address: Address) -> bytes:
+        """The descriptor of a file entry, on a disc written once the last that was put in its place."""
+        data = self._descriptor(address)
+        for _ in range(_MOST_LATER):
+            if u16(data, 20) != 4096 or tag_of(data) not in (_ENTRY, _LONG_ENTRY):
+                break
+            with suppress(EvidenceError):
+                later = self._descriptor(address._replace(block=address.block + 1))
+                if tag_of(later) == _LATER_ENTRY:
+                    address = address_at(later, 36)
+                    data = self._descriptor(address)
+                    continue
+            break
+        return data
+
+    def entry(self, address: Address) -> Node:
         """The file entry at an address.
 
         Raises:
             EvidenceError: corrupt.
         """
-        data = self._descriptor(address)
-        tag = _tag(data)
-        if tag not in (_ENTRY, _LONG_ENTRY) or _u16(data, 20) not in (4, 4096):
+        data = self._newest(address)
+        tag = tag_of(data)
+        if tag not in (_ENTRY, _LONG_ENTRY) or u16(data, 20) not in (4, 4096):
             raise EvidenceError("corrupt", f"UDF: no file entry at block {address.block} of {address.partition}")
         if len(data) < self._block:
             raise EvidenceError("truncated", f"UDF: the file entry at block {address.block} is not whole")
@@ -183,7 +247,7 @@ class Udf:
         size = int.from_bytes(data[56:64], "little")
         more, held = struct.unpack_from("<II", data, 208 if is_long else 168)
         begin = (216 if is_long else 176) + more
-        permissions = _u32(data, 44)
+        permissions = u32(data, 44)
         node = Node(
             (),
             _KINDS.get(data[27], FILE if data[27] >= _REAL_TIME else "special"),
@@ -192,14 +256,18 @@ class Udf:
             None,
             [stamp for stamp in times if stamp],
             (permissions >> 10 & 7) << 6 | (permissions >> 5 & 7) << 3 | permissions & 7,
-            (_u32(data, 36), _u32(data, 40)),
+            (u32(data, 36), u32(data, 40)),
+            u32(data, 200 if is_long else 160),
+            device_of(data[begin - more : begin]) if more else (),
+            address_at(data, 152) if is_long and u32(data, 152) else None,
         )
-        way = _u16(data, 34) & 7
+        way = u16(data, 34) & 7
         listed = data[begin : begin + held]
         if way == 3:
             node.inline = listed[:size]
         elif way in (0, 1):
-            node.extents = list(self._extents(listed, size, address.partition, is_long=way == 1))
+            extents = self._extents(listed, size, address.partition, is_long=way == 1)
+            node.extents = list(islice(extents, _MOST_EXTENTS))
         else:
             raise EvidenceError("unsupported", "UDF: extents of a kind that no disc has")
         return node
@@ -211,17 +279,17 @@ class Udf:
         while at + width <= len(listed) and size > 0 and count < _MOST_EXTENTS:
             count += 1
             length, block = struct.unpack_from("<II", listed, at)
-            number = _u16(listed, at + 8) if is_long else partition
+            number = u16(listed, at + 8) if is_long else partition
             kind, length = length >> 30, length & 0x3FFFFFFF
             at += width
             if not length:
                 return
             if kind == 3:
                 data = self._descriptor(Address(number, block, length))
-                if _tag(data) != _EXTENT or block in seen:
+                if tag_of(data) != _EXTENT or block in seen:
                     raise EvidenceError("corrupt", "UDF: the list of a file's extents does not go on")
                 seen.add(block)
-                listed, at = data[24 : 24 + _u32(data, 20)], 0
+                listed, at = data[24 : 24 + u32(data, 20)], 0
                 continue
             length = min(length, size)
             size -= length
@@ -230,59 +298,20 @@ class Udf:
             else:
                 yield from self._places(Address(number, block, length))
 
-    def walk(self) -> Iterator[Node | EvidenceError]:
-        """Every file and folder below the root, and what could not be followed."""
-        waiting: list[tuple[tuple[bytes, ...], Address, bool]] = [((), self._root, False)]
-        seen: set[tuple[int, int]] = set()
-        left = _MOST_RECORDS
-        while waiting:
-            path, address, is_deleted = waiting.pop()
-            if (address.partition, address.block) in seen:
-                continue
-            seen.add((address.partition, address.block))
-            below = []
-            try:
-                for flags, raw, place in self._names(self._entry(address)):
-                    left -= 1
-                    if left < 0:
-                        yield EvidenceError("limit", f"UDF: more than {_MOST_RECORDS} entries")
-                        return
-                    gone = is_deleted or bool(flags & _IS_DELETED)
-                    try:
-                        node = self._entry(place)
-                    except EvidenceError as error:
-                        if not gone:  # what is deleted is seldom there
-                            yield error
-                        continue
-                    node.path, node.hidden, node.deleted = (*path, raw), bool(flags & _IS_HIDDEN), gone
-                    if node.kind == SYMLINK:
-                        node.link = _target(self.read(node, MOST_TARGET))
-                    yield node
-                    if node.kind == FOLDER and not gone:
-                        below.append((node.path, place, gone))
-            except EvidenceError as error:
-                yield error
-            waiting += reversed(below)
-
-    def _names(self, folder: Node) -> Iterator[tuple[int, bytes, Address]]:
-        """Flags, name and place of each entry of a folder.
-
-        Raises:
-            EvidenceError: corrupt, truncated; after the last good entry.
-        """
-        if folder.kind != FOLDER:
-            raise EvidenceError("corrupt", "UDF: a folder is none")
-        data, at = self.read(folder, _MOST_FOLDER), 0
-        while at + 38 <= len(data):
-            if _tag(data[at : at + 16]) != _NAME:
-                raise EvidenceError("corrupt", f"UDF: no name at {at} of a folder")
-            flags, length = data[at + 18], data[at + 19]
-            begin = at + 38 + _u16(data, at + 36)
-            if not flags & _IS_PARENT and length:
-                yield flags, data[begin : begin + length], _long(data, at + 20)
-            at = (begin + length + 3) & ~3
-        if len(data) < folder.size:
-            raise EvidenceError("truncated", f"UDF: {folder.size - len(data)} bytes of a folder are missing")
+    def used(self, node: Node) -> int:
+        """How many of a deleted file's bytes lie in blocks that are not free, where a bitmap tells."""
+        used = seen = 0
+        for start, size in node.extents:
+            seen += size
+            if seen > self._stream.size:  # no file is larger
+                break
+            for begin, free in self._free:
+                first, last = start // self._block - begin, -(-(start + size) // self._block) - begin
+                if first >= 0 and last <= len(free) * 8:
+                    bits = int.from_bytes(free[first // 8 : -(-last // 8)], "little") >> first % 8
+                    unused = (bits & (1 << (last - first)) - 1).bit_count()
+                    used += min(size, (last - first - unused) * self._block)
+        return used
 
     def read(self, node: Node, most: int) -> bytes:
         """Up to `most` bytes of a file."""
@@ -293,59 +322,3 @@ class Udf:
             size = min(size, most - len(held))
             held += bytes(size) if start < 0 else self._stream.at(start, size)
         return bytes(held)
-
-
-def name_of(raw: bytes) -> str:
-    """A compressed Unicode name: behind a byte that says how wide its characters are."""
-    if raw[:1] in (b"\x10", b"\xff"):
-        return raw[1:].decode("utf-16-be", "replace")
-    return raw[1:].decode("latin-1")
-
-
-def _target(data: bytes) -> str:
-    """Where a link leads: its parts, a kind and a name each."""
-    parts, at = [], 0
-    while at + 4 <= len(data):
-        kind, size = data[at], data[at + 1]
-        name = name_of(data[at + 4 : at + 4 + size])
-        parts.append({1: "", 2: "", 3: "..", 4: "."}.get(kind, name))
-        at += 4 + size
-    return "/".join(parts) or "/" * bool(data)
-
-
-@lru_cache(maxsize=4096)
-def read_time(kind: str, raw: bytes, origin: str) -> Timestamp | None:
-    """Twelve bytes: zone, year down to seconds, and three pairs of digits behind them."""
-    if len(raw) < 12 or not any(raw[2:]):
-        return None
-    zone, year, month, day, hour, minute, second, centi, hundreds, micro = struct.unpack("<Hh8B", raw)
-    minutes = (zone & 0xFFF) - (0x1000 if zone & 0x800 else 0)
-    is_local, is_known = zone >> 12 == 1, zone >> 12 == 0 or abs(minutes) < 1440
-    try:
-        micros = min(centi, 99) * 10_000 + min(hundreds, 99) * 100 + min(micro, 99)
-        offset = timezone(timedelta(minutes=minutes)) if is_local and is_known else UTC
-        at = datetime(year, month, day, hour, minute, second, micros, tzinfo=offset).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return Timestamp(kind, at, origin, 1e-6, zone_known=is_known)
-
-
-def _tag(data: bytes) -> int:
-    """Which descriptor begins here; 0 where none does."""
-    head = data[:16]
-    if len(head) < 16 or (sum(head) - head[4]) & 0xFF != head[4]:
-        return 0
-    return _u16(head, 0)
-
-
-def _long(data: bytes, at: int) -> Address:
-    size, block, partition = struct.unpack_from("<IIH", data.ljust(at + 16, b"\0"), at)
-    return Address(partition, block, size & 0x3FFFFFFF)
-
-
-def _u16(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "little")
-
-
-def _u32(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")

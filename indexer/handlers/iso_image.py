@@ -5,8 +5,8 @@ does not hold.
 
 Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF).
 Limits: sessions before the last are not looked for; images of raw sectors (2,352 bytes) are not read;
-what lies in no file is not given; named streams of UDF are not read, nor is UDF with virtual or
-sparable partitions (7-Zip 26 does not open it either).
+what lies in no file is not given; of UDF, the streams of the volume itself are not read, nor is the
+second copy of the metadata but where the first is gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from indexer.handlers._iso import (
     walk,
 )
 from indexer.handlers._streams import open_chunks, open_slice
-from indexer.handlers._udf import Node, Udf, name_of
+from indexer.handlers._udf import Node, Udf
+from indexer.handlers._udf_tree import Tree
+from indexer.handlers._udf_values import name_of
 from indexer.model import Child, Fact, Field, Problem
 
 UDF_MARKS = (b"NSR02", b"NSR03")
@@ -51,7 +53,7 @@ TIMES = (("B", "created", 813), ("M", "modified", 830))
 
 class IsoImage(Handler):
     name = "iso"
-    version = 4
+    version = 5
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
     holds = CONTROLS
@@ -87,10 +89,11 @@ class IsoImage(Handler):
         elif not _has_udf(stream):
             raise EvidenceError("corrupt", "no descriptor of a volume stands in sector 16")
         seen: set[int] = set()
+        linked: set[str] = set()
         if _has_udf(stream):
-            yield from _read_udf(stream, seen, has_others=bool(volumes))
+            yield from _read_udf(stream, seen, linked, has_others=bool(volumes))
         for tree, volume in _by_names(stream, volumes):
-            yield from _read_tree(stream, tree, volume, seen)
+            yield from _read_tree(stream, tree, volume, seen, linked)
         for number, (start, size) in enumerate(boot_images(stream, catalogue) if catalogue else [], 1):
             if start not in seen:
                 name = f"[boot image {number}]"
@@ -125,8 +128,8 @@ def _by_names(stream: Stream, volumes: list[Volume]) -> list[tuple[str, Volume]]
     return sorted(trees, key=lambda tree: order.index(tree[0]))
 
 
-def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[Fact]:
-    """The tree of UDF; `seen` is told where its files lie."""
+def _read_udf(stream: Stream, seen: set[int], linked: set[str], *, has_others: bool) -> Iterator[Fact]:
+    """The tree of UDF; `seen` is told where its files lie, `linked` which names are links."""
     try:
         udf = Udf(stream)
     except EvidenceError as error:
@@ -136,35 +139,45 @@ def _read_udf(stream: Stream, seen: set[int], *, has_others: bool) -> Iterator[F
         yield Field("iso.volume", udf.label)
     is_told = False
     reached = 0
-    for part in udf.walk():
+    for part in Tree(udf).walk():
         if isinstance(part, EvidenceError):
             yield part.problem("", "the rest is read")
             continue
         if not is_told:
             is_told = True
             yield Field("iso.tree", "udf")
-        reached = max(reached, *(start + size for start, size in part.extents), 0)
-        seen.update(start // SECTOR for start, _ in part.extents if start >= 0 and not start % SECTOR)
+        if not part.deleted:
+            reached = max(reached, *(start + size for start, size in part.extents), 0)
+            seen.update(start // SECTOR for start, _ in part.extents if start >= 0 and not start % SECTOR)
         seen.add(-1)
-        yield _udf_child(stream, part)
+        child = _udf_child(stream, part)
+        if part.link:
+            linked.add(child.name)
+        yield child
     if reached > stream.size:
         yield _cut_off(stream, reached)
 
 
 def _udf_child(stream: Stream, node: Node) -> Child:
-    name = "/".join(map(name_of, node.path))
-    fields = [Field("file.kind", node.kind)] if node.kind != FILE else []
+    name, raw = "/".join(map(name_of, node.path)), b"/".join(node.path)
+    kind = node.kind
+    if node.stream:
+        name, raw, kind = f"{name}:{name_of(node.stream)}", raw + b":" + node.stream, "stream"
+    fields = [Field("file.kind", kind)] if kind != FILE else []
     if node.link:
         fields.append(Field("file.link_target", node.link))
-    fields += _rights(node.mode, node.owner)
+    if node.mode >= 0:
+        fields += _rights(node.mode, node.owner)
+    if node.device:
+        fields.append(Field("iso.device", ", ".join(map(str, node.device))))
     if node.hidden:
         fields.append(Field("iso.hidden", True))
     if node.deleted:
         fields.append(Field("file.deleted", True))
     opening: Callable[[], BinaryIO] | None = None
-    if node.kind == FILE:
+    if node.kind == FILE and not node.lost:
         opening = partial(_open_node, stream, node)
-    return Child(name, b"/".join(node.path), opening, timestamps=tuple(node.times), fields=tuple(fields))
+    return Child(name, raw, opening, tuple(node.times), tuple(fields), node.problems)
 
 
 def _open_node(stream: Stream, node: Node) -> BinaryIO:
@@ -196,8 +209,8 @@ def _cut_off(stream: Stream, reached: int) -> Problem:
     return Problem("truncated", message, resolution="kept so far")
 
 
-def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int]) -> Iterator[Fact]:
-    """One tree; what was given before, at the same extent, is left out."""
+def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], linked: set[str]) -> Iterator[Fact]:
+    """One tree; what was given before, at the same extent or as a link of the same name, is left out."""
     first = not seen
     if first:
         yield Field("iso.tree", tree)
@@ -210,9 +223,14 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int]) -> Ite
             continue
         # An empty file has no place, whatever its record says.
         reached = max(reached, *(start * volume.block + size for start, size in part.extents if size), 0)
-        if not first and (part.folder or part.link is not None or not part.size or part.extents[0][0] in seen):
+        is_link = part.link is not None
+        if not first and not is_link and (part.folder or not part.size or part.extents[0][0] in seen):
             continue
         raw, name = _name(part, volume, names)
+        if is_link and not first and name in linked:
+            continue
+        if is_link:
+            linked.add(name)
         yield _child(stream, volume, part, raw, name, names)
         found.update(start for start, size in part.extents if size)
     seen.update(found)

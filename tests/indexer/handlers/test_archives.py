@@ -202,7 +202,7 @@ def test_blocks_of_any_length_are_summed_word_by_word(data: bytes, seed: int) ->
 
 def test_of_a_udf_disc_that_is_not_read_the_other_tree_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, stream: Stream) -> None:
-        raise EvidenceError("unsupported", "UDF: partition 0 is virtual or sparable")
+        raise EvidenceError("unsupported", "UDF: partition 0 is of an unknown kind")
 
     monkeypatch.setattr(iso_image.Udf, "__init__", refuse)
     items = read(UDF)
