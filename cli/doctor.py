@@ -27,6 +27,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 def _checks() -> list[tuple[str, str, str]]:
+    from indexer.handlers._ocr_engine import KOREAN, korean_data
     from indexer.identify import magic_version
     from indexer.registry import all_handlers
 
@@ -58,6 +59,10 @@ def _checks() -> list[tuple[str, str, str]]:
     for name, use in (("duckdb", "to ask the events of logs"), ("maxminddb", "for address books in MMDB")):
         advice = "" if _module(name) else f"pip install 'archivore[logs]', {use}"
         rows.append((name, "missing" if advice else "present", advice))
+    found = korean_data()
+    rows.append(
+        ("drawn Korean", "present" if found else "missing", "" if found else f"apt install {KOREAN}, for --ocr")
+    )
     return [*rows, _printing()]
 
 

@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import note, say, size_of
-from cli.options import CaseOption, GuessOption, JobsOption, PasswordsOption, open_case, read_passwords
+from cli.options import (
+    CaseOption,
+    GuessOption,
+    JobsOption,
+    OcrOption,
+    PasswordsOption,
+    check_ocr,
+    open_case,
+    read_passwords,
+)
 from cli.progress import Reporter
 
 
@@ -24,6 +33,7 @@ def ingest(
     manifest: Annotated[Path | None, typer.Option("--manifest", help="A TOML file of [[source]] tables.")] = None,
     passwords: PasswordsOption = None,
     guess: GuessOption = False,
+    ocr: OcrOption = False,
     jobs: JobsOption = 0,
     limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as depth=12.")] = None,
     skip_known: Annotated[
@@ -48,11 +58,13 @@ def ingest(
     described += read_manifest(manifest) if manifest else []
     if not described:
         raise UsageError("nothing to ingest: give folders or files, or --manifest FILE")
+    check_ocr(wanted=ocr)
     with open_case(case_path, write=True) as case:
         with Reporter(as_json=events) as reporter:
             options: dict[str, Any] = {
                 "limits": limits_of(case, tuple(limit or ())),
                 "passwords": read_passwords(passwords),
+                "ocr": ocr,
                 "jobs": jobs,
                 "tell": reporter.tell,
                 "indexed": reporter.indexed,

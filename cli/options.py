@@ -25,6 +25,24 @@ GuessOption = Annotated[
     bool, typer.Option("--guess-passwords", help="Try what texts and mails near a protected item say.")
 ]
 
+OcrOption = Annotated[bool, typer.Option("--ocr", help="Read words drawn on pictures and scanned pages too; slow.")]
+
+
+def check_ocr(*, wanted: bool) -> None:
+    """Says what reading drawn words lacks here.
+
+    Raises:
+        UsageError: it is wanted, and cannot be had.
+    """
+    from cli.console import note
+    from indexer.errors import UsageError
+    from indexer.handlers._ocr_engine import INSTALL, KOREAN, korean_data, missing_parts
+
+    if wanted and (missing := missing_parts()):
+        raise UsageError(f"--ocr needs {', '.join(missing)}: {INSTALL}")
+    if wanted and not korean_data():
+        note(f"Drawn Korean will not be read: apt install {KOREAN}")
+
 
 def open_case(path: Path | None, *, write: bool = False) -> Case:
     """The case that the option, the environment or the working folder names; close it after use."""

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import note, say
-from cli.options import CaseOption, GuessOption, JobsOption, PasswordsOption, open_case, read_passwords
+from cli.options import (
+    CaseOption,
+    GuessOption,
+    JobsOption,
+    OcrOption,
+    PasswordsOption,
+    check_ocr,
+    open_case,
+    read_passwords,
+)
 from cli.progress import Reporter
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ def retry(
     handler: Annotated[str, typer.Option("--handler", help="Only problems met by this handler.")] = "",
     older: Annotated[bool, typer.Option("--older", help="All items that an older handler read.")] = False,
     name_encoding: Annotated[str, typer.Option("--name-encoding", help="Decode members' names by this codec.")] = "",
+    ocr: OcrOption = False,
     passwords: PasswordsOption = None,
     guess: GuessOption = False,
     jobs: JobsOption = 0,
@@ -30,16 +40,19 @@ def retry(
 ) -> None:
     """Read again only what failed, by cause, by handler, by id, or what an older handler made.
 
+    With --ocr alone, what holds pictures or scanned pages on which no drawn words were looked for.
+
     Example: archivore retry --cause encrypted --passwords words.txt
     """
     from cli.runs import finish_stopped, guess_passwords, limits_of, read_again, rename_members
     from indexer.errors import UsageError
 
-    if not (items or cause or handler or older):
-        raise UsageError("nothing to retry: give items, --cause, --handler or --older")
+    if not (items or cause or handler or older or ocr):
+        raise UsageError("nothing to retry: give items, --cause, --handler, --older or --ocr")
+    check_ocr(wanted=ocr)
     with open_case(case_path, write=True) as case:
         if name_encoding:
-            chosen = _chosen(case, items or [], cause, handler, older=older)
+            chosen = _chosen(case, items or [], cause, handler, older=older, ocr=ocr)
             count = sum(rename_members(case, item, name_encoding) for item in chosen)
             say(f"Renamed {count:,} items by {name_encoding}; nothing was read again.")
             return
@@ -47,12 +60,13 @@ def retry(
             options: dict[str, Any] = {
                 "limits": limits_of(case, tuple(limit or ())),
                 "passwords": read_passwords(passwords),
+                "ocr": ocr,
                 "jobs": jobs,
                 "tell": reporter.tell,
                 "indexed": reporter.indexed,
             }
             finish_stopped(case, **options)  # what a retry that was stopped had dropped is there again
-            chosen = _chosen(case, items or [], cause, handler, older=older)
+            chosen = _chosen(case, items or [], cause, handler, older=older, ocr=ocr)
             before = {item.id for item in chosen}
             counts = {"items": 0}
             if chosen and (options["passwords"] or not (guess and cause == "encrypted")):
@@ -87,7 +101,7 @@ def _above(item: Item) -> Iterator[str]:
         yield place.id
 
 
-def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bool) -> list[Item]:
+def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bool, ocr: bool) -> list[Item]:
     from indexer.registry import all_handlers
 
     chosen = [case.find(word) for word in words]
@@ -95,4 +109,17 @@ def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bo
         chosen += case.catalog.with_problem(cause, handler)
     if older:
         chosen += case.catalog.read_by_older({each.name: each.version for each in all_handlers()})
+    if ocr and not (words or cause or handler or older):
+        chosen += _not_looked_at(case)
     return chosen
+
+
+def _not_looked_at(case: Case) -> list[Item]:
+    """The files of sources that hold anything on which no drawn words were looked for."""
+    from indexer.handlers.ocr import Ocr
+
+    looked = case.catalog.read_by(Ocr.follows, with_text=False)
+    roots = {
+        item.provenance.root.id for item, reading in looked if all(each.name != "ocr.engine" for each in reading.fields)
+    }
+    return [item for identity in sorted(roots) if (item := case.catalog.item(identity))]

@@ -71,6 +71,7 @@ def ingest_sources(
     jobs: int,
     tell: Callable[[Event], None],
     indexed: Callable[[int], None] = lambda count: None,
+    ocr: bool = False,
     skip_known: bool = False,
 ) -> dict[str, int]:
     """Walks sources into the case, indexes what is new, and returns the counts of the run.
@@ -83,11 +84,19 @@ def ingest_sources(
     for source in sources:
         check_source(source)
         case.keep_source(source)
-    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "skip_known": skip_known}
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "skip_known": skip_known, "ocr": ocr}
     skip = case.path / FILE if skip_known else None
     with _recorded(case, "ingest", limits, options, [source.name for source in sources], indexed) as (counts, ready):
         run = Ingest(
-            case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, skip=skip, ready=ready
+            case,
+            case.scratch,
+            limits=limits,
+            passwords=passwords,
+            jobs=jobs,
+            tell=tell,
+            skip=skip,
+            ocr=ocr,
+            ready=ready,
         )
         counts |= run.run(sources)
     return counts
@@ -101,6 +110,7 @@ def finish_stopped(
     jobs: int,
     tell: Callable[[Event], None],
     indexed: Callable[[int], None] = lambda count: None,
+    ocr: bool = False,
 ) -> None:
     """Reads to their end the files that a run was in when it was stopped, and no new ones.
 
@@ -112,9 +122,10 @@ def finish_stopped(
         return
     for source in sources:
         check_source(source)
-    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords)}
+    ocr = ocr or _had_ocr(case)
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "ocr": ocr}
     with _recorded(case, "finish", limits, options, [source.name for source in sources], indexed) as (counts, ready):
-        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ready=ready)
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ocr=ocr, ready=ready)
         counts |= run.finish(sources)
 
 
@@ -127,6 +138,7 @@ def read_again(
     jobs: int,
     tell: Callable[[Event], None],
     indexed: Callable[[int], None] = lambda count: None,
+    ocr: bool = False,
     guess: Callable[[Item], tuple[Password, ...]] = lambda item: (),
 ) -> dict[str, int]:
     """Reads items anew from the evidence, with every other item that holds the same bytes.
@@ -153,7 +165,8 @@ def read_again(
     passed = {item.id for item in wanted if (each := readings[item.id]) and each.key in keys_of_containers}
     later = [item for item in whole if item.id not in readings and passed.intersection(_above(item))]
     offered = _shared_guesses(wanted, whole, readings, guess)
-    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "items": len(wanted)}
+    ocr = ocr or _had_ocr(case)
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "ocr": ocr, "items": len(wanted)}
     if guessed := sum(map(len, offered.values())):
         options["guessed"] = guessed
     names = sorted({item.provenance.source for item in wanted})
@@ -167,11 +180,11 @@ def read_again(
             else:
                 case.catalog.forget_below([item.id])
             places.append((sources[item.provenance.source], place, done, offered[item.id]))
-        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ready=ready)
+        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ocr=ocr, ready=ready)
         counts |= run.read_again(places)
     if left := [again for item in later if (again := case.catalog.item(item.id))]:
         more = read_again(
-            case, left, limits=limits, passwords=passwords, jobs=jobs, tell=tell, indexed=indexed, guess=guess
+            case, left, limits=limits, passwords=passwords, jobs=jobs, tell=tell, indexed=indexed, ocr=ocr, guess=guess
         )
         counts = {name: counts[name] + more[name] for name in counts}
     return counts
@@ -186,6 +199,7 @@ def guess_passwords(
     jobs: int,
     tell: Callable[[Event], None],
     indexed: Callable[[int], None] = lambda count: None,
+    ocr: bool = False,
 ) -> tuple[int, int, int]:
     """Reads protected items anew with what lies near them: how many there were, are open now, were read in all.
 
@@ -207,7 +221,15 @@ def guess_passwords(
             break
         tried |= {item.id: hash(offers[item.id]) for item in new}
         count += read_again(
-            case, new, limits=limits, passwords=passwords, jobs=jobs, tell=tell, indexed=indexed, guess=guesses.of
+            case,
+            new,
+            limits=limits,
+            passwords=passwords,
+            jobs=jobs,
+            tell=tell,
+            indexed=indexed,
+            ocr=ocr,
+            guess=guesses.of,
         )["items"]
         was, locked = {item.id for item in locked}, items()
         before |= {item.id for item in locked}
@@ -221,6 +243,11 @@ def _container(case: Case, item: Item) -> tuple[Item, Reading | None] | None:
     held = case.catalog.with_reading(item.id)
     parent = item.provenance.parent
     return case.catalog.with_reading(parent.id) if held and held[1] is None and parent else None
+
+
+def _had_ocr(case: Case) -> bool:
+    """Whether drawn words were read in an earlier run: what is read anew must not lose them."""
+    return any(run.options.get("ocr") for run in case.catalog.runs())
 
 
 def _above(item: Item) -> Iterator[str]:

@@ -22,7 +22,7 @@ from contextlib import closing
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
-from indexer.facts import Facts, clean, fields_at, place_of, problems_at, without_bytes
+from indexer.facts import Facts, clean, fields_at, kind_of, place_of, problems_at, without_bytes
 from indexer.handler import Handler, Stream
 from indexer.hashsets import HashSets
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
@@ -41,13 +41,13 @@ from indexer.model import (
 )
 from indexer.names import last_part
 from indexer.passwords import Password, Passwords
-from indexer.places import Avoided, Outlet, Place, Task
+from indexer.places import Avoided, Outlet, Place, Task, key_at
 from indexer.shelf import Shelf, VolumeNames, Waiting
 from indexer.spool import Spool
 from indexer.volumes import Joined, Siblings, no_siblings
 
-FALLBACK = "strings"
-"""The handler for what no other handler reads, or what another could not read."""
+FALLBACK, OCR = "strings", "ocr"
+"""The handlers for what no other handler reads, or what another could not read; for what is drawn on pictures."""
 _TICK = 0.05
 """Seconds between two signs of life while a handler yields facts."""
 _UNALLOCATED = Field("file.kind", "unallocated")
@@ -62,6 +62,7 @@ class Crawler:
     Args:
         handlers: in the order in which candidates are asked; one must be named `strings`.
         skip: content that these lists know is hashed and identified, and not read further.
+        ocr: whether words drawn on pictures are read too.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Crawler:
         passwords: tuple[Password, ...] = (),
         scratch: str | None = None,
         skip: HashSets | None = None,
+        *,
+        ocr: bool = False,
     ) -> None:
         self.identifier = Identifier(handlers)
         self._skip = skip
@@ -80,7 +83,9 @@ class Crawler:
         self._limits_key = self.limits.key
         self._passwords = passwords
         self._offered: tuple[Password, ...] = ()
-        self._fallback = next((handler for handler in handlers if handler.name == FALLBACK), None)
+        by_name = {handler.name: handler for handler in handlers}
+        self._fallback = by_name.get(FALLBACK)
+        self._ocr = by_name.get(OCR) if ocr else None
         self._spool = Spool(self.limits, scratch)
         self.volumes = VolumeNames(handlers, self._spool, self.fence)
         self._task = Task()
@@ -156,7 +161,7 @@ class Crawler:
         self._charge(0, 1)
         if child.open is None:
             waiting.locked |= any(problem.cause == "encrypted" for problem in place.problems)
-            self.outlet.item(without_bytes(place, _kind_of(child)))
+            self.outlet.item(without_bytes(place, kind_of(child) or UNKNOWN))
             return 0
         if len(place.ancestors) > self.limits.depth:
             problem = Problem("limit", f"depth: {self.limits.depth} containers deep", resolution="not opened")
@@ -236,7 +241,7 @@ class Crawler:
             key = self._key(digests, handler, stream.name, identity)
             if handler.volumes and siblings is not no_siblings:
                 if self.fence(handler.is_volume, stream) is True:
-                    key = _at_this_place(key, place)
+                    key = key_at(key, place)
                 else:
                     stream.sibling = no_siblings
                 stream.seek(0)
@@ -261,7 +266,7 @@ class Crawler:
     ) -> Reading:
         # What was read around a death or inside itself is not what reading these bytes gives.
         if avoided or digests.sha256 in place.ancestors:
-            key = _at_this_place(key, place)
+            key = key_at(key, place)
         facts = Facts()
         self._run(handler, stream, place, digests, facts, key)
         if handler is not self._fallback and self._fallback and facts.failed and not facts.has_content:
@@ -274,6 +279,9 @@ class Crawler:
         elif identity.handler is None and not avoided and not facts.failed:
             message = f"{identity.media_type}: no handler reads this type"
             facts.problems.append(Problem("unsupported", message, resolution="strings indexed" * facts.has_content))
+        if self._ocr and handler.name in self._ocr.follows:
+            stream.seek(0)
+            self._run(self._ocr, stream, place, digests, facts, key)
         return facts.reading(key, handler)
 
     def _identify(self, stream: Stream, place: Place, problems: list[Problem]) -> Identity:
@@ -290,6 +298,8 @@ class Crawler:
     def _key(self, digests: Digests, handler: Handler, name: str, identity: Identity) -> str:
         parts = [digests.sha256, handler.name, str(handler.version), self._limits_key]
         parts += [name] * handler.uses_name + [identity.media_type] * (handler is self._fallback)
+        if self._ocr and handler.name in self._ocr.follows:
+            parts += [OCR, str(self._ocr.version)]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def _affords(self, known: Known, place: Place) -> bool:
@@ -304,7 +314,7 @@ class Crawler:
     # -- one handler ---------------------------------------------------------------------------
 
     def _run(self, handler: Handler, stream: Stream, place: Place, digests: Digests, facts: Facts, key: str) -> None:
-        allowance = self.limits.allowance(stream.size)
+        allowance = self.limits.allowance(stream.size) * handler.patience
         own = 0.0
         seen: dict[bytes, int] = {}
         produced = 0
@@ -351,9 +361,9 @@ class Crawler:
                 if close := getattr(generator, "close", None):
                     self.fence(close)  # its `finally` and `with` run evidence code too
         locked = waiting.locked or any(problem.cause == "encrypted" for problem in facts.problems)
-        if locked and handler is not self._fallback:
+        if locked and handler.name not in (FALLBACK, OCR):
             facts.fields += stream.passwords.fields()
-        if facts.members:
+        if facts.members and handler is not self._ocr:
             facts.fields.append(Field("container.members", facts.members))
             if stream.size and produced > RATIO * stream.size:
                 facts.fields.append(Field("container.ratio", produced // stream.size))
@@ -436,14 +446,3 @@ class Crawler:
             return Problem("limit", "nested deeper than the parser can follow", handler)
         except Exception as error:  # noqa: BLE001 - the fence: whatever evidence does to a parser ends here
             return Problem("crash", clean(f"{type(error).__name__}: {error}"[:500]), handler)
-
-
-def _at_this_place(key: str, place: Place) -> str:
-    """The key of a reading that no other place shares: it came of more than the item's own bytes."""
-    return hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
-
-
-def _kind_of(child: Child) -> str:
-    """The media type of a member without bytes, from the `file.kind` its container gave."""
-    kind = next((str(each.value) for each in child.fields if each.name == "file.kind"), "")
-    return f"inode/{kind}" if kind else UNKNOWN

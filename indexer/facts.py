@@ -149,6 +149,12 @@ def without_bytes(place: Place, media_type: str, *problems: Problem) -> Found:
     )
 
 
+def kind_of(child: Child) -> str:
+    """The media type of a member without bytes, from the `file.kind` its container gave; empty without one."""
+    kind = next((str(each.value) for each in child.fields if each.name == "file.kind"), "")
+    return f"inode/{kind}" if kind else ""
+
+
 def fields_at(place: Place, media_type: str) -> list[Field]:
     """What its container told of an item, and the folder that a message lies in by its path."""
     folder = maildir_folder(place.provenance.hops[-1].name) if media_type == MESSAGE else ""

@@ -30,7 +30,8 @@ _GATHERED = 64 * 1024
 class Hello(msgspec.Struct, tag=True, frozen=True):
     """The first frame: everything that stays the same for a worker's life.
 
-    `skip` is the file of hash sets whose known content is not read further; empty where all is read.
+    `skip` is the file of hash sets whose known content is not read further; empty where all is read. With `ocr`
+    words drawn on pictures are read.
     """
 
     limits: Limits
@@ -38,6 +39,7 @@ class Hello(msgspec.Struct, tag=True, frozen=True):
     handler_files: tuple[str, ...]
     scratch: str
     skip: str = ""
+    ocr: bool = False
 
 
 class Job(msgspec.Struct, tag=True, frozen=True):

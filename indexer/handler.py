@@ -143,6 +143,8 @@ class Handler(ABC):
         volume_names: with `volumes`, patterns of the bare names that volumes have (in any case, from
             start to end): members so called wait until all their siblings are there.
         container: whether `read` yields members.
+        follows: handlers after which this one reads the same bytes once more, where that is asked for.
+        patience: how many times the usual seconds it may take.
     """
 
     name: ClassVar[str]
@@ -159,6 +161,8 @@ class Handler(ABC):
     volumes: ClassVar[bool] = False
     volume_names: ClassVar[tuple[str, ...]] = ()
     container: ClassVar[bool] = False
+    follows: ClassVar[tuple[str, ...]] = ()
+    patience: ClassVar[int] = 1
 
     def claims(self, stream: Stream) -> str | None:
         """The media type if these bytes are this handler's, else None; asked of candidates only.

@@ -93,6 +93,7 @@ class Ingest:
         tell: called with events.
         handler_files: Python files with further handlers; for tests.
         skip: a file of hash sets; what they know is not read further.
+        ocr: whether words drawn on pictures are read too.
         ready: called with the versions of the handlers by their names, before anything they found is kept.
     """
 
@@ -107,13 +108,14 @@ class Ingest:
         tell: Callable[[Event], None] = lambda event: None,
         handler_files: tuple[str, ...] = (),
         skip: Path | None = None,
+        ocr: bool = False,
         ready: Callable[[dict[str, str]], None] = lambda versions: None,
     ) -> None:
         self._ledger = ledger
         self._scratch = scratch
         self._limits = limits or Limits()
         self._count = jobs or len(os.sched_getaffinity(0))
-        self._hello = frames.Hello(self._limits, passwords, handler_files, str(scratch), str(skip or ""))
+        self._hello = frames.Hello(self._limits, passwords, handler_files, str(scratch), str(skip or ""), ocr)
         self._tell = tell
         self._ready = ready
         self._roots: dict[str, _Root] = {}

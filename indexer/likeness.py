@@ -18,7 +18,7 @@ from functools import cache
 from operator import mul
 from typing import TYPE_CHECKING, BinaryIO
 
-from indexer.rendering import opened
+from indexer.rendering import in_bytes, opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,10 +62,7 @@ def _in_grey(picture: Image) -> Image:
     """Small and grey, on white where it is clear."""
     from PIL import Image
 
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        low, high = picture.getextrema()
-        span = max(1.0, float(high) - float(low))  # type: ignore[arg-type]
-        picture = picture.convert("F").point(lambda value: value * (255 / span) - float(low) * 255 / span)  # type: ignore[arg-type]
+    picture = in_bytes(picture)
     picture.thumbnail((WORKING * 2, WORKING * 2), Image.Resampling.BOX)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         clear = picture.convert("RGBA")

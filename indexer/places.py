@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Protocol
 
@@ -19,6 +20,11 @@ class Place(Struct, frozen=True, array_like=True):
     problems: tuple[Problem, ...] = ()
     ancestors: tuple[str, ...] = ()
     """SHA-256 of every container around it, outermost first."""
+
+
+def key_at(key: str, place: Place) -> str:
+    """The key of a reading that no other place shares: it came of more than the item's own bytes."""
+    return hashlib.sha256(f"{key}\0{place.provenance.id}".encode()).hexdigest()[:32]
 
 
 class Avoided(Struct, frozen=True, array_like=True):

@@ -11,6 +11,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
 from indexer.errors import EvidenceError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_PIXELS = 200_000_000
 """Of a picture that is decoded; more would take more memory than a worker has."""
 _QUALITY = 75
+_BY_OTHERS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
 def thumbnail(file: BinaryIO, edge: int) -> bytes:
@@ -30,38 +32,64 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
         EvidenceError: it is no picture that can be decoded.
     """
     with opened(file, "RGB", edge * 2) as picture:
-        from PIL import Image
-
-        clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-        small = picture.convert("RGBA" if clear else "RGB")
-        small.thumbnail((edge, edge))
-        ground = Image.new("RGB", small.size, "white")
-        ground.paste(small, mask=small.getchannel("A") if clear else None)
         out = io.BytesIO()
-        ground.save(out, "JPEG", quality=_QUALITY)
+        on_white(picture, edge).save(out, "JPEG", quality=_QUALITY)
         return out.getvalue()
 
 
+def on_white(picture: Image, edge: int) -> Image:
+    """The picture in RGB, on white where it is clear, neither side longer than `edge` pixels."""
+    from PIL import Image
+
+    picture = in_bytes(picture)
+    clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+    small = picture.convert("RGBA" if clear else "RGB")
+    small.thumbnail((edge, edge))
+    ground = Image.new("RGB", small.size, "white")
+    ground.paste(small, mask=small.getchannel("A") if clear else None)
+    return ground
+
+
+def in_bytes(picture: Image) -> Image:
+    """The picture; one whose values are wider than a byte from its darkest value to its brightest."""
+    if picture.mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
+        return picture
+    low, high = picture.getextrema()
+    span = max(1.0, float(high) - float(low))  # type: ignore[arg-type]
+    return picture.convert("F").point(lambda value: value * (255 / span) - float(low) * 255 / span)  # type: ignore[arg-type]
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """What Pillow decodes by itself; for the others it would start a program, or draw what their commands say."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(each for each in Image.ID if each not in _BY_OTHERS)
+
+
 @contextmanager
-def opened(file: BinaryIO, mode: str, edge: int) -> Iterator[Image]:
+def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Iterator[Image]:
     """A picture to be looked at; whatever decoding it raises inside the `with` is told as an EvidenceError.
 
     Args:
         mode: and `edge`: what it will be made, so that a decoder that can may decode it smaller.
+        torn: gives of a picture that breaks off what there is.
 
     Raises:
         EvidenceError: it is no picture that can be decoded, or too large.
     """
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageFile, UnidentifiedImageError
     except ImportError as error:
         raise EvidenceError("missing-library", "looking at pictures needs Pillow: pip install pillow") from error
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    ImageFile.LOAD_TRUNCATED_IMAGES = torn
     file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file) as picture:
+            with Image.open(file, formats=_formats()) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
                 picture.draft(mode, (edge, edge))

@@ -69,7 +69,7 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
     gc.enable()
     outlet = _Outlet(channel, Board(board_descriptor), Sieve(sieve_descriptor), hello)
     skip = HashSets(Path(hello.skip)) if hello.skip else None
-    crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch, skip)
+    crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch, skip, ocr=hello.ocr)
     outlet.ready({handler.name: str(handler.version) for handler in handlers})
     while frame := outlet.next_order():
         if isinstance(frame, frames.Job):

@@ -106,13 +106,15 @@ class Lookup:
         """Key, chunks and packed facts of every reading, sorted by key."""
         return self._database.rows("SELECT key, chunks, facts FROM readings ORDER BY key")
 
-    def read_by(self, handlers: Sequence[str], after: int = 0) -> Iterator[tuple[Item, Reading]]:
-        """Items whose texts these handlers made, kept after the item of a number, sorted by path."""
+    def read_by(
+        self, handlers: Sequence[str], after: int = 0, *, with_text: bool = True
+    ) -> Iterator[tuple[Item, Reading]]:
+        """Items that these handlers read, kept after the item of a number, sorted by path."""
         marks = ", ".join("?" for _ in handlers)
         rows = self._database.rows(
             f"SELECT {ITEM} FROM items WHERE number > ? AND "  # noqa: S608
-            f"reading IN (SELECT key FROM readings WHERE chunks AND handler IN ({marks})) ORDER BY path, id",
-            (after, *handlers),
+            f"reading IN (SELECT key FROM readings WHERE chunks >= ? AND handler IN ({marks})) ORDER BY path, id",
+            (after, with_text, *handlers),
         )
         for row in rows:
             item, reading = self._join(row)

@@ -1,0 +1,121 @@
+"""Words that are drawn on pictures and scanned pages: read by machine, beside what a file's own handler reads.
+
+Never chosen by a file's type: it is asked for, and comes after the handlers that it names.
+Source: see `_ocr_engine.py`.
+Limits: Chinese, Japanese, English and what else is written in Latin letters; Korean where the system has
+Tesseract's Korean model; no Cyrillic, no Arabic. Handwriting is read seldom, writing from top to bottom or upside
+down is not. Letters lower than one in a hundred of the longer side are missed. Of moving pictures the first frame,
+of layers the composite is looked at; what Pillow cannot open (HEIC, most raw pictures) is not. Pages of PDF that
+hold text of their own are left out. A machine's reading is a pointer to the picture, never what stands there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+from indexer.errors import EvidenceError
+from indexer.handler import Handler, Stream
+from indexer.handlers._ocr_engine import PARTS, Line, load_engine
+from indexer.handlers._pdfium import WrongPasswordError, closing_with, load_pdfium, open_document
+from indexer.model import Fact, Field, Text
+from indexer.rendering import on_white, opened
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_EDGE: Final = 5000
+"""Longest side of what is looked at, in pixels."""
+_PAGE_EDGE: Final = 2400
+_LEAST: Final = 32
+"""Pixels of a side below which no writing fits."""
+_WRITTEN: Final = 100
+"""Characters of text from which on a page is not a scan."""
+_MOST_PAGES: Final = 10_000
+
+
+class Ocr(Handler):
+    name = "ocr"
+    version = 1
+    media_types = ()
+    fields = {
+        "ocr.engine": "what looked for words drawn on the picture",
+        "ocr.confidence": "how sure it is of the words, in percent, over all lines",
+    }
+    reads = "with `--ocr`: words drawn on pictures and on scanned pages"
+    needs = PARTS
+    follows = ("bmp", "gif", "heif", "jpeg", "jpeg2000", "netpbm", "pdf", "png", "psd", "raster", "tga", "tiff", "webp")
+    patience = 30
+
+    def read(self, stream: Stream) -> Iterator[Fact]:
+        engine = load_engine()
+        yield Field("ocr.engine", engine.name)
+        read: list[Line] = []
+        for locator, picture in _pages(stream) if b"%PDF-" in stream.head[:1024] else _frames(stream):
+            lines = engine.read(picture)
+            read += lines
+            yield Text("\n".join(line.text for line in lines), locator)
+        if read:
+            letters = sum(len(line.text) for line in read)
+            sureness = sum(line.confidence * len(line.text) for line in read)
+            yield Field("ocr.confidence", round(100 * sureness / letters))
+
+
+def _frames(stream: Stream) -> Iterator[tuple[str, Image]]:
+    """The picture upright and on white, of a torn one what is there; of a TIFF every page."""
+    from PIL import ImageOps, ImageSequence
+
+    with opened(cast(BinaryIO, stream), "RGB", _EDGE, torn=True) as picture:
+        count = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
+        for number, page in enumerate(islice(ImageSequence.Iterator(picture), min(count, _MOST_PAGES)), 1):
+            if min(page.size) >= _LEAST:
+                upright = ImageOps.exif_transpose(page)
+                yield "drawn" if count == 1 else f"page {number}, drawn", on_white(upright, _EDGE)
+
+
+def _pages(stream: Stream) -> Iterator[tuple[str, Image]]:
+    """The pages of a document that hold hardly any text of their own, as they are shown."""
+    pdfium = load_pdfium()
+    with ExitStack() as stack:
+        document = _open(pdfium, stream, stack)
+        count = pdfium.FPDF_GetPageCount(document) if document else 0
+        for number in range(min(count, _MOST_PAGES)):
+            with closing_with(pdfium.FPDF_ClosePage, pdfium.FPDF_LoadPage(document, number)) as page:
+                if page and not _is_written(pdfium, page):
+                    yield f"page {number + 1}, drawn", _render(pdfium, page)
+
+
+def _open(pdfium: Any, stream: Stream, stack: ExitStack) -> Any:
+    """The document; None where it does not open, which the handler before has told."""
+    for password in ("", *(each.text for each in stream.passwords)):
+        try:
+            return stack.enter_context(open_document(pdfium, stream, password.encode() + b"\0" if password else None))
+        except WrongPasswordError:
+            continue
+        except EvidenceError:
+            break
+    return None
+
+
+def _is_written(pdfium: Any, page: Any) -> bool:
+    with closing_with(pdfium.FPDFText_ClosePage, pdfium.FPDFText_LoadPage(page)) as text:
+        return bool(text) and pdfium.FPDFText_CountChars(text) >= _WRITTEN
+
+
+def _render(pdfium: Any, page: Any) -> Image:
+    from PIL import Image
+
+    size = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)
+    scale = _PAGE_EDGE / max(*size, 1.0)
+    width, height = (max(1, round(side * scale)) for side in size)
+    with closing_with(pdfium.FPDFBitmap_Destroy, pdfium.FPDFBitmap_Create(width, height, 0)) as bitmap:
+        if not bitmap:
+            raise EvidenceError("limit", f"a page of {width} x {height} pixels cannot be drawn")
+        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
+        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, pdfium.FPDF_ANNOT)
+        stride = pdfium.FPDFBitmap_GetStride(bitmap)
+        data = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * height)
+    return Image.frombytes("RGB", (width, height), data, "raw", "BGRX", stride)
