@@ -281,6 +281,7 @@ class Crawler:
             facts.problems.append(Problem("unsupported", message, resolution="strings indexed" * facts.has_content))
         if self._ocr and handler.name in self._ocr.follows:
             stream.seek(0)
+            facts.has_content |= not facts.failed
             self._run(self._ocr, stream, place, digests, facts, key)
         return facts.reading(key, handler)
 

@@ -43,10 +43,17 @@ def on_white(picture: Image, edge: int) -> Image:
 
     picture = in_bytes(picture)
     clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-    small = picture.convert("RGBA" if clear else "RGB")
-    small.thumbnail((edge, edge))
+    mode = "RGBA" if clear else "RGB"
+    scale = edge / max(picture.size)
+    if scale < 1:  # a large picture is never held twice
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        direct = picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert(mode)
+        picture = direct.resize(size, reducing_gap=2.0)
+    small = picture.convert(mode)
+    if not clear:
+        return small
     ground = Image.new("RGB", small.size, "white")
-    ground.paste(small, mask=small.getchannel("A") if clear else None)
+    ground.paste(small, mask=small.getchannel("A"))
     return ground
 
 

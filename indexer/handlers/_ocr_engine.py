@@ -69,6 +69,7 @@ def load_engine() -> Engine:
     try:
         import rapidocr
         import tesserocr
+        from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
         from rapidocr.utils.process_img import get_rotate_crop_image
     except ImportError as error:
         raise EvidenceError("missing-library", f"reading what is drawn needs {error.name}: {INSTALL}") from error
@@ -79,16 +80,16 @@ def load_engine() -> Engine:
     settings: dict[str, Any] = {f"{part.title()}.model_path": str(path) for part, path in models.items()}
     threads = {f"EngineConfig.onnxruntime.{which}_op_num_threads": 1 for which in ("intra", "inter")}
     reader = rapidocr.RapidOCR(params={**settings, **threads, "Global.log_level": "critical"})
-    return Engine(reader, get_rotate_crop_image, tesserocr)
+    return Engine(reader, get_rotate_crop_image, ONNXRuntimeError, tesserocr)
 
 
 class Engine:
     """RapidOCR and, where its data is there, Tesseract's Korean model."""
 
-    def __init__(self, reader: Any, crop: Any, tesserocr: Any) -> None:
+    def __init__(self, reader: Any, crop: Any, refusal: type[Exception], tesserocr: Any) -> None:
         from importlib.metadata import version
 
-        self._reader, self._crop = reader, crop
+        self._reader, self._crop, self._refusal = reader, crop, refusal
         self.name = f"RapidOCR {version('rapidocr')}"
         self._korean: list[Any] = []
         if data := korean_data():
@@ -98,7 +99,17 @@ class Engine:
             self._korean = [tesserocr.PyTessBaseAPI(path=data, lang=each, psm=line) for each in languages]
 
     def read(self, picture: Image) -> list[Line]:
-        """The lines of a picture in RGB, from top to bottom."""
+        """The lines of a picture in RGB, from top to bottom.
+
+        Raises:
+            EvidenceError: memory.
+        """
+        try:
+            return self._read(picture)
+        except self._refusal as error:
+            raise EvidenceError("memory", "looking for drawn words takes more memory than a worker has") from error
+
+    def _read(self, picture: Image) -> list[Line]:
         pixels = self._reader.load_img(picture)
         boxes = self._reader(pixels, use_det=True, use_cls=False, use_rec=False).boxes
         if boxes is None or not len(boxes):

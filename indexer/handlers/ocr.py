@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from indexer.errors import EvidenceError
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 _EDGE: Final = 5000
 """Longest side of what is looked at, in pixels."""
 _PAGE_EDGE: Final = 2400
+_LONGEST: Final = 4
+"""Times its width that a piece is long."""
 _LEAST: Final = 32
 """Pixels of a side below which no writing fits."""
 _WRITTEN: Final = 100
@@ -55,7 +56,7 @@ class Ocr(Handler):
         yield Field("ocr.engine", engine.name)
         read: list[Line] = []
         for locator, picture in _pages(stream) if b"%PDF-" in stream.head[:1024] else _frames(stream):
-            lines = engine.read(picture)
+            lines = [line for piece in _pieces(picture) for line in engine.read(piece)]
             read += lines
             yield Text("\n".join(line.text for line in lines), locator)
         if read:
@@ -64,16 +65,34 @@ class Ocr(Handler):
             yield Field("ocr.confidence", round(100 * sureness / letters))
 
 
+def _pieces(picture: Image) -> Iterator[Image]:
+    """A picture that is much longer than wide in pieces that overlap, from left to right or from top to bottom."""
+    short, long = sorted(picture.size)
+    if short < _LEAST:
+        return
+    if long <= _LONGEST * short:
+        yield picture
+        return
+    for begin in range(0, long - short, (_LONGEST - 1) * short):
+        end = min(long, begin + _LONGEST * short)
+        wide = picture.width == long
+        yield picture.crop((begin, 0, end, short) if wide else (0, begin, short, end))
+
+
 def _frames(stream: Stream) -> Iterator[tuple[str, Image]]:
     """The picture upright and on white, of a torn one what is there; of a TIFF every page."""
-    from PIL import ImageOps, ImageSequence
+    from PIL import ImageOps
 
     with opened(cast(BinaryIO, stream), "RGB", _EDGE, torn=True) as picture:
         count = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
-        for number, page in enumerate(islice(ImageSequence.Iterator(picture), min(count, _MOST_PAGES)), 1):
-            if min(page.size) >= _LEAST:
-                upright = ImageOps.exif_transpose(page)
-                yield "drawn" if count == 1 else f"page {number}, drawn", on_white(upright, _EDGE)
+        if count == 1:
+            ImageOps.exif_transpose(picture, in_place=True)
+            shown = on_white(picture, _EDGE)
+        for number in range(min(count, _MOST_PAGES) if count > 1 else 0):
+            picture.seek(number)
+            yield f"page {number + 1}, drawn", on_white(ImageOps.exif_transpose(picture), _EDGE)
+    if count == 1:  # the larger one is given up before this one is read
+        yield "drawn", shown
 
 
 def _pages(stream: Stream) -> Iterator[tuple[str, Image]]:

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from crawling import ListOutlet
 from indexer.crawl import Crawler
 from indexer.handlers._ocr_engine import korean_data, missing_parts
-from indexer.handlers.ocr import Ocr
+from indexer.handlers.ocr import Ocr, _pieces
 from indexer.model import Hop, Item, Provenance
 from indexer.places import Place
 from indexer.registry import all_handlers
@@ -102,6 +105,19 @@ def test_a_reading_without_drawn_words_is_not_taken_for_one_with_them() -> None:
     assert crawl(picture)[1] != crawl(picture, ocr=False)[1]
     text = "다시 그릴 것".encode()
     assert crawl(text, "note.txt")[1] == crawl(text, "note.txt", ocr=False)[1]
+
+
+@given(width=st.integers(1, 3000), height=st.integers(1, 3000))
+def test_long_pictures_are_read_in_pieces_that_overlap(width: int, height: int) -> None:
+    picture = Image.new("L", (width, height))
+    pieces = list(_pieces(picture))
+    short, long = sorted((width, height))
+    if short < 32:
+        assert not pieces
+        return
+    assert all(max(piece.size) <= 4 * short and min(piece.size) >= 1 for piece in pieces)
+    covered = sum(max(piece.size) for piece in pieces) - short * (len(pieces) - 1)
+    assert covered >= long if len(pieces) > 1 else pieces[0].size == picture.size
 
 
 def test_what_it_follows_are_handlers() -> None:
