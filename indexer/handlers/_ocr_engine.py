@@ -32,10 +32,12 @@ _DATA: Final = (
     "/usr/share/tessdata",
     "/usr/local/share/tessdata",
 )
-_SURE, _LIKELY, _NOTHING = 0.6, 0.4, 0.5
-"""From where on the Korean model is believed; from where on if the other is in doubt; up to where nothing was read."""
+_SURE, _LIKELY = 0.6, 0.5
+"""From where on the Korean model is believed; from where on if the other is in doubt."""
 _DOUBT, _WORTH = 0.97, 0.9
 """Below which the other reading is in doubt; from where on it is worth keeping beside the Korean one."""
+_LEAST, _LEAST_ALONE = 0.5, 0.8
+"""From where on the other is believed; and any reading of a single character, which specks are taken for."""
 _EDGE = 10
 """Pixels of ground that Tesseract wants around a line."""
 _MOST_LINES = 1000
@@ -112,13 +114,14 @@ class Engine:
     def _read(self, picture: Image) -> list[Line]:
         pixels = self._reader.load_img(picture)
         boxes = self._reader(pixels, use_det=True, use_cls=False, use_rec=False).boxes
-        if boxes is None or not len(boxes):
-            return []
-        lines = [self._crop(pixels, box.astype("float32")) for box in boxes[:_MOST_LINES]]
+        lines = [self._crop(pixels, box.astype("float32")) for box in (() if boxes is None else boxes[:_MOST_LINES])]
         lines = [line for line in lines if min(line.shape[:2]) > 1]
-        read = self._reader.recognize_txt(lines)
-        pairs = zip(lines, read.txts, read.scores, strict=True)
-        return [each for line, text, score in pairs for each in self._choose(line, Line(text.strip(), float(score)))]
+        if not lines:
+            return []
+        answer = self._reader.recognize_txt(lines)
+        pairs = zip(lines, answer.txts, answer.scores, strict=True)
+        read = [each for line, text, score in pairs for each in self._choose(line, Line(text.strip(), float(score)))]
+        return [line for line in read if _is_writing(line)]
 
     def _choose(self, line: Any, other: Line) -> list[Line]:
         korean = max((self._read_korean(model, line) for model in self._korean), key=_sureness, default=Line("", 0))
@@ -126,7 +129,7 @@ class Engine:
         if _sureness(korean) >= needed:
             # Of a line in two scripts each reads its own part.
             return [korean] + [other] * (other.confidence >= _WORTH and other.text not in korean.text)
-        return [other] if other.text and other.confidence > _NOTHING else []
+        return [other]
 
     def _read_korean(self, model: Any, line: Any) -> Line:
         from PIL import Image
@@ -140,8 +143,13 @@ class Engine:
         return Line(" ".join(text.split()), model.MeanTextConf() / 100)
 
 
+def _is_writing(line: Line) -> bool:
+    count = sum(map(str.isalnum, line.text))
+    return count > 0 and line.confidence >= (_LEAST if count > 1 else _LEAST_ALONE)
+
+
 def _sureness(line: Line) -> float:
     """How sure a reading of Korean is: not at all where it holds no Hangul."""
     letters = [char for char in line.text if char.isalpha()]
     hangul = sum("가" <= char <= "힣" for char in letters)
-    return line.confidence if 2 * hangul >= len(letters) > 0 and hangul >= min(2, len(line.text)) else 0.0
+    return line.confidence if 2 * hangul >= len(letters) > 0 else 0.0
