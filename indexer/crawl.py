@@ -225,6 +225,7 @@ class Crawler:
     ) -> None:
         stream = self.stream(file, place, siblings)
         identity = self._identify(stream, place, problems)
+        stream.media_type = identity.media_type
         handler = identity.handler or self._fallback
         if avoided:
             problems.append(avoided.problem)

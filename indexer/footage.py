@@ -2,7 +2,7 @@
 
 Key frames alone are decoded: an encoder puts one where a scene begins. Of those, frames some seconds apart stay,
 and such as show another scene than the one before; where they become too many, every other one goes and the rest
-stand further apart. Each is told with its moment and what `indexer.likeness` makes of it.
+stand further apart. Each is told with its moment, and what `indexer.likeness` makes of it, or as a picture.
 
 Source: FFmpeg, libavformat and libavcodec, through PyAV; the options skip_frame, max_pixels, format_whitelist.
 Limits: of several video streams the first counts; scenes without a key frame of their own are not seen, nor what
@@ -11,7 +11,7 @@ lies beyond `MOST_BYTES` of the stream; frames of one colour have no likeness.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,6 +43,12 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegvideo,mpegts,ogg,rm,mxf,dv,ivf,h264,hevc,m4v,swf,nut"
 )
 """What may be read: nothing that names other files, such as a playlist."""
+_SHOWN = 1600
+"""Pixels of the longer side of a still."""
+
+
+class NoFilmError(EvidenceError):
+    """There is sound, or something else, but no picture that moves."""
 
 
 class _Nameless:
@@ -60,31 +66,48 @@ def footage(file: BinaryIO) -> bytes:
     Raises:
         EvidenceError: it is no video of which a frame can be decoded.
     """
+    size, chosen = _scenes(file, MOST, _small)
+    seen = ((moment, vectors(grey)) for moment, grey in chosen)
+    told = b"".join(moment.to_bytes(4, "little") + body for moment, body in seen if body)
+    return b"".join(min(side, 65_535).to_bytes(2, "little") for side in size) + told
+
+
+def stills(file: BinaryIO, most: int) -> list[tuple[int, Image]]:
+    """The milliseconds and the picture, in RGB and upright, of up to `most` moments.
+
+    Raises:
+        NoFilmError: there is no video in it.
+        EvidenceError: it is no video of which a frame can be decoded.
+    """
+    return _scenes(file, most, _shown)[1]
+
+
+def _scenes(file: BinaryIO, most: int, show: Callable[[Any], Image]) -> tuple[tuple[int, int], list[tuple[int, Image]]]:
+    """Width and height, and the moments that stay with what `show` makes of their frames."""
     chosen: list[tuple[int, Image]] = []
     glance = b""
     apart = APART
     width = height = 0
-    for moment, width, height, grey in _key_frames(file):  # noqa: B007 - the last of them count
-        before, glance = glance, grey.resize((_GLANCE, _GLANCE)).tobytes()
+    for moment, frame in _key_frames(file):
+        width, height, shown = frame.width, frame.height, show(frame)
+        before, glance = glance, shown.resize((_GLANCE, _GLANCE)).convert("L").tobytes()
         if chosen and moment - chosen[-1][0] < apart and not _is_cut(before, glance):
             continue
-        chosen.append((moment, grey))
-        if len(chosen) > MOST:
+        chosen.append((moment, shown))
+        if len(chosen) > most:
             chosen = chosen[::2]
             apart *= 2
     if not chosen:
         raise EvidenceError("unsupported", "cannot be looked at: no frame of it can be decoded")
-    seen = ((moment, vectors(grey)) for moment, grey in chosen)
-    told = b"".join(moment.to_bytes(4, "little") + body for moment, body in seen if body)
-    return min(width, 65_535).to_bytes(2, "little") + min(height, 65_535).to_bytes(2, "little") + told
+    return (width, height), chosen
 
 
 def _is_cut(one: bytes, other: bytes) -> bool:
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) > _CUT * len(one)
 
 
-def _key_frames(file: BinaryIO) -> Iterator[tuple[int, int, int, Image]]:
-    """Milliseconds from the beginning, width and height, and the frame, small and grey."""
+def _key_frames(file: BinaryIO) -> Iterator[tuple[int, Any]]:
+    """Milliseconds from the beginning, and the frame."""
     try:
         import av
     except ImportError as error:
@@ -94,7 +117,7 @@ def _key_frames(file: BinaryIO) -> Iterator[tuple[int, int, int, Image]]:
     try:
         with av.open(_Nameless(file), container_options=only, metadata_errors="replace", io_open=_refuse) as container:
             if not container.streams.video:
-                raise EvidenceError("unsupported", "cannot be looked at: no video stream that is known")
+                raise NoFilmError("unsupported", "cannot be looked at: no video stream that is known")
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise EvidenceError("unsupported", "cannot be looked at: the codec is not known")
@@ -110,7 +133,7 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
     raise PermissionError("a video opens no other file")
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[int, int, int, Image]]:
+def _decoded(container: Any, stream: Any) -> Iterator[tuple[int, Any]]:
     import av
 
     seldom = max(_SELDOM, (container.duration or 0) // 1000 // _MOST_DECODED)
@@ -140,9 +163,16 @@ def _decoded(container: Any, stream: Any) -> Iterator[tuple[int, int, int, Image
                 told = frame.pts * frame.time_base - (first or 0) if frame.pts is not None and frame.time_base else 0
                 moment = min(max(0, int(told * 1000)), (1 << 32) - 1)
                 due = moment + seldom
-                yield moment, frame.width, frame.height, _small(frame)
+                yield moment, frame
     except av.FFmpegError:
         return  # what was seen before the damage counts
+
+
+def _shown(frame: Any) -> Image:
+    scale = min(1.0, _SHOWN / max(frame.width, frame.height))
+    width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
+    picture: Image = frame.reformat(width=width, height=height, format="rgb24").to_image()
+    return picture.rotate(frame.rotation, expand=True) if frame.rotation % 360 in (90, 180, 270) else picture
 
 
 def _small(frame: Any) -> Image:

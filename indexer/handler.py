@@ -41,7 +41,8 @@ class Stream(io.BufferedIOBase):
 
     Calls go straight to the file below, so that libraries pay nothing for the wrapping. Handlers
     need not close or rewind it. `name` is the item's own file name and must not be trusted; a
-    handler whose facts depend on it says so with `uses_name`. `sibling(name)` opens another file of
+    handler whose facts depend on it says so with `uses_name`. `media_type` is what identification
+    found, empty before it. `sibling(name)` opens another file of
     the same folder (the next volume of a set), seekable, or gives None; a handler that asks for it
     says so with `volumes`, and need not close it.
     """
@@ -59,6 +60,7 @@ class Stream(io.BufferedIOBase):
         super().__init__()
         self.file = file
         self.name = name
+        self.media_type = ""
         self.sibling = siblings
         self.limits = limits or Limits()
         self.passwords = passwords or Passwords()

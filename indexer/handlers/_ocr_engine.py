@@ -38,6 +38,8 @@ _DOUBT, _WORTH = 0.97, 0.9
 """Below which the other reading is in doubt; from where on it is worth keeping beside the Korean one."""
 _LEAST, _LEAST_ALONE = 0.5, 0.8
 """From where on the other is believed; and any reading of a single character, which specks are taken for."""
+_WIDE, _NARROW = 1.0, 0.55
+"""How wide a character is to the height of its line, which has some ground above and below."""
 _EDGE = 10
 """Pixels of ground that Tesseract wants around a line."""
 _MOST_LINES = 1000
@@ -124,6 +126,8 @@ class Engine:
         return [line for line in read if _is_writing(line)]
 
     def _choose(self, line: Any, other: Line) -> list[Line]:
+        if other.confidence >= _WORTH and _fills(other.text, line):
+            return [other]
         korean = max((self._read_korean(model, line) for model in self._korean), key=_sureness, default=Line("", 0))
         needed = _LIKELY if other.confidence < _DOUBT else _SURE
         if _sureness(korean) >= needed:
@@ -141,6 +145,12 @@ class Engine:
         model.SetImage(shown)
         text = unicodedata.normalize("NFC", model.GetUTF8Text()).strip()
         return Line(" ".join(text.split()), model.MeanTextConf() / 100)
+
+
+def _fills(text: str, line: Any) -> bool:
+    """Whether a reading is as long as the line it was read from; one that left a part out is not."""
+    height, width = line.shape[:2]
+    return bool(sum(_WIDE if ord(char) > 0x2E80 else _NARROW for char in text) * height >= width)
 
 
 def _is_writing(line: Line) -> bool:

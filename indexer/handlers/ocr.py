@@ -1,12 +1,13 @@
-"""Words that are drawn on pictures and scanned pages: read by machine, beside what a file's own handler reads.
+"""Words that are drawn on pictures, scanned pages and in videos: read by machine, beside what a handler reads.
 
 Never chosen by a file's type: it is asked for, and comes after the handlers that it names.
 Source: see `_ocr_engine.py`.
 Limits: Chinese, Japanese, English and what else is written in Latin letters; Korean where the system has
 Tesseract's Korean model; no Cyrillic, no Arabic. Handwriting is read seldom, writing from top to bottom or upside
 down is not. Letters lower than one in a hundred of the longer side are missed. Of moving pictures the first frame,
-of layers the composite is looked at; what Pillow cannot open (HEIC, most raw pictures) is not. Pages of PDF that
-hold text of their own are left out. A machine's reading is a pointer to the picture, never what stands there.
+of layers the composite is looked at; what Pillow cannot open (HEIC, PSB, most raw pictures) is not. Pages of PDF that
+hold text of their own are left out. Of a video up to 40 moments are looked at, such as key frames of its scenes, and
+what stands in several of them is told once. A machine's reading points to the picture, it never proves.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from indexer.errors import EvidenceError
+from indexer.footage import NoFilmError, stills
 from indexer.handler import Handler, Stream
+from indexer.handlers._media import clock
 from indexer.handlers._ocr_engine import PARTS, Line, load_engine
 from indexer.handlers._pdfium import WrongPasswordError, closing_with, load_pdfium, open_document
 from indexer.model import Fact, Field, Text
@@ -36,6 +39,11 @@ _LEAST: Final = 32
 _WRITTEN: Final = 100
 """Characters of text from which on a page is not a scan."""
 _MOST_PAGES: Final = 10_000
+_MOST_MOMENTS: Final = 40
+_PICTURES = ["bmp", "gif", "heif", "jpeg", "jpeg2000", "netpbm", "png", "psd", "raster", "tga", "tiff", "webp"]
+_FILMS = ["asf", "flv", "matroska", "mp4", "mpeg-program", "mpeg-transport", "ogg", "real-media", "riff-media"]
+_FILM_TYPES = ("application/mp4", "application/ogg", "application/vnd.ms-asf", "application/vnd.rn-realmedia")
+"""What holds videos, beside what its media type calls one."""
 
 
 class Ocr(Handler):
@@ -46,17 +54,22 @@ class Ocr(Handler):
         "ocr.engine": "what looked for words drawn on the picture",
         "ocr.confidence": "how sure it is of the words, in percent, over all lines",
     }
-    reads = "with `--ocr`: words drawn on pictures and on scanned pages"
+    reads = "with `--ocr`: words drawn on pictures, on scanned pages and in videos"
     needs = PARTS
-    follows = ("bmp", "gif", "heif", "jpeg", "jpeg2000", "netpbm", "pdf", "png", "psd", "raster", "tga", "tiff", "webp")
+    follows = tuple(_PICTURES + _FILMS + ["pdf"])
     patience = 30
 
     def read(self, stream: Stream) -> Iterator[Fact]:
+        is_film = stream.media_type in _FILM_TYPES or stream.media_type.startswith("video/")
+        if stream.media_type.startswith("audio/"):
+            return
         engine = load_engine()
         yield Field("ocr.engine", engine.name)
         read: list[Line] = []
-        for locator, picture in _pages(stream) if b"%PDF-" in stream.head[:1024] else _frames(stream):
-            lines = [line for piece in _pieces(picture) for line in engine.read(piece)]
+        look = _moments if is_film else _pages if b"%PDF-" in stream.head[:1024] else _frames
+        for locator, picture in look(stream):
+            told = {line.text for line in read} if is_film else set()
+            lines = [line for piece in _pieces(picture) for line in engine.read(piece) if line.text not in told]
             read += lines
             yield Text("\n".join(line.text for line in lines), locator)
         if read:
@@ -93,6 +106,15 @@ def _frames(stream: Stream) -> Iterator[tuple[str, Image]]:
             yield f"page {number + 1}, drawn", on_white(ImageOps.exif_transpose(picture), _EDGE)
     if count == 1:  # the larger one is given up before this one is read
         yield "drawn", shown
+
+
+def _moments(stream: Stream) -> Iterator[tuple[str, Image]]:
+    try:
+        held = stills(cast(BinaryIO, stream), _MOST_MOMENTS)
+    except NoFilmError:
+        return
+    for moment, picture in held:
+        yield f"{clock(moment / 1000)}, drawn", picture
 
 
 def _pages(stream: Stream) -> Iterator[tuple[str, Image]]:

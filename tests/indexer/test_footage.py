@@ -32,14 +32,21 @@ def scene(seed: int) -> Image.Image:
 
 
 def film(
-    frames: Iterable[Image.Image], kind: str = "mp4", codec: str = "mpeg4", *, rate: int = 5, every: int = 5
+    frames: Iterable[Image.Image],
+    kind: str = "mp4",
+    codec: str = "mpeg4",
+    *,
+    rate: int = 5,
+    every: int = 5,
+    size: tuple[int, int] = (320, 192),
 ) -> bytes:
     """A video of these frames, with a key frame every so many."""
     body = io.BytesIO()
     with av.open(body, "w", format=kind) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.codec_context.gop_size = every
-        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.bit_rate = 2_000_000
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_image(frame)))

@@ -81,6 +81,29 @@ def test_of_a_document_only_pages_without_text_are_looked_at() -> None:
 
 
 @engine
+@pytest.mark.parametrize("kind", ["mp4", "matroska", "avi"])
+def test_titles_of_a_video_are_read_at_their_moments_and_told_once(kind: str) -> None:
+    pytest.importorskip("av")
+    from test_footage import film
+
+    with Image.open(FIXTURES / "note" / "input.png") as note:
+        title = note.convert("RGB")
+    body = film([title] * 40, kind, rate=10, every=10, size=title.size)
+    item, _ = crawl(body, f"ep05.{kind}")
+    found = [text.locator for text in item.texts if "eye highlight, retake" in text.body]
+    assert found == ["00:00:00.000, drawn"]
+
+
+@engine
+def test_sound_is_not_looked_at() -> None:
+    sound = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\x08\0\0\0" + bytes(8)
+    item, _ = crawl(sound, "line.wav")
+    assert item.handler == "riff-media"
+    assert not item.problems
+    assert not [field for field in item.fields if field.name.startswith("ocr.")]
+
+
+@engine
 def test_a_picture_without_words_was_looked_at_and_has_none() -> None:
     item = read("empty")
     assert not item.texts
