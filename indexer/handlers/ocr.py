@@ -103,9 +103,9 @@ def _frames(stream: Stream) -> Iterator[tuple[str, Image]]:
             shown = on_white(picture, _EDGE)
         for number in range(min(count, _MOST_PAGES) if count > 1 else 0):
             picture.seek(number)
-            yield f"page {number + 1}, drawn", on_white(ImageOps.exif_transpose(picture), _EDGE)
+            yield f"page {number + 1}, ocr", on_white(ImageOps.exif_transpose(picture), _EDGE)
     if count == 1:  # the larger one is given up before this one is read
-        yield "drawn", shown
+        yield "ocr", shown
 
 
 def _moments(stream: Stream) -> Iterator[tuple[str, Image]]:
@@ -114,7 +114,7 @@ def _moments(stream: Stream) -> Iterator[tuple[str, Image]]:
     except NoFilmError:
         return
     for moment, picture in held:
-        yield f"{clock(moment / 1000)}, drawn", picture
+        yield f"{clock(moment / 1000)}, ocr", picture
 
 
 def _pages(stream: Stream) -> Iterator[tuple[str, Image]]:
@@ -126,7 +126,7 @@ def _pages(stream: Stream) -> Iterator[tuple[str, Image]]:
         for number in range(min(count, _MOST_PAGES)):
             with closing_with(pdfium.FPDF_ClosePage, pdfium.FPDF_LoadPage(document, number)) as page:
                 if page and not _is_written(pdfium, page):
-                    yield f"page {number + 1}, drawn", _render(pdfium, page)
+                    yield f"page {number + 1}, ocr", _render(pdfium, page)
 
 
 def _open(pdfium: Any, stream: Stream, stack: ExitStack) -> Any:

@@ -39,7 +39,7 @@ def test_drawn_words_are_found_and_say_that_they_were_drawn(evidence: Path, tmp_
     assert archivore("ingest", evidence, "--ocr", case=case).returncode == 0
     assert names(case, "灯笼") == {"C012.png", "C012_copy.png"}
     shown = archivore("search", "highlight", case=case).stdout
-    assert "drawn: " in shown
+    assert "ocr: " in shown
     again = archivore("retry", "evidence:C012.png", case=case)
     assert again.returncode == 0, again.stderr
     assert names(case, "灯笼") == {"C012.png", "C012_copy.png"}

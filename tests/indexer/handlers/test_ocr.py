@@ -49,7 +49,7 @@ def words_of(item: Item, locator: str) -> str:
 @engine
 def test_chinese_japanese_and_english_are_read_from_one_picture() -> None:
     item = read("note")
-    words = words_of(item, "drawn")
+    words = words_of(item, "ocr")
     assert "灯笼太暗" in words
     assert "背景の線を細く" in words
     assert "eye highlight, retake" in words
@@ -63,20 +63,20 @@ def test_chinese_japanese_and_english_are_read_from_one_picture() -> None:
 @korean
 def test_korean_is_read_beside_the_others() -> None:
     item = read("note")
-    assert "대사와 입 모양이 다름" in words_of(item, "drawn")
-    assert words_of(read("fax"), "page 2, drawn") == "대사와 입 모양이 다름"
+    assert "대사와 입 모양이 다름" in words_of(item, "ocr")
+    assert words_of(read("fax"), "page 2, ocr") == "대사와 입 모양이 다름"
 
 
 @engine
 def test_each_page_of_a_fax_has_its_own_words() -> None:
-    assert "灯笼太暗" in words_of(read("fax"), "page 1, drawn")
+    assert "灯笼太暗" in words_of(read("fax"), "page 1, ocr")
 
 
 @engine
 def test_of_a_document_only_pages_without_text_are_looked_at() -> None:
     item = read("scan")
-    assert "eye highlight, retake" in words_of(item, "page 1, drawn")
-    assert not words_of(item, "page 2, drawn")
+    assert "eye highlight, retake" in words_of(item, "page 1, ocr")
+    assert not words_of(item, "page 2, ocr")
     assert "night shift" in words_of(item, "page 2")
 
 
@@ -91,7 +91,7 @@ def test_titles_of_a_video_are_read_at_their_moments_and_told_once(kind: str) ->
     body = film([title] * 40, kind, rate=10, every=10, size=title.size)
     item, _ = crawl(body, f"ep05.{kind}")
     found = [text.locator for text in item.texts if "eye highlight, retake" in text.body]
-    assert found == ["00:00:00.000, drawn"]
+    assert found == ["00:00:00.000, ocr"]
 
 
 @engine
@@ -113,7 +113,7 @@ def test_a_picture_without_words_was_looked_at_and_has_none() -> None:
 @engine
 def test_of_a_torn_picture_what_is_there_is_read() -> None:
     item = read("torn")
-    assert "灯笼太暗" in words_of(item, "drawn")
+    assert "灯笼太暗" in words_of(item, "ocr")
     assert [problem.cause for problem in item.problems] == ["truncated"]
 
 
