@@ -105,5 +105,5 @@ def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Itera
         raise EvidenceError("unsupported", "cannot be looked at: no picture of a known kind") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
         raise EvidenceError("unsupported", f"cannot be looked at: {error}") from error
-    except (Image.DecompressionBombError, TypeError, ZeroDivisionError, OverflowError) as error:
+    except (Image.DecompressionBombError, TypeError, ZeroDivisionError, OverflowError, RuntimeError) as error:
         raise EvidenceError("corrupt", f"cannot be looked at: {error}") from error

@@ -95,6 +95,14 @@ def test_titles_of_a_video_are_read_at_their_moments_and_told_once(kind: str) ->
 
 
 @engine
+def test_a_picture_that_does_not_decode_says_so_and_keeps_what_its_handler_read() -> None:
+    item, _ = crawl((TOP / "fixtures/heif/avif/input.avif").read_bytes(), "input.avif")
+    assert [(problem.cause, problem.handler) for problem in item.problems] == [("corrupt", "ocr")]
+    assert item.status == "partly-read"
+    assert "picture.width" in {field.name for field in item.fields}
+
+
+@engine
 def test_sound_is_not_looked_at() -> None:
     sound = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\x08\0\0\0" + bytes(8)
     item, _ = crawl(sound, "line.wav")
