@@ -47,7 +47,7 @@ def ingest(
     Example: archivore ingest seized/day1 --label day1 --series nk-server --passwords words.txt
     """
     from cli.manifest import read_manifest, source_of
-    from cli.runs import guess_passwords, ingest_sources, limits_of
+    from cli.runs import guess_passwords, ingest_sources, limits_of, not_looked_at
     from indexer.errors import UsageError
 
     paths = sources or []
@@ -75,6 +75,7 @@ def ingest(
                 protected, opened, _ = guess_passwords(
                     case, lambda: list(case.catalog.with_problem("encrypted")), **options
                 )
+        unseen = len(not_looked_at(case)) if ocr else 0
         by_status = case.catalog.counts("status")
         items, total = case.catalog.totals()
     say(
@@ -86,5 +87,7 @@ def ingest(
     unread = sum(count for status, count in by_status.items() if status != "read")
     if unread:
         note("What kept items from being fully read: archivore problems")
+    if unseen:
+        note(f"In {unseen:,} files read before, drawn words were not looked for: archivore retry --ocr")
     if strict and unread:
         sys.exit(1)

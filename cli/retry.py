@@ -102,6 +102,7 @@ def _above(item: Item) -> Iterator[str]:
 
 
 def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bool, ocr: bool) -> list[Item]:
+    from cli.runs import not_looked_at
     from indexer.registry import all_handlers
 
     chosen = [case.find(word) for word in words]
@@ -110,16 +111,5 @@ def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bo
     if older:
         chosen += case.catalog.read_by_older({each.name: each.version for each in all_handlers()})
     if ocr and not (words or cause or handler or older):
-        chosen += _not_looked_at(case)
+        chosen += not_looked_at(case)
     return chosen
-
-
-def _not_looked_at(case: Case) -> list[Item]:
-    """The files of sources that hold anything on which no drawn words were looked for."""
-    from indexer.handlers.ocr import Ocr
-
-    looked = case.catalog.read_by(Ocr.follows, with_text=False)
-    roots = {
-        item.provenance.root.id for item, reading in looked if all(each.name != "ocr.engine" for each in reading.fields)
-    }
-    return [item for identity in sorted(roots) if (item := case.catalog.item(identity))]

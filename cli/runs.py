@@ -245,6 +245,17 @@ def _container(case: Case, item: Item) -> tuple[Item, Reading | None] | None:
     return case.catalog.with_reading(parent.id) if held and held[1] is None and parent else None
 
 
+def not_looked_at(case: Case) -> list[Item]:
+    """The files of sources that hold anything on which no drawn words were looked for."""
+    from indexer.handlers.ocr import Ocr
+
+    held = case.catalog.read_by(Ocr.follows, with_text=False)
+    shown = ((item, reading) for item, reading in held if not item.media_type.startswith("audio/"))
+    unseen = (item for item, reading in shown if all(each.name != "ocr.engine" for each in reading.fields))
+    roots = {item.provenance.root.id for item in unseen}
+    return [item for identity in sorted(roots) if (item := case.catalog.item(identity))]
+
+
 def _had_ocr(case: Case) -> bool:
     """Whether drawn words were read in an earlier run: what is read anew must not lose them."""
     return any(run.options.get("ocr") for run in case.catalog.runs())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import wave
 import zipfile
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def evidence(tmp_path: Path) -> Path:
     with zipfile.ZipFile(folder / "cuts.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo("C012_copy.png"), NOTE.read_bytes())
     (folder / "plain.txt").write_text("nothing drawn here")
+    with wave.open(str(folder / "line.wav"), "wb") as sound:
+        sound.setparams((1, 1, 8000, 8, "NONE", ""))
+        sound.writeframes(bytes(8))
     return folder
 
 
@@ -50,6 +54,7 @@ def test_drawn_words_are_read_later_where_none_were_looked_for(evidence: Path, t
     archivore("new", case)
     assert archivore("ingest", evidence, case=case).returncode == 0
     assert names(case, "灯笼") == set()
+    assert "In 2 files read before" in archivore("ingest", evidence, "--ocr", case=case).stderr
     assert archivore("retry", "--ocr", case=case).returncode == 0
     assert names(case, "灯笼") == {"C012.png", "C012_copy.png"}
     assert "Nothing to retry" in archivore("retry", "--ocr", case=case).stderr
