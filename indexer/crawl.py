@@ -50,7 +50,7 @@ FALLBACK, OCR = "strings", "ocr"
 """The handlers for what no other handler reads, or what another could not read; for what is drawn on pictures."""
 _TICK = 0.05
 """Seconds between two signs of life while a handler yields facts."""
-_UNALLOCATED = Field("file.kind", "unallocated")
+_AS_BYTES = (Field("file.kind", "unallocated"), Field("file.kind", "file-table"))  # whatever they begin with
 _INTERNAL = Field("file.kind", "internal")
 RATIO = 100
 """Members this many times larger than their container are worth a label, `container.ratio`."""
@@ -287,8 +287,8 @@ class Crawler:
         return facts.reading(key, handler)
 
     def _identify(self, stream: Stream, place: Place, problems: list[Problem]) -> Identity:
-        if _UNALLOCATED in place.fields:  # whatever it begins with, it is no file
-            return Identity("inode/unallocated", self._fallback)
+        if kind := next((each for each in _AS_BYTES if each in place.fields), None):
+            return Identity(f"inode/{kind.value}", self._fallback)
         identity: Identity | Problem = self.fence(self.identifier.identify, stream)
         if isinstance(identity, Problem):
             problems.append(identity)

@@ -61,12 +61,13 @@ _KINDS: dict[str, str] = {
     "disk": "application/x-iso9660 application/vnd.efi application/x-raw-disk application/x-ewf application/x-encase "
     "application/x-qemu application/x-qcow application/x-virtualbox application/x-vdi application/x-vhd "
     "application/x-vmdk application/x-vmware application/x-aff4 application/x-apple-diskimage "
-    "application/vnd.squashfs application/x-squashfs application/x-cramfs inode/partition inode/unallocated",
+    "application/vnd.squashfs application/x-squashfs application/x-cramfs inode/partition inode/unallocated "
+    "inode/file-table",
     "system": "application/x-ms-registry application/x-ms-shortcut application/x-ms-job application/x-ms-task "
     "application/x-ms-automatic application/x-ms-custom application/x-ms-prefetch application/x-ms-recycle "
     "application/x-ms-thumbcache application/vnd.ms-thumbnails application/x-ms-memory application/x-dmp "
     "application/x-rdp application/pkcs7-signature application/pkix application/x-x509 application/x-pkcs12 "
-    "application/pgp-keys application/pgp-signature application/x-plist application/x-apple-plist "
+    "application/x-ntfs application/pgp-keys application/pgp-signature application/x-plist application/x-apple-plist "
     "application/x-apple-ds application/x-ds-store application/x-bplist application/x-pem application/x-ssh "
     "application/x-crontab application/x-git application/x-putty application/pkcs10 application/x-der "
     "application/x-coredump",

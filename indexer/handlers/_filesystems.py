@@ -25,7 +25,8 @@ FIELDS: Mapping[str, str] = {
     "filesystem.block_size": "bytes of a cluster or block",
     "filesystem.mounted_on": "folder on which the volume was mounted last",
     "file.kind": "directory, symlink, junction, fifo, socket, a device; stream (beside the main bytes), record (one of "
-    "NTFS without bytes), volume, unallocated (space that no file owns, long stretches of zeros left out)",
+    "NTFS without bytes), volume, unallocated (space that no file owns, long stretches of zeros left out), "
+    "file-table (whose records are the members here), listed-file (whose bytes are not here)",
     "file.link_target": "where a link points, as recorded; links are never followed",
     "file.deleted": "the entry or its folder was deleted",
     "file.recovery": "how the place of a deleted file's bytes was found where the volume no longer tells it",
@@ -42,6 +43,7 @@ FIELDS: Mapping[str, str] = {
     "file.group_sid": "security identifier of the owner's group",
     "file.links": "names of the file, where there are several",
     "file.flags": "attributes as words: read-only, hidden, system, archive, compressed, sparse, encrypted, ...",
+    "file.recorded_size": "bytes of a file of which only the record is here",
     "file.allocated": "bytes of the clusters or blocks that belong to the file",
     "file.valid_bytes": "bytes written so far, where the size is larger",
 }

@@ -30,6 +30,7 @@ from indexer.handlers._fs_ntfs_records import (
     VOLUME,
     VOLUME_NAME,
     Attribute,
+    LoneTable,
     Name,
     Record,
     Table,
@@ -62,6 +63,9 @@ from indexer.timestamps import from_filetime
 _ROOT, _VOLUME, _BITMAP, _BAD, _SECURE = 5, 3, 6, 8, 9
 _SILENT = frozenset({7, 10})
 """$Boot, which would be taken for a volume again, and $UpCase, where every letter there is would be found."""
+_TABLES = frozenset({0, 1})
+"""$MFT and its mirror, of which every record is told anyway."""
+LISTED = "listed-file"
 _FIRST_OWN = 24
 """Records before this one are kept for the file system; unnamed ones of them were never used."""
 _DOS = 2
@@ -87,11 +91,11 @@ class _Folder(NamedTuple):
 
 
 class _Ntfs:
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, table: Table) -> None:
         self.volume = volume
-        self.table = Table(volume)
-        self.bitmap = self._read(_BITMAP, "", MOST_FOLDER * 16)
-        self.owners = _owners(self._read(_SECURE, "$SDS", MOST_FOLDER))
+        self.table = table
+        self.bitmap = b"" if table.is_alone else self._read(_BITMAP, "", MOST_FOLDER * 16)
+        self.owners = {} if table.is_alone else _owners(self._read(_SECURE, "$SDS", MOST_FOLDER))
         self.folders: dict[int, _Folder] = {}
         self._paths: dict[tuple[int, int], tuple[str, bool]] = {}
         self.damaged = 0
@@ -180,7 +184,7 @@ def _owners(data: bytes) -> dict[int, tuple[str, str]]:
 
 def walk_ntfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     """The volume's fields, its members in the order of their records, then the free clusters."""
-    ntfs = _Ntfs(volume)
+    ntfs = _Ntfs(volume, Table(volume))
     yield Field("filesystem.kind", "NTFS")
     yield Field("filesystem.block_size", ntfs.table.unit)
     yield from check_size(volume, ntfs.table.bytes)
@@ -193,6 +197,20 @@ def walk_ntfs(volume: Volume, prefix: str) -> Iterator[Fact]:
         if len(times := record.held(INFORMATION)) >= 32:
             created = from_filetime("B", unpack_from("<Q", times)[0], "ntfs.volume.crtime")
             yield from (created,) if created else ()
+    yield from _walk(ntfs, prefix)
+    count = min(ntfs.table.clusters, len(ntfs.bitmap) * 8)
+    unit = ntfs.table.unit
+    yield from unallocated(
+        volume, prefix, (Run(first * unit, size * unit) for first, size in zero_bits(ntfs.bitmap, count))
+    )
+
+
+def walk_table(volume: Volume, size: int) -> Iterator[Fact]:
+    """The same for a master file table that was taken out of its volume, with records of `size` bytes."""
+    yield from _walk(_Ntfs(volume, LoneTable(volume, size)), "")
+
+
+def _walk(ntfs: _Ntfs, prefix: str) -> Iterator[Fact]:
     ntfs.learn_folders()
     if ntfs.damaged:
         yield Problem("corrupt", f"NTFS: {ntfs.damaged} records are marked as damaged", resolution="left out")
@@ -200,11 +218,6 @@ def walk_ntfs(volume: Volume, prefix: str) -> Iterator[Fact]:
         record = parse_record(raw, number)
         if record and not record.base and number != _ROOT:
             yield from _tell(ntfs, prefix, record)
-    count = min(ntfs.table.clusters, len(ntfs.bitmap) * 8)
-    unit = ntfs.table.unit
-    yield from unallocated(
-        volume, prefix, (Run(first * unit, size * unit) for first, size in zero_bits(ntfs.bitmap, count))
-    )
 
 
 def _tell(ntfs: _Ntfs, prefix: str, record: Record) -> Iterator[Child]:
@@ -258,6 +271,10 @@ def _main(
         problem = Problem("unsupported", "compacted by Windows (WOF)", resolution="packed bytes are a stream of it")
         return member(prefix, path, stamps=stamps, fields=fields, problems=(problem,))
     opening, more, problems = _open(ntfs, stream, deleted)
+    if ntfs.table.is_alone and opening is None:
+        fields["file.kind"] = LISTED
+    elif record.number in _TABLES:
+        fields["file.kind"] = "file-table"
     return member(
         prefix, path, opening=opening, stamps=stamps, fields={**fields, **more}, problems=_torn(record) + problems
     )
@@ -294,6 +311,8 @@ def _open(
     """How to read a stream, what to tell of it, and what is wrong with it."""
     more: Told = {}
     problems: tuple[Problem, ...] = ()
+    if stream.held is None and ntfs.table.is_alone:
+        return None, {"file.recorded_size": stream.size, "file.allocated": stream.allocated or None}, ()
     if stream.held is None:
         more["file.allocated"] = stream.allocated or None
         more["file.valid_bytes"] = stream.valid if stream.valid < stream.size else None

@@ -151,9 +151,14 @@ def parse_name(held: bytes | None) -> Name | None:
 class Table:
     """The master file table of a volume.
 
+    Attributes:
+        is_alone: whether the volume around it is not there, and so nothing that lies in its clusters.
+
     Raises:
         EvidenceError: where the boot sector or the table's own record cannot be read.
     """
+
+    is_alone = False
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
@@ -315,6 +320,25 @@ class Table:
         if held == size or len(real) == len(stored):
             return b"".join(pour(self.volume, real, min(wanted, held))).ljust(wanted, b"\0")
         return unpack_lznt1(b"".join(pour(self.volume, real, held)), size)[:wanted].ljust(wanted, b"\0")
+
+
+class LoneTable(Table):
+    """A table that was taken out of its volume.
+
+    Args:
+        size: bytes of a record.
+    """
+
+    is_alone = True
+
+    def __init__(self, volume: Volume, size: int) -> None:
+        self.volume = volume
+        self.size = size
+        self.count = volume.size // size
+        self._runs = [Run(0, volume.size)]
+
+    def _place(self, runs: tuple[tuple[int, int], ...]) -> list[Run]:
+        return []
 
 
 def _listed(data: bytes) -> Iterator[int]:

@@ -1,0 +1,64 @@
+"""What is taken out of an NTFS volume tells what the volume tells: the file table alone, the change journal alone."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawling import crawl_bytes
+from indexer.model import Item
+
+FIXTURES = Path(__file__).parents[3] / "fixtures"
+VOLUME = lzma.decompress((FIXTURES / "file_systems/ntfs/input.img.xz").read_bytes())
+TABLE = lzma.decompress((FIXTURES / "mft/plain/input.mft.xz").read_bytes())
+JOURNAL = (FIXTURES / "usn-journal/zeros/input.bin").read_bytes()
+
+
+def by_path(items: list[Item]) -> dict[str, Item]:
+    return {"!/".join(map(str, item.provenance.hops[1:])): item for item in items if len(item.provenance.hops) == 2}
+
+
+def size_of(item: Item) -> object:
+    return next((field.value for field in item.fields if field.name == "file.recorded_size"), item.size)
+
+
+def test_the_table_alone_gives_the_files_of_its_volume_with_their_times_and_sizes() -> None:
+    whole, alone = by_path(crawl_bytes(VOLUME, "disk.img")), by_path(crawl_bytes(TABLE, "$MFT"))
+    whole.pop("$Unallocated")
+    assert set(alone) == set(whole)
+    for path, item in alone.items():
+        assert item.timestamps == whole[path].timestamps, path
+        deleted = [field for field in item.fields if field.name == "file.deleted"]
+        assert deleted == [field for field in whole[path].fields if field.name == "file.deleted"]
+        if whole[path].size is not None:
+            assert size_of(item) == whole[path].size, path
+        if item.digests:
+            assert item.digests == whole[path].digests
+
+
+def test_the_table_inside_a_volume_is_not_told_twice() -> None:
+    items = crawl_bytes(VOLUME, "disk.img")
+    table = by_path(items)["$MFT"]
+    assert (table.media_type, table.size) == ("inode/file-table", len(TABLE))
+    assert max(len(item.provenance.hops) for item in items) == 2
+
+
+def test_a_journal_is_known_behind_zeros_and_by_any_name() -> None:
+    (item,) = crawl_bytes(JOURNAL, "C_J.copy")
+    assert item.handler == "usn-journal"
+    (text,) = item.texts
+    assert "2024-04-02T13:43:00Z | renamed to | C034_원화_수정.psd | file 103-3 in 101-1" in text.body.splitlines()
+
+
+@settings(max_examples=25, deadline=None)
+@given(sample=st.sampled_from([TABLE[60 * 1024 :], JOURNAL]), data=st.data())
+def test_damage_is_never_a_crash(sample: bytes, data: st.DataObject) -> None:
+    held = bytearray(sample)
+    for _ in range(data.draw(st.integers(1, 8))):
+        held[data.draw(st.integers(0, len(held) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(len(held) // 2, len(held)))
+    for item in crawl_bytes(bytes(held[:cut]), "$MFT"):
+        assert not [problem for problem in item.problems if problem.cause in ("crash", "memory")], item.problems
