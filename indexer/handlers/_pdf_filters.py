@@ -18,8 +18,8 @@ from indexer.handlers._pdf_values import Objects, Reference, Value, from_digits
 from indexer.limits import KIB, MIB
 
 PIECE: Final = 256 * KIB
-TEXT_BYTES: Final = 256 * MIB
-"""Of a stream in ASCII, which is taken as a whole."""
+HELD: Final = 256 * MIB
+"""Of a stream that is taken as a whole."""
 ROW_BYTES: Final = 4 * MIB
 """Of one row: of a square picture of 16-bit CMYK that would be 1 TiB."""
 _LITTLE: Final = 4 * KIB
@@ -227,23 +227,28 @@ def _unpack_runs(pieces: Iterator[bytes], _: Filter) -> Iterator[bytes]:
 
 
 def _from_hex(pieces: Iterator[bytes], _: Filter) -> Iterator[bytes]:
-    yield from_digits(_joined(pieces).partition(b">")[0])
+    yield from_digits(joined(pieces).partition(b">")[0])
 
 
 def _from_85(pieces: Iterator[bytes], _: Filter) -> Iterator[bytes]:
-    text = re.sub(rb"[\0\s]+", b"", _joined(pieces).partition(b"~")[0].removeprefix(b"<~"))
+    text = re.sub(rb"[\0\s]+", b"", joined(pieces).partition(b"~")[0].removeprefix(b"<~"))
     try:
         yield base64.a85decode(text)
     except ValueError as error:
         raise EvidenceError("corrupt", f"ASCII85: {error}") from error
 
 
-def _joined(pieces: Iterator[bytes]) -> bytes:
+def joined(pieces: Iterator[bytes]) -> bytes:
+    """All pieces.
+
+    Raises:
+        EvidenceError: what they raise, or `limit`.
+    """
     held = bytearray()
     for piece in pieces:
         held += piece
-        if len(held) > TEXT_BYTES:
-            raise EvidenceError("limit", f"more than {TEXT_BYTES} bytes of ASCII in one stream")
+        if len(held) > HELD:
+            raise EvidenceError("limit", f"more than {HELD} bytes of a stream that is taken as a whole")
     return bytes(held)
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._pdf_filters import PIECE, ROW_BYTES, Filter, bytes_of, can_undo, filters_of, undo
+from indexer.handlers._pdf_filters import PIECE, ROW_BYTES, Filter, bytes_of, can_undo, filters_of, joined, undo
 from indexer.handlers._pdf_objects import number_of
 from indexer.handlers._pdf_raw import whole
 from indexer.handlers._pdf_samples import GRAY, Shape, can_write, colours_of, file_of, is_turned
@@ -45,6 +45,8 @@ _AROUND: Final = 8 * KIB
 _ON: Final = re.compile(rb"\w")
 _SUFFIXES: Final = {"DCTDecode": ".jpg", "JPXDecode": ".jp2", "JBIG2Decode": ".jb2", "CCITTFaxDecode": ".tif"}
 """Of what is not unpacked."""
+_NAMES: Final = (*_SUFFIXES, "FlateDecode", "LZWDecode", "RunLengthDecode", "ASCIIHexDecode", "ASCII85Decode", "Crypt")
+_SPACES: Final = ("Lab", "Pattern", "Indexed", "ICCBased", "DeviceN")
 
 
 class _Picture(NamedTuple):
@@ -101,7 +103,7 @@ def read_pictures(stream: Stream) -> Iterator[Fact]:
     if small := reasons.pop("", 0):
         yield Field("pdf.small_pictures", small)
     for reason, count in sorted(reasons.items()):
-        yield Problem("unsupported", f"pictures {reason}: {count}", resolution="not given as members")
+        yield Problem("unsupported", f"pictures {reason} ({count})", resolution="not given as members")
     if len(pictures) + small + sum(reasons.values()) == PICTURES:
         yield Problem("limit", f"{PICTURES} pictures or more", resolution="stopped there")
 
@@ -123,9 +125,9 @@ class _Finder:
                 return
             begin = -1 if _ON.match(data, at + 6) else data.rfind(b" obj", max(0, at - _AROUND), at)
             if begin > known and data.find(b"stream", begin, at) < 0:
-                entries = self._objects.at(begin)
+                known, entries = begin, self._objects.at(begin)
                 if isinstance(entries, dict) and entries.get("Subtype") == "Image":
-                    known, count = begin, count + 1
+                    count += 1
                     yield begin, entries
             at = data.find(b"/Image", at + 6)
 
@@ -139,7 +141,8 @@ class _Finder:
         suffix = _SUFFIXES.get(filters[-1].name, "") if filters else ""
         shape = self._shape(place, entries, is_known=bool(suffix))
         if not (all(map(can_undo, filters[:-1])) if suffix else can_write(filters, shape)):
-            raise _LeftOutError("with filters that are not read: " + ", ".join(each.name[:40] for each in filters))
+            names = (each.name if each.name in _NAMES else "another" for each in filters)
+            raise _LeftOutError("with filters that cannot be undone here: " + ", ".join(names))
         begin, end = self._objects.span(place, entries)
         shared = self._common(place, entries) if suffix == ".jb2" else b""
         suffix = suffix or (".png" if shape.is_png else ".tif")
@@ -158,7 +161,7 @@ class _Finder:
             known = colours_of(objects, space, place)
             if not known:
                 family = space[0] if isinstance(space, list) and space else space
-                raise _LeftOutError(f"in colours that are not read ({family if isinstance(family, str) else '?':.40})")
+                raise _LeftOutError(f"in colours that are not read: {family if family in _SPACES else 'not known'}")
             colours, bits = known, number("BitsPerComponent")
         shape = Shape(number("Width"), number("Height"), bits, colours, inverted=False)
         shape = shape._replace(inverted=is_turned(objects.follow(entries.get("Decode"), place), shape))
@@ -189,22 +192,23 @@ class _Finder:
 
 def _open(stream: Stream, picture: _Picture, budget: _Budget) -> BinaryIO:
     begin, end, filters, suffix = picture.begin, picture.end, picture.filters, picture.suffix
-    is_plain = len(filters) == 1
-    if is_plain and suffix in (".jpg", ".jp2"):
-        return open_slice(stream, begin, end - begin)()
-    pieces = _pieces(stream, begin, end)
+    held = _pieces(stream, begin, end)
     if not filters or filters[-1].name not in _SUFFIXES:
-        return open_chunks(budget.count(file_of(pieces, filters, picture.shape)))
-    size = end - begin
-    if not is_plain:
-        held = b"".join(budget.count(undo(pieces, filters[:-1])))
-        size, pieces = len(held), iter([held])
-    if suffix == ".jb2":
-        pieces = jbig2(pieces, picture.shared)
-    elif suffix == ".tif":
-        shape = picture.shape
-        pieces = fax(pieces, size, filters[-1], shape.height, inverted=shape.inverted)
-    return open_chunks(pieces)
+        pieces = budget.count(file_of(held, filters, picture.shape))
+    elif len(filters) == 1 and suffix in (".jpg", ".jp2"):
+        return open_slice(stream, begin, end - begin)()
+    else:
+        pieces = budget.count(undo(held, filters[:-1]))
+        if suffix == ".jb2":
+            pieces = jbig2(pieces, picture.shared)
+        elif suffix == ".tif":
+            size = end - begin
+            if len(filters) > 1:
+                data = joined(pieces)
+                size, pieces = len(data), iter([data])
+            pieces = fax(pieces, size, filters[-1], picture.shape)
+    # What cannot be had at all has no bytes: that is other than a file of none.
+    return open_chunks(pieces, next(pieces, b""))
 
 
 def _pieces(stream: Stream, begin: int, end: int) -> Iterator[bytes]:

@@ -40,23 +40,25 @@ class PagePictures:
             shown = pdfium.FPDFPage_GetObject(page, index)
             if pdfium.FPDFPageObj_GetType(shown) != pdfium.FPDF_PAGEOBJ_IMAGE or len(self._known) >= PICTURES:
                 continue
-            size = pdfium.FPDFImageObj_GetImageDataRaw(shown, None, 0)
-            if not 0 < size <= PICTURE_BYTES:
-                continue
-            buffer = ctypes.create_string_buffer(size)
-            pdfium.FPDFImageObj_GetImageDataRaw(shown, buffer, size)
-            digest = hashlib.sha256(buffer).digest()
-            if digest in self._known:
-                continue
-            data, suffix = buffer.raw, ".png"
+            suffix = ".png"
             if pdfium.FPDFImageObj_GetImageFilterCount(shown) == 1:
-                suffix = _SUFFIXES.get(byte_string(pdfium.FPDFImageObj_GetImageFilter, shown, 0), ".png")
-            if suffix == ".png":
-                data = self._drawn(shown)
-            if data:
+                suffix = _SUFFIXES.get(byte_string(pdfium.FPDFImageObj_GetImageFilter, shown, 0), suffix)
+            # The same data may be shown in other colours: only what is drawn tells them apart.
+            data = self._drawn(shown) if suffix == ".png" else self._raw(shown)
+            digest = hashlib.sha256(data).digest()
+            if data and digest not in self._known:
                 self._known.add(digest)
                 name = f"picture {len(self._known)}{suffix}"
                 yield Child(name, name.encode(), partial(BytesIO, data), fields=(Field("pdf.page", number),))
+
+    def _raw(self, shown: Any) -> bytes:
+        """The data of a picture; empty where they are huge."""
+        size = self._pdfium.FPDFImageObj_GetImageDataRaw(shown, None, 0)
+        if not 0 < size <= PICTURE_BYTES:
+            return b""
+        buffer = ctypes.create_string_buffer(size)
+        self._pdfium.FPDFImageObj_GetImageDataRaw(shown, buffer, size)
+        return buffer.raw
 
     def _drawn(self, shown: Any) -> bytes:
         """A picture as a PNG; empty where it is small, huge, or cannot be drawn."""

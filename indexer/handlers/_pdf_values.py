@@ -147,18 +147,19 @@ class Objects:
         return None
 
     def at(self, place: int) -> Value:
-        """The value of the object that begins here."""
-        return parse(self.data[place + 4 : place + HEAD])
+        """The value of the object that begins here; it ends at the next one at the latest."""
+        end = self.data.find(b" obj", place + 4, place + HEAD)
+        return parse(self.data[place + 4 : end if end >= 0 else place + HEAD])
 
     def place(self, reference: Reference, near: int) -> int | None:
         """Where the object begins; None where it stands in no place of its own."""
         numbers, all_places = self._places
         first, last = (numbers.searchsorted(reference.number, side) for side in ("left", "right"))
-        places = all_places[first:last].tolist()
+        places = all_places[first:last]
         if len(places) < 2:
-            return places[0] if places else None
+            return int(places[0]) if len(places) else None
         ended = bisect_left(self._ends, near)
-        count = bisect_left(places, self._ends[ended]) if ended < len(self._ends) else len(places)
+        count = places.searchsorted(self._ends[ended]) if ended < len(self._ends) else len(places)
         return int(places[max(0, count - 1)])
 
     def span(self, place: int, entries: dict[str, Value]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from indexer.errors import EvidenceError
 from indexer.handlers._pdf_filters import Filter
-from indexer.handlers._pdf_samples import LONG, Tag, tiff_head
+from indexer.handlers._pdf_samples import LONG, Shape, Tag, tiff_head
 
 _JBIG2: Final = b"\x97JB2\r\n\x1a\n\x01\0\0\0\x01"
 """In the order of their making; one page."""
@@ -30,24 +30,23 @@ def jbig2(pieces: Iterator[bytes], shared: bytes) -> Iterator[bytes]:
     yield _JBIG2_END
 
 
-def fax(pieces: Iterator[bytes], size: int, coding: Filter, height: int, *, inverted: bool) -> Iterator[bytes]:
+def fax(pieces: Iterator[bytes], size: int, coding: Filter, shape: Shape) -> Iterator[bytes]:
     """A TIFF with the data as its one strip.
 
     Args:
         size: bytes of the data.
-        height: rows that the picture has, where the coding does not say.
 
     Raises:
         EvidenceError: `unsupported`, TIFF has no name for such a coding.
     """
     first = next(pieces, b"")
     compression, tags = _named(coding, first)
-    # A zero is black unless it is said; in fax data what is coded as white are the zeros.
+    # In a TIFF, what is coded as white are zeros; in a PDF it is shown as white unless BlackIs1 is said.
     white_is_zero = not coding.number("BlackIs1", 0)
-    width, height = coding.number("Columns", _COLUMNS), coding.number("Rows", 0) or height
+    width, height = coding.number("Columns", _COLUMNS), coding.number("Rows", 0) or shape.height
     if not (0 < width < 1 << 31 and 0 < height < 1 << 31):
         raise EvidenceError("corrupt", f"a fax of {width} x {height} pixels")
-    yield tiff_head(width, height, (1,), compression, white_is_zero == inverted, size, tags) + first
+    yield tiff_head(width, height, (1,), compression, white_is_zero == shape.inverted, size, tags) + first
     yield from pieces
 
 

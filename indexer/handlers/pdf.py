@@ -3,8 +3,9 @@
 Source: ISO 32000-2: 7.5.6 (incremental updates), 7.6 (encryption), 7.9.4 (dates), 12.3.3 (outlines),
 12.5 (annotations), 12.7 (forms), 14.3 (metadata); XMP (ISO 16684-1).
 Damaged files are read as far as PDFium can rebuild them.
-Limits: text in pictures needs OCR; those in the text of a page, and the smallest, are no members; only XMP that stands
-uncompressed in the file is found, and of the scripts of pages and actions only those that stand there as plain strings.
+Limits: text in pictures needs OCR; pictures in the text of a page, and those of less than 16 pixels a side, are no
+members; only XMP that stands uncompressed in the file is found, and of the scripts of pages and actions only those that
+stand there as plain strings.
 Nine tenths of the time are PDFium's own, which lays out every page; MuPDF needs a fifth less for that.
 """
 
@@ -81,7 +82,8 @@ class Pdf(Handler):
         **XMP_FIELDS,
     }
     reads = (
-        "text by page, notes, forms, outline, scripts; XMP, links, embedded files; Illustrator's layers, placed files"
+        "text by page, notes, forms, outline, scripts; XMP, links, pictures, embedded files; "
+        "Illustrator's layers, placed files"
     )
     rank = 70
     container = True
