@@ -1,17 +1,21 @@
 """The bytes of a stream of a PDF file without its filters, in pieces of bounded size.
 
 Source: ISO 32000-2, 7.4.2 to 7.4.5 (ASCIIHex, ASCII85, LZW, Flate, RunLength), 7.4.4.4 (predictors).
-Limits: what one piece decodes to is lost with an error in it.
+Limits: what one piece decodes to is lost with an error in it. The predictor of TIFF is undone for 8
+and 16 bits.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+import sys
 import zlib
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handlers._pdf_values import Objects, Reference, Value, from_digits
@@ -109,7 +113,8 @@ def can_undo(each: Filter) -> bool:
     if each.name not in _UNDO or each.predictor == 1:
         return each.name in _UNDO
     columns, colours, bits = each.columns
-    return columns > 0 and 0 < colours <= 32 and bits in (1, 2, 4, 8, 16) and each.row <= ROW_BYTES
+    depths = (8, 16) if each.predictor == 2 else (1, 2, 4, 8, 16)
+    return columns > 0 and 0 < colours <= 32 and bits in depths and each.row <= ROW_BYTES
 
 
 def undo(pieces: Iterator[bytes], filters: list[Filter], *, last_predictor: bool = True) -> Iterator[bytes]:
@@ -254,25 +259,24 @@ def joined(pieces: Iterator[bytes]) -> bytes:
 
 def _undo_png(pieces: Iterator[bytes], each: Filter) -> Iterator[bytes]:
     """Each byte depends on those of its place in the pixels alone: such bytes together are a picture in gray."""
-    import numpy
     from PIL import Image
 
     row, depth = each.row, -(-each.columns[1] * each.columns[2] // 8)
     across = -(-row // depth)
-    above = numpy.zeros((1, row + 1), numpy.uint8)
+    above = bytes(row)
     for piece in whole_rows(pieces, row + 1):
         check_predictors(piece, row)
-        rows = numpy.concatenate([above, numpy.frombuffer(piece, numpy.uint8).reshape(-1, row + 1)])
-        planes = numpy.empty((depth, len(rows), 1 + across), numpy.uint8)
-        planes[:, :, 0] = rows[:, 0]
-        shaped = numpy.pad(rows[:, 1:], ((0, 0), (0, across * depth - row))).reshape(len(rows), across, depth)
-        planes[:, :, 1:] = shaped.transpose(2, 0, 1)
-        size = (across, depth * len(rows))
-        plain = Image.frombytes("L", size, zlib.compress(planes.tobytes(), 0), "zip", "L", 0).tobytes()
-        shaped = numpy.frombuffer(plain, numpy.uint8).reshape(depth, len(rows), across).transpose(1, 2, 0)
-        out = shaped.reshape(len(rows), -1)[1:, :row]
-        above[0, 1:] = out[-1]
-        yield out.tobytes()
+        rows = [b"\0" + above, *(piece[at : at + row + 1] for at in range(0, len(piece), row + 1))]
+        planes = [line[:1] + line[1 + place :: depth].ljust(across, b"\0") for place in range(depth) for line in rows]
+        size, packed = (across, len(planes)), zlib.compress(b"".join(planes), 0)
+        plain = Image.frombytes("L", size, packed, "zip", "L", 0).tobytes()
+        out = bytearray((len(rows) - 1) * across * depth)
+        for place in range(depth):
+            first = (place * len(rows) + 1) * across
+            out[place::depth] = plain[first : first + len(out) // depth]
+        made = cut(bytes(out), across * depth, row)
+        above = made[-row:]
+        yield made
 
 
 def check_predictors(rows: bytes, row: int) -> None:
@@ -286,45 +290,41 @@ def check_predictors(rows: bytes, row: int) -> None:
 
 
 def _undo_tiff(pieces: Iterator[bytes], each: Filter) -> Iterator[bytes]:
-    import numpy
-
+    """With whole bytes, it is the first predictor of PNG."""
     columns, colours, bits = each.columns
-    for piece in whole_rows(pieces, each.row):
-        samples = unpacked(piece, each.row, columns * colours, bits)
-        shaped = samples.reshape(len(samples), columns, colours)
-        yield packed(numpy.cumsum(shaped, axis=1, dtype=shaped.dtype).reshape(samples.shape), bits)
-
-
-def unpacked(rows: bytes, row: int, count: int, bits: int) -> Any:
-    """The samples of rows as an array of two dimensions.
-
-    Args:
-        row: bytes of one row.
-        count: samples of one row.
-        bits: of one sample: 1, 2, 4, 8 or 16.
-    """
-    import numpy
-
-    if bits == 16:
-        return numpy.frombuffer(rows, ">u2").reshape(-1, count).astype(numpy.uint16)
-    held = numpy.frombuffer(rows, numpy.uint8).reshape(-1, row)
+    whole = whole_rows(pieces, each.row)
     if bits == 8:
-        return held
-    shifts = numpy.arange(8 - bits, -1, -bits, dtype=numpy.uint8)
-    return (held[:, :, None] >> shifts & ((1 << bits) - 1)).reshape(len(held), -1)[:, :count]
+        yield from _undo_png((marked(piece, each.row, b"\1") for piece in whole), each)
+        return
+    for piece in whole:
+        samples = array("H", piece)
+        if sys.byteorder == "little":
+            samples.byteswap()
+        for begin in range(0, len(samples), columns * colours):
+            for place in range(begin, begin + colours):
+                own = slice(place, begin + columns * colours, colours)
+                samples[own] = array("H", (total & 0xFFFF for total in accumulate(samples[own])))
+        if sys.byteorder == "little":
+            samples.byteswap()
+        yield samples.tobytes()
 
 
-def packed(samples: Any, bits: int) -> bytes:
-    """The rows that `unpacked` would make these samples of."""
-    import numpy
+def marked(rows: bytes, row: int, mark: bytes) -> bytes:
+    """The rows with one byte before each."""
+    count = len(rows) // row
+    if count < row:
+        return b"".join([mark + rows[at : at + row] for at in range(0, len(rows), row)])
+    out = bytearray(mark * (count * (row + 1)))
+    for place in range(row):
+        out[place + 1 :: row + 1] = rows[place::row]
+    return bytes(out)
 
-    if bits >= 8:
-        return bytes(samples.astype(">u2" if bits == 16 else numpy.uint8).tobytes())
-    each = 8 // bits
-    padded = numpy.pad(samples & ((1 << bits) - 1), ((0, 0), (0, -samples.shape[1] % each)))
-    shifts = numpy.arange(8 - bits, -1, -bits, dtype=numpy.uint8)
-    grouped = padded.astype(numpy.uint8).reshape(len(samples), -1, each)
-    return bytes((grouped << shifts).sum(axis=2, dtype=numpy.uint8).tobytes())
+
+def cut(rows: bytes, row: int, kept: int) -> bytes:
+    """The first bytes of each row."""
+    if kept == row:
+        return rows
+    return b"".join([rows[at : at + kept] for at in range(0, len(rows), row)])
 
 
 _UNDO: Final[dict[str, Callable[[Iterator[bytes], Filter], Iterator[bytes]]]] = {

@@ -144,7 +144,7 @@ class _Finder:
             names = (each.name if each.name in _NAMES else "another" for each in filters)
             raise _LeftOutError("with filters that cannot be undone here: " + ", ".join(names))
         begin, end = self._objects.span(place, entries)
-        shared = self._common(place, entries) if suffix == ".jb2" else b""
+        shared = self._globals_of(place, entries) if suffix == ".jb2" else b""
         suffix = suffix or (".png" if shape.is_png else ".tif")
         return _Picture(number_of(self._data, place), begin, end, filters, suffix, shape, shared)
 
@@ -175,7 +175,7 @@ class _Finder:
             raise _LeftOutError(f"of more than {PICTURE_BYTES} bytes, or {ROW_BYTES} in a row")
         return shape
 
-    def _common(self, place: int, entries: dict[str, Value]) -> bytes:
+    def _globals_of(self, place: int, entries: dict[str, Value]) -> bytes:
         """What a JBIG2 picture shares with others."""
         objects = self._objects
         held = objects.follow(entries.get("DecodeParms"), place)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple, TypeAlias
 
 from indexer.errors import EvidenceError
@@ -19,9 +20,9 @@ from indexer.handlers._pdf_filters import (
     bytes_of,
     can_undo,
     check_predictors,
-    packed,
+    cut,
+    marked,
     undo,
-    unpacked,
     whole_rows,
 )
 from indexer.handlers._pdf_values import Objects, Value
@@ -155,21 +156,16 @@ def file_of(pieces: Iterator[bytes], filters: list[Filter], shape: Shape) -> Ite
 
 
 def _rows(pieces: Iterator[bytes], shape: Shape, keeps: bool) -> Iterator[bytes]:
-    import numpy
-
     row, left = shape.row + keeps, shape.height
     for piece in whole_rows(pieces, row):
         rows = piece[: left * row]
         left -= len(rows) // row
         if keeps:
             check_predictors(rows, row - 1)
-            yield rows
         else:
-            made = _made(rows, shape)
-            if shape.is_png:
-                held = numpy.frombuffer(made, numpy.uint8).reshape(-1, shape.written[2])
-                made = numpy.pad(held, ((0, 0), (1, 0))).tobytes()
-            yield made
+            rows = _made(rows, shape)
+            rows = marked(rows, shape.written[2], b"\0") if shape.is_png else rows
+        yield rows
         if not left:
             return
     raise EvidenceError("truncated", f"{left} of {shape.height} rows are missing")
@@ -177,17 +173,27 @@ def _rows(pieces: Iterator[bytes], shape: Shape, keeps: bool) -> Iterator[bytes]
 
 def _made(rows: bytes, shape: Shape) -> bytes:
     """The rows as they are written: turned round, with whole bytes for what the format has not in less."""
-    import numpy
-
     if shape.inverted:
         rows = rows.translate(_INVERSE)
     if not shape.is_expanded:
         return rows
-    samples = unpacked(rows, shape.row, shape.width * shape.channels, shape.bits)
+    samples = b"".join(map(_spread(shape.bits).__getitem__, rows))
+    samples = cut(samples, shape.row * 8 // shape.bits, shape.width * shape.channels)
     if not shape.colours.palette:
-        return packed(samples * (255 // ((1 << shape.bits) - 1)), 8)
-    table = numpy.frombuffer(shape.colours.palette, numpy.uint8).reshape(-1, shape.colours.channels)
-    return bytes(table[numpy.minimum(samples, len(table) - 1)].tobytes())
+        step = 255 // ((1 << shape.bits) - 1)
+        return samples.translate(bytes(value * step & 255 for value in range(256)))
+    size, palette = shape.colours.channels, shape.colours.palette
+    entries = [palette[at : at + size] for at in range(0, len(palette), size)]
+    # What is beyond the last entry means the last one.
+    entries += entries[-1:] * 256
+    return b"".join(map(entries.__getitem__, samples))
+
+
+@cache
+def _spread(bits: int) -> list[bytes]:
+    """The samples of each byte, in bytes of their own."""
+    most, shifts = (1 << bits) - 1, range(8 - bits, -1, -bits)
+    return [bytes(byte >> shift & most for shift in shifts) for byte in range(256)]
 
 
 def png(shape: Shape, rows: Iterator[bytes]) -> Iterator[bytes]:
@@ -198,7 +204,6 @@ def png(shape: Shape, rows: Iterator[bytes]) -> Iterator[bytes]:
     head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBB3x", shape.width, shape.height, bits, colour))
     if palette:
         entries = palette if kind == "rgb" else b"".join(bytes((value,)) * 3 for value in palette)
-        # What is beyond the last entry means the last one.
         head += _chunk(b"PLTE", (entries + entries[-3:] * 256)[: 3 << shape.bits])
     head += _chunk(b"IDAT", b"\x78\x01")
     sum_, trouble = 1, None

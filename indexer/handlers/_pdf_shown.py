@@ -13,6 +13,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any, Final
 
+from indexer.handlers._pdf_filters import cut, marked
 from indexer.handlers._pdf_pictures import PICTURES, SMALLEST
 from indexer.handlers._pdf_samples import Colours, Shape, png
 from indexer.handlers._pdfium import byte_string, closing_with
@@ -62,8 +63,6 @@ class PagePictures:
 
     def _drawn(self, shown: Any) -> bytes:
         """A picture as a PNG; empty where it is small, huge, or cannot be drawn."""
-        import numpy
-
         pdfium = self._pdfium
         width, height = ctypes.c_uint(), ctypes.c_uint()
         pdfium.FPDFImageObj_GetImagePixelSize(shown, width, height)
@@ -76,9 +75,12 @@ class PagePictures:
             wide, high = pdfium.FPDFBitmap_GetWidth(bitmap), pdfium.FPDFBitmap_GetHeight(bitmap)
             across = pdfium.FPDFBitmap_GetStride(bitmap)
             raw = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), across * high)
-        rows = numpy.frombuffer(raw, numpy.uint8).reshape(high, across)[:, : wide * samples]
+        rows = cut(raw, across, wide * samples)
         if samples > 1:
-            rows = rows.reshape(high, wide, samples)[:, :, 2::-1].reshape(high, wide * 3)
-        rows = numpy.pad(rows, ((0, 0), (1, 0)))
+            turned = bytearray(wide * high * 3)
+            for place in range(3):
+                turned[place::3] = rows[2 - place :: samples]
+            rows = bytes(turned)
+        row = wide * min(samples, 3)
         colours = Colours("rgb", 3) if samples > 1 else Colours("gray", 1)
-        return b"".join(png(Shape(wide, high, 8, colours, inverted=False), iter([rows.tobytes()])))
+        return b"".join(png(Shape(wide, high, 8, colours, inverted=False), iter([marked(rows, row, b"\0")])))

@@ -1,7 +1,7 @@
 """Values of a PDF file as they are written, and where an object that one refers to stands.
 
 Source: ISO 32000-2, 7.2 (characters), 7.3 (objects), 7.5.6 (incremental updates), 7.5.7 (object streams).
-Limits: of one value 4,000 parts, 16 deep; 4,000,000 objects of one file.
+Limits: of one value 4,000 parts, 16 deep; 2,000,000 objects of one file.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import mmap
 import re
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from indexer.handlers._pdf_objects import number_of, object_streams, span_of, stream_of
 from indexer.limits import KIB, MIB
@@ -21,7 +21,7 @@ Value: TypeAlias = "bool | int | float | str | bytes | Reference | list[Value] |
 HEAD: Final = 16 * KIB
 """Of an object: as far as its value is read."""
 _PARTS, _DEPTH, _STEPS = 4_000, 16, 8
-_OBJECTS: Final = 4_000_000
+_OBJECTS: Final = 2_000_000
 _TOKEN: Final = re.compile(
     rb"[\0\t\n\f\r ]*(?:(?P<open><<|\[)|(?P<close>>>|\])|/(?P<name>[^\0\t\n\f\r ()<>\[\]{}/%]{0,200})"
     rb"|(?P<reference>\d{1,9})[\0\t\n\f\r ]{1,3}\d{1,5}[\0\t\n\f\r ]{1,3}R\b"
@@ -154,13 +154,13 @@ class Objects:
     def place(self, reference: Reference, near: int) -> int | None:
         """Where the object begins; None where it stands in no place of its own."""
         numbers, all_places = self._places
-        first, last = (numbers.searchsorted(reference.number, side) for side in ("left", "right"))
-        places = all_places[first:last]
-        if len(places) < 2:
-            return int(places[0]) if len(places) else None
+        first, last = bisect_left(numbers, reference.number), bisect_right(numbers, reference.number)
+        if last - first < 2:
+            return all_places[first] if last > first else None
         ended = bisect_left(self._ends, near)
-        count = places.searchsorted(self._ends[ended]) if ended < len(self._ends) else len(places)
-        return int(places[max(0, count - 1)])
+        if ended < len(self._ends):
+            last = bisect_left(all_places, self._ends[ended], first, last)
+        return all_places[max(first, last - 1)]
 
     def span(self, place: int, entries: dict[str, Value]) -> tuple[int, int]:
         """Where the stream of the object that begins here begins and ends; both 0 where it has none."""
@@ -168,18 +168,16 @@ class Objects:
         return span_of(self.data, place, length if isinstance(length, int) else None)
 
     @cached_property
-    def _places(self) -> tuple[Any, Any]:
+    def _places(self) -> tuple[array[int], array[int]]:
         """The numbers of all objects in their order, and beside each where it begins."""
-        import numpy
-
         numbers, places = array("q"), array("q")
         data, at = self.data, self.data.find(b" obj")
         while at >= 0 and len(places) < _OBJECTS:
             numbers.append(number_of(data, at))
             places.append(at)
             at = data.find(b" obj", at + 4)
-        order = numpy.argsort(numpy.asarray(numbers), kind="stable")
-        return numpy.asarray(numbers)[order], numpy.asarray(places)[order]
+        order = sorted(range(len(numbers)), key=numbers.__getitem__)
+        return array("q", map(numbers.__getitem__, order)), array("q", map(places.__getitem__, order))
 
     @cached_property
     def _ends(self) -> array[int]:

@@ -102,7 +102,7 @@ def test_rows_that_pillow_predicts_stay_and_are_undone(mode: str, inverted: bool
     assert np.array_equal(held, most - wanted if inverted else wanted)
 
 
-@pytest.mark.parametrize(("colours", "bits"), [(1, 1), (1, 2), (3, 4), (3, 8), (4, 8), (3, 16)])
+@pytest.mark.parametrize(("colours", "bits"), [(1, 8), (3, 8), (4, 8), (1, 16), (3, 16)])
 def test_predictors_of_tiff_are_undone(colours: int, bits: int) -> None:
     plain = samples(rows_of(colours, bits), colours, bits).reshape(HEIGHT, WIDTH, colours)
     steps = plain.copy()
@@ -114,6 +114,28 @@ def test_predictors_of_tiff_are_undone(colours: int, bits: int) -> None:
     parms = f"/DecodeParms<</Predictor 2/Columns {WIDTH}/Colors {colours}/BitsPerComponent {bits}>>"
     predicted = facts(picture(zlib.compress(packed), shape + parms))
     assert predicted[0][1] == facts(picture(zlib.compress(rows_of(colours, bits)), shape))[0][1]
+
+
+def test_a_predictor_that_is_not_undone_is_told() -> None:
+    parms = "/Filter/FlateDecode/DecodeParms<</Predictor 2/Columns 21/BitsPerComponent 1>>"
+    ((problem, _),) = facts(picture(b"", "/BitsPerComponent 1/ColorSpace/DeviceGray" + parms))
+    assert getattr(problem, "message", "") == "pictures with filters that cannot be undone here: FlateDecode (1)"
+
+
+@pytest.mark.parametrize("bits", [4, 16])
+def test_predicted_rows_of_many_bytes_a_pixel_are_undone(bits: int) -> None:
+    """Of CMYK: rows in turns by the bytes before and by those above."""
+    rows = np.frombuffer(rows_of(4, bits), np.uint8).reshape(HEIGHT, -1).astype(int)
+    depth = bits // 2
+    before = np.pad(rows, ((0, 0), (depth, 0)))[:, : rows.shape[1]]
+    above = np.pad(rows, ((1, 0), (0, 0)))[:-1]
+    steps = np.where(np.arange(HEIGHT)[:, None] % 2, rows - above, rows - before) & 255
+    kinds = 1 + np.arange(HEIGHT)[:, None] % 2
+    packed = np.hstack([kinds, steps]).astype(np.uint8).tobytes()
+    shape = f"/BitsPerComponent {bits}/ColorSpace/DeviceCMYK/Filter/FlateDecode"
+    parms = f"/DecodeParms<</Predictor 15/Columns {WIDTH}/Colors 4/BitsPerComponent {bits}>>"
+    predicted = facts(picture(zlib.compress(packed), shape + parms))
+    assert predicted[0][1] == facts(picture(zlib.compress(rows_of(4, bits)), shape))[0][1]
 
 
 def lzw(data: bytes, early: int) -> bytes:
