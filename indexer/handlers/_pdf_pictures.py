@@ -3,7 +3,7 @@
 Found in the bytes, so that those of pages that were taken out or replaced in a later saving are among them.
 Source: ISO 32000-2, 7.4.6 to 7.4.9 (filters of pictures), 8.9.5 (image dictionaries).
 Limits: pictures that stand in the text of a page; those of fewer than 16 pixels across or down, unless they are
-JPEG, JPEG 2000, JBIG2 or fax.
+JPEG, JPEG 2000, JBIG2 or fax; of JBIG2, that its colours are turned round.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PICTURE_BYTES: Final = 2 * GIB
 ALL_BYTES: Final = 16 * GIB
 """What is unpacked of all pictures of one document: 600 pages of A4, scanned in 300 dpi and full colour."""
 SHARED: Final = 64 * MIB
-"""Of the data that several JBIG2 pictures share."""
+"""Of the data that JBIG2 pictures share, packed or unpacked."""
 _MARKS: Final = 50 * PICTURES
 _AROUND: Final = 8 * KIB
 _ON: Final = re.compile(rb"\w")
@@ -115,6 +115,7 @@ class _Finder:
         self._data = data
         self._objects = Objects(data)
         self._shared: dict[int, bytes] = {}
+        self._room = SHARED
 
     def find(self) -> Iterator[tuple[int, dict[str, Value]]]:
         """Where each begins, and its dictionary."""
@@ -141,8 +142,8 @@ class _Finder:
         suffix = _SUFFIXES.get(filters[-1].name, "") if filters else ""
         shape = self._shape(place, entries, is_known=bool(suffix))
         if not (all(map(can_undo, filters[:-1])) if suffix else can_write(filters, shape)):
-            names = (each.name if each.name in _NAMES else "another" for each in filters)
-            raise _LeftOutError("with filters that cannot be undone here: " + ", ".join(names))
+            name = next(each.name for each in filters if not can_undo(each))
+            raise _LeftOutError(f"with a filter that cannot be undone: {name if name in _NAMES else 'not known'}")
         begin, end = self._objects.span(place, entries)
         shared = self._globals_of(place, entries) if suffix == ".jb2" else b""
         suffix = suffix or (".png" if shape.is_png else ".tif")
@@ -185,8 +186,9 @@ class _Finder:
         if at is None:
             return b""
         if at not in self._shared:
-            room = SHARED - sum(map(len, self._shared.values()))
-            self._shared[at] = bytes_of(objects, reference, place, room)
+            begin, end = objects.span(at, {})
+            self._shared[at] = bytes_of(objects, reference, place, self._room)
+            self._room -= min(self._room, max(end - begin, len(self._shared[at])))
         return self._shared[at]
 
 

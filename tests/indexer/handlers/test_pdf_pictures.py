@@ -119,7 +119,7 @@ def test_predictors_of_tiff_are_undone(colours: int, bits: int) -> None:
 def test_a_predictor_that_is_not_undone_is_told() -> None:
     parms = "/Filter/FlateDecode/DecodeParms<</Predictor 2/Columns 21/BitsPerComponent 1>>"
     ((problem, _),) = facts(picture(b"", "/BitsPerComponent 1/ColorSpace/DeviceGray" + parms))
-    assert getattr(problem, "message", "") == "pictures with filters that cannot be undone here: FlateDecode (1)"
+    assert getattr(problem, "message", "") == "pictures with a filter that cannot be undone: FlateDecode (1)"
 
 
 @pytest.mark.parametrize("bits", [4, 16])
