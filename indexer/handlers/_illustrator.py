@@ -117,7 +117,7 @@ def _joined(data: mmap.mmap) -> bytes:
 def _in_object_streams(data: mmap.mmap) -> dict[int, int]:
     """Numbers and objects of the blocks, where the dictionary that lists them is compressed."""
     blocks: dict[int, int] = {}
-    for held in object_streams(data):
+    for _, held in object_streams(data):
         blocks = {int(each[1]): int(each[2]) for each in _BLOCK.finditer(held)} or blocks
     return blocks
 

@@ -47,7 +47,7 @@ def read_files(stream: Stream, known: set[str]) -> Iterator[Fact]:
     with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
         found: dict[int, str] = {}
         collection: list[Fact] = []
-        for part in chain[bytes | mmap.mmap]((data,), object_streams(data)):
+        for part in chain[bytes | mmap.mmap]((data,), (held for _, held in object_streams(data))):
             for match in islice(_EMBEDDED.finditer(part), FILES):
                 names = _names_of(part, match.start(), match.end())
                 for system, number in _OF_SYSTEM.findall(match[1]):

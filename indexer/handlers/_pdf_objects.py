@@ -32,25 +32,25 @@ def filters_of(head: bytes) -> list[bytes]:
     return _WORD.findall(found[1]) if found else []
 
 
-def number_of(data: mmap.mmap, place: int) -> int:
+def number_of(data: bytes | mmap.mmap, place: int) -> int:
     """The number of the object that begins here; 0 where there is none."""
     match = _NUMBER.search(data[max(0, place - 20) : place])
     return int(match[1]) if match else 0
 
 
-def object_streams(data: mmap.mmap) -> Iterator[bytes]:
-    """What each object stream holds, as far as it can be unpacked."""
+def object_streams(data: bytes | mmap.mmap) -> Iterator[tuple[int, bytes]]:
+    """Where each object stream begins, and what it holds as far as it can be unpacked."""
     at = data.find(b"/ObjStm")
     for _ in range(_OBJECT_STREAMS):
         if at < 0:
             return
         begin = data.rfind(b" obj", max(0, at - 4 * KIB), at)
         if begin >= 0:
-            yield stream_of(data, begin, MIB)
+            yield begin, stream_of(data, begin, MIB)
         at = data.find(b"/ObjStm", at + 1)
 
 
-def places_of(data: mmap.mmap, wanted: set[int]) -> dict[int, int]:
+def places_of(data: bytes | mmap.mmap, wanted: set[int]) -> dict[int, int]:
     """Where the last object of each of these numbers begins."""
     places: dict[int, int] = {}
     at = data.find(b" obj")
@@ -61,15 +61,21 @@ def places_of(data: mmap.mmap, wanted: set[int]) -> dict[int, int]:
     return places
 
 
-def span_of(data: mmap.mmap, start: int) -> tuple[int, int]:
-    """Where the stream of the object that begins here begins and ends; both 0 where it has none."""
+def span_of(data: bytes | mmap.mmap, start: int, length: int | None = None) -> tuple[int, int]:
+    """Where the stream of the object that begins here begins and ends; both 0 where it has none.
+
+    Args:
+        length: what the dictionary says of it, where that is known; it is looked for else.
+    """
     at = data.find(b"stream", start, start + 8 * KIB)
     if at < 0:
         return 0, 0
     head = data[start:at]
     begin = at + 6 + (2 if data[at + 6 : at + 8] == b"\r\n" else 1)
-    length = _LENGTH.search(head)
-    end = begin + int(length[1]) if length else -1
+    if length is None:
+        told = _LENGTH.search(head)
+        length = int(told[1]) if told else -1
+    end = begin + length if length >= 0 else -1
     if end < 0 or b"endstream" not in data[end : end + 20]:
         end = data.find(b"endstream", begin)
         if end < 0:
@@ -78,7 +84,7 @@ def span_of(data: mmap.mmap, start: int) -> tuple[int, int]:
     return begin, max(begin, end)
 
 
-def stream_of(data: mmap.mmap, start: int, most: int) -> bytes:
+def stream_of(data: bytes | mmap.mmap, start: int, most: int) -> bytes:
     """The bytes of the stream of the object that begins here, without the filters that are known."""
     begin, end = span_of(data, start)
     raw = data[begin : min(end, begin + most)]

@@ -9,10 +9,12 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
+from indexer.handlers._pdf_values import from_digits, literal
 from indexer.handlers._pdfium import IN_MEMORY
 from indexer.limits import KIB, MIB
 
@@ -26,8 +28,6 @@ SCRIPTS, SCRIPT_BYTES = 200, 64 * KIB
 _END = re.compile(rb"</x:x[am]pmeta>")
 _VERSION = re.compile(rb"/R\s+(\d)")
 _CIPHER = re.compile(rb"/CFM\s*/(\w{1,16})")
-_OCTAL = re.compile(rb"[0-7]{1,3}")
-_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b""}
 _OVERLAP = 16
 REBUILT = 64 * MIB
 """A larger file without an end is not rebuilt: that takes its bytes in memory, twice."""
@@ -112,6 +112,16 @@ def rebuilt(stream: Stream) -> bytes:
     return data + b"\nendstream\nendobj\n" + tree + root + end
 
 
+@contextmanager
+def whole(stream: Stream) -> Iterator[bytes | mmap.mmap]:
+    """All bytes of the file."""
+    if stream.size <= IN_MEMORY:
+        yield stream.at(0, stream.size)
+        return
+    with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        yield data
+
+
 def check_streams(stream: Stream) -> None:
     """Refuses a file in which so many streams lack their end that PDFium would look for it for hours.
 
@@ -123,11 +133,8 @@ def check_streams(stream: Stream) -> None:
     """
     if stream.size <= KIB:
         return
-    if stream.size <= IN_MEMORY:
-        searched = count_searched(stream.at(0, stream.size))
-    else:
-        with stream.path() as path, open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-            searched = count_searched(data)
+    with whole(stream) as data:
+        searched = count_searched(data)
     if searched > _SEARCHED + _SEARCHED_EACH * stream.size:
         raise EvidenceError("limit", "too many streams without an end: looking for them would take too long")
 
@@ -152,32 +159,8 @@ def count_searched(data: bytes | mmap.mmap) -> int:
 def read_string(data: bytes) -> str:
     """The text of a string object that `data` begins with, as far as it goes: `(...)` or `<...>`."""
     if data.startswith(b"<"):
-        digits = re.sub(rb"[^0-9A-Fa-f]", b"", data[1:].partition(b">")[0])
-        return _decoded(bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii")))
-    out = bytearray()
-    depth, at = 0, 0
-    while at < len(data):
-        char = data[at : at + 1]
-        at += 1
-        if char == b"\\":
-            octal = _OCTAL.match(data, at)
-            if octal:
-                out.append(int(octal[0], 8) & 255)
-                at = octal.end()
-                continue
-            out += _ESCAPES.get(data[at : at + 1], data[at : at + 1])
-            at += 1
-            continue
-        if char == b"(":
-            depth += 1
-            if depth == 1:
-                continue
-        elif char == b")":
-            depth -= 1
-            if not depth:
-                break
-        out += char
-    return _decoded(bytes(out))
+        return _decoded(from_digits(data[1:].partition(b">")[0]))
+    return _decoded(literal(data, 0)[0])
 
 
 def _decoded(data: bytes) -> str:

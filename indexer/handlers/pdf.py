@@ -3,8 +3,9 @@
 Source: ISO 32000-2: 7.5.6 (incremental updates), 7.6 (encryption), 7.9.4 (dates), 12.3.3 (outlines),
 12.5 (annotations), 12.7 (forms), 14.3 (metadata); XMP (ISO 16684-1).
 Damaged files are read as far as PDFium can rebuild them.
-Limits: text in pictures needs OCR; of pictures only JPEG and JPEG 2000 are members; only XMP that stands
-uncompressed in the file is found, and of the scripts of pages and actions only those that stand there as plain strings.
+Limits: text in pictures needs OCR; pictures in the text of a page, and those of less than 16 pixels a side, are no
+members; only XMP that stands uncompressed in the file is found, and of the scripts of pages and actions only those that
+stand there as plain strings.
 Nine tenths of the time are PDFium's own, which lays out every page; MuPDF needs a fifth less for that.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers import _illustrator, _pdf_files, _pdf_pictures
+from indexer.handlers import _illustrator, _pdf_files, _pdf_pictures, _pdf_shown
 from indexer.handlers._flow import label
 from indexer.handlers._parts import DATA, XmlReader
 from indexer.handlers._pdf_raw import Raw, check_streams, rebuilt, scan
@@ -53,7 +54,7 @@ _REVISIONS = {2: "RC4, 40 bit", 3: "RC4, up to 128 bit", 4: "RC4 or AES, 128 bit
 
 class Pdf(Handler):
     name = "pdf"
-    version = 5
+    version = 6
     media_types = ("application/pdf", _illustrator.MEDIA_TYPE)
     suffixes = (".pdf", ".ai")
     holds = b"%"
@@ -77,10 +78,12 @@ class Pdf(Handler):
         **_illustrator.FIELDS,
         **_pdf_files.FIELDS,
         **_pdf_pictures.FIELDS,
+        **_pdf_shown.FIELDS,
         **XMP_FIELDS,
     }
     reads = (
-        "text by page, notes, forms, outline, scripts; XMP, links, embedded files; Illustrator's layers, placed files"
+        "text by page, notes, forms, outline, scripts; XMP, links, pictures, embedded files; "
+        "Illustrator's layers, placed files"
     )
     rank = 70
     container = True
@@ -229,7 +232,7 @@ class _Pages:
 
     def __init__(self, pdfium: Any, document: Any, form: Any, *, is_encrypted: bool) -> None:
         self.pdfium, self.document, self.form = pdfium, document, form
-        self._pictures = _pdf_pictures.PagePictures(pdfium) if is_encrypted else None
+        self._pictures = _pdf_shown.PagePictures(pdfium) if is_encrypted else None
         self.files: set[str] = set()
         self.has_media = False
         self._links: set[str] = set()
