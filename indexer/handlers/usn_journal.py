@@ -7,6 +7,7 @@ folder is told by its number, since the journal holds no paths.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from struct import Struct as Layout
@@ -47,6 +48,8 @@ _REASONS: Final = (
     (0x80000000, "closed"),
 )
 _FOLDER: Final = 0x10
+_SIGNS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029|]")
+"""What no name has, but a forged one: it would make lines, or parts of one."""
 _EARLIEST, _LATEST = 119_600_064_000_000_000, 158_730_624_000_000_000
 """Ticks of 1980 and of 2104: nothing else is a time of a record."""
 
@@ -155,7 +158,7 @@ def _parse(data: bytes) -> _Record | None:
         return None
     if isinstance(file, bytes):
         file, parent = (int.from_bytes(each, "little") for each in (file, parent))
-    name = data[start : start + length].decode("utf-16-le", "surrogatepass")
+    name = _SIGNS.sub("\ufffd", data[start : start + length].decode("utf-16-le", "surrogatepass"))
     return _Record(moment(ticks // 10, 1e-6, CHROME), reasons, attributes, file, parent, name)
 
 

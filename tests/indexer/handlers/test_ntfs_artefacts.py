@@ -53,6 +53,12 @@ def test_a_journal_is_known_behind_zeros_and_by_any_name() -> None:
     assert "2024-04-02T13:43:00Z | renamed to | C034_원화_수정.psd | file 103-3 in 101-1" in text.body.splitlines()
 
 
+def test_a_name_makes_no_lines() -> None:
+    forged = JOURNAL.replace("메모.txt".encode("utf-16-le"), "메\n.|xt".encode("utf-16-le"))
+    (item,) = crawl_bytes(forged, "$J")
+    assert "| 메\ufffd.\ufffdxt |" in item.texts[0].body
+
+
 @settings(max_examples=25, deadline=None)
 @given(sample=st.sampled_from([TABLE[60 * 1024 :], JOURNAL]), data=st.data())
 def test_damage_is_never_a_crash(sample: bytes, data: st.DataObject) -> None:
