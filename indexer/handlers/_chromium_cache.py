@@ -26,11 +26,12 @@ from indexer.model import Child, Field, Problem, Timestamp
 FIELDS: Final = {
     **WEB_FIELDS,
     "cache.stream": "number of the stream, where it is not the body of an answer",
+    "file.offset": "where a part begins in the whole body",
     "cache.incomplete": "true where the browser itself notes that it did not get all of the body",
 }
 _MOST_HEAD: Final = MIB
 _BEFORE: Final = re.compile(r"\d{1,20}/(?:\d{1,20}/)?")
-_PART: Final = re.compile(r"Range_(.*):[0-9a-f]+:[0-9a-f]+", re.DOTALL)
+_PART: Final = re.compile(r"Range_(.*):[0-9a-f]{1,16}:([0-9a-f]{1,8})", re.DOTALL)
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}:")
 _MARKS: Final = re.compile(r"(?:s_|cn_)*")
 _CERTIFICATES, _SECURITY_BITS, _CERTIFICATE_STATUS, _VARY = 1 << 8, 1 << 9, 1 << 10, 1 << 11
@@ -54,7 +55,8 @@ def read_entry(key: bytes, streams: Sequence[Stream | None]) -> Told:
         streams: by their number; None or empty where there is none.
     """
     words = read_words(key)
-    url, site, is_page = _address(words)
+    part = _PART.fullmatch(words)
+    url, site, is_page = _address(part[1] if part else words)
     told = Told([Field("cache.url", url)] if url else [])
     if words != url:
         told.fields.append(Field("cache.key", words))
@@ -66,19 +68,26 @@ def read_entry(key: bytes, streams: Sequence[Stream | None]) -> Told:
         del left[0]
         told.fields += response.fields
         told.timestamps += response.timestamps
-    if 1 in left and (response or (is_page and 0 not in left)):
+    if 1 in left and (response or (is_page and not part and 0 not in left)):
         answer = response.answer if response else Answer()
         told.members.append(give_body(url or words, answer, left.pop(1), told.fields[:1]))
+    if part and 1 in left:
+        told.members.append(give_part(url or words, int(part[2], 16) * MIB, left.pop(1)))
     for number, data in left.items():
         name = f"{name_of(url or words)} [stream {number}]"
         told.members.append(give_member(name, name, data, fields=(Field("cache.stream", number),)))
     return told
 
 
+def give_part(address: str, offset: int, data: Stream) -> Child:
+    """Some bytes of a body that was loaded in parts, as a member named with their place in it."""
+    name = f"{name_of(address)} [from {offset}]"
+    return give_member(name, name, data, fields=(Field("file.offset", offset),))
+
+
 def _address(key: str) -> tuple[str, str, bool]:
-    """The address in a key, the site of its page, and whether it is that of a whole answer."""
-    part = _PART.fullmatch(key)
-    rest, site = part[1] if part else key, ""
+    """The address in a key, the site of its page, and whether it is that of an answer."""
+    rest, site = key, ""
     is_script = rest.startswith("_key")
     if is_script:
         rest, _, site = rest.removeprefix("_key").partition(" \n")
@@ -88,7 +97,7 @@ def _address(key: str) -> tuple[str, str, bool]:
         if rest.startswith("_dk_"):
             sites, _, rest = rest.removeprefix("_dk_").rpartition(" ")
             site = _MARKS.sub("", sites.partition(" ")[0], count=1)
-    return (rest, site, not part and not is_script) if _SCHEME.match(rest) else ("", "", False)
+    return (rest, site, not is_script) if _SCHEME.match(rest) else ("", "", False)
 
 
 class Response(Struct):

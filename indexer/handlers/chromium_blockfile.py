@@ -1,13 +1,13 @@
 """Chromium's Blockfile cache (index, data_0 to data_3, f_000001, ...): what was loaded, on Windows and macOS.
 
 The entries lie in blocks of `data_1` and of the files that continue it; what they hold lies in blocks of its
-siblings, or in a file of its own. Every block is looked at, so that entries that were deleted come too, as long as
-nothing was written over them. A content coding is undone.
+siblings, or in a file of its own. Every block is looked at, listed or not: what was deleted is wiped as a rule,
+but a browser that did not end well leaves some of it. A content coding is undone.
 
 Source: Chromium's net/disk_cache/blockfile/disk_format.h, disk_format_base.h and addr.h (versions 2.0 to 3.0),
 base/third_party/superfasthash.
-Limits: certificates of the server are not given; what was loaded in parts is given part by part; bodies whose
-    entry is gone are not looked for.
+Limits: certificates of the server are not given; what was loaded in parts is given in pieces of up to a MiB, with
+    zeros for what was not loaded; bodies whose entry is gone are not looked for.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class ChromiumBlockfile(Handler):
         **FIELDS,
         "cache.entries": "number of entries: that an index counts, or that were found in a file of blocks",
         "cache.reused": "how many times the entry was used again",
-        "file.deleted": "true where the cache no longer lists the entry: its blocks may hold other bytes since",
+        "file.deleted": "true where the blocks of the entry are free: other bytes may stand there since",
         "file.kind": "entry: what the cache tells of something of which no bytes are here",
     }
-    reads = "address, times, server and headers of what was loaded, deleted entries too; the page or file, unpacked"
+    reads = "address, times, server and headers of what was loaded; the page or file itself, unpacked"
     needs = ("brotli", "backports.zstd")
     rank = 40
     container = True
@@ -136,7 +136,9 @@ class _Cache:
             elif size > 0 and (data is None or data.size < size):
                 there_are = data.size if data else 0
                 problems.append(Problem("truncated", f"stream {number}: {there_are} of {size} bytes are here"))
-            streams.append(data)
+            # Which bytes of a body in parts are there is told by a map that begins as an index does.
+            is_map = number == 2 and data is not None and data.at(8, 4) == _INDEX
+            streams.append(None if is_map else data)
         told = read_entry(key, streams)
         told.problems += problems
         told.timestamps += self._times(entry)

@@ -18,10 +18,9 @@ from typing import BinaryIO, ClassVar, Final, NamedTuple, cast
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._chromium_cache import FIELDS, Told, read_entry
+from indexer.handlers._chromium_cache import FIELDS, Told, give_part, read_entry
 from indexer.handlers._moments import CHROME, Moments, moment, print_moment, tell_lines
 from indexer.handlers._spans import join
-from indexer.handlers._web_cache import give_member, name_of
 from indexer.limits import KIB, MIB
 from indexer.model import Fact, Field, Problem
 
@@ -50,7 +49,6 @@ class ChromiumCache(Handler):
     fields: ClassVar[Mapping[str, str]] = {
         **FIELDS,
         "cache.entries": "number of entries that an index lists",
-        "file.offset": "where the part begins in the whole",
     }
     reads = "address, times, server and headers of what was loaded; the page or file itself, unpacked"
     needs = ("brotli", "backports.zstd")
@@ -79,7 +77,7 @@ class ChromiumCache(Handler):
         if stream.at(start, 8) == _PART:
             told = read_entry(key, ())
             yield from told.fields
-            yield from _read_parts(stream, start, name_of(str(told.fields[0].value)))
+            yield from _read_parts(stream, start, str(told.fields[0].value))
         else:
             yield from _read_streams(stream, key, start)
 
@@ -117,7 +115,7 @@ def _read_cut(stream: Stream, key: bytes, start: int) -> Iterator[Fact]:
     yield from _tell(read_entry(key, (head, _part(stream, start, between))))
 
 
-def _read_parts(stream: Stream, at: int, name: str) -> Iterator[Fact]:
+def _read_parts(stream: Stream, at: int, address: str) -> Iterator[Fact]:
     """The parts of a body that was loaded in parts, those that touch as one."""
     parts: list[tuple[int, int, int]] = []
     while at < stream.size and len(parts) < _MOST_PARTS:
@@ -141,9 +139,7 @@ def _read_parts(stream: Stream, at: int, name: str) -> Iterator[Fact]:
     for run in runs:
         spans = [(cast(BinaryIO, stream), place, size) for _, place, size in run]
         whole = join(stream, spans)
-        fields = (Field("file.offset", run[0][0]),)
-        given = f"{name} [from {run[0][0]}]"
-        yield give_member(given, given, whole, fields=fields)
+        yield give_part(address, run[0][0], whole)
 
 
 def _read_index(stream: Stream) -> Iterator[Fact]:
