@@ -25,7 +25,6 @@ FIELDS: Final[Mapping[str, str]] = {
     "cache.http_status": "status of the answer",
     "cache.http_header": "a header of the answer",
 }
-_MOST_HEADERS: Final = 400
 _STATUS: Final = re.compile(rb"HTTP/?[\d.]* +(\d{3})")
 
 
@@ -40,7 +39,7 @@ class Answer(NamedTuple):
         """The status where the first line has one, and what has the form of a header."""
         first, *rest = lines
         status = _STATUS.match(first)
-        headers = [line.strip() for line in rest[:_MOST_HEADERS] if b":" in line]
+        headers = [line.strip() for line in rest if b":" in line]
         return cls(int(status[1]) if status else None, tuple(headers))
 
     def get(self, name: bytes) -> str:

@@ -29,7 +29,8 @@ _PIECE: Final = 256 * KIB
 """Bytes of the body for which there is one sum of two bytes."""
 _MOST_END: Final = 512 * KIB
 _NEVER: Final = 0xFFFFFFFF
-_PARTITION: Final = re.compile(r"^O\^.*partitionKey=\(([a-z]+),([^,()]+)")
+_MARK: Final = re.compile(r"(?!:)[^,]*(?:,,[^,]*)*,(?!,)")
+_PARTITION: Final = re.compile(r"O\^.*partitionKey=\(([a-z]+),([^,()]+)")
 _TOLD_ELSEWHERE: Final = frozenset(
     ("response-head", "original-response-headers", "security-info", "peer-ip-address", "peer-port")
 )
@@ -71,7 +72,8 @@ class FirefoxCache(Handler):
             return
         key = read_words(entry.key)
         url, site = _address(key)
-        yield Field("cache.url", url)
+        if url:
+            yield Field("cache.url", url)
         if key != f":{url}":
             yield Field("cache.key", key)
         if site:
@@ -91,20 +93,21 @@ class FirefoxCache(Handler):
                 yield Field("cache.note", f"{name}: {read_words(value)}")
         if "response-head" not in noted:
             yield Problem("corrupt", "the head of the answer is missing", resolution="the body is given as it lies")
-        yield from _give(stream, url, answer, noted)
+        yield from _give(stream, url, key, answer, noted)
 
 
 _ORIGINS: Final = {"A": "last_fetched", "stored": "last_modified", "expires": "expiration"}
 
 
-def _give(stream: Stream, url: str, answer: Answer, noted: Mapping[str, bytes]) -> Iterator[Fact]:
+def _give(stream: Stream, url: str, key: str, answer: Answer, noted: Mapping[str, bytes]) -> Iterator[Fact]:
     """The body, and what the browser keeps behind it."""
     end = int.from_bytes(stream.at(stream.size - 4, 4), "big")
     start, kind = _alternative(noted.get("alt-data", b""), end)
     if start:
-        yield give_body(url, answer, _part(stream, 0, start), (Field("cache.url", url),))
+        fields = (Field("cache.url", url),) if url else ()
+        yield give_body(url or key, answer, _part(stream, 0, start), fields)
     if start < end:
-        name = f"{name_of(url)} [{kind}]"
+        name = f"{name_of(url or key)} [{kind}]"
         yield give_member(name, name, _part(stream, start, end), fields=(Field("cache.stream", kind),))
 
 
@@ -144,15 +147,12 @@ def _elements(data: bytes) -> dict[str, bytes]:
 
 def _address(key: str) -> tuple[str, str]:
     """The address in a key and the site of its page: marks that end with a comma stand before the colon."""
-    rest, site = key, ""
-    while rest and not rest.startswith(":"):
-        mark, comma, rest = rest.partition(",")
-        while comma and rest.startswith(","):
-            more, comma, rest = rest[1:].partition(",")
-            mark += f",{more}"
-        if partition := _PARTITION.search(unquote(mark)):
+    at, site = 0, ""
+    while mark := _MARK.match(key, at):
+        at = mark.end()
+        if partition := _PARTITION.match(unquote(mark[0])):
             site = f"{partition[1]}://{partition[2]}"
-    return rest.removeprefix(":"), site
+    return (key[at + 1 :] if key.startswith(":", at) else "", site)
 
 
 def _part(stream: Stream, start: int, end: int) -> Stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_body_of_several_pieces_is_given_whole() -> None:
         data = firefox_entry(f":{STUDIO}/blank.bin", body, {"response-head": "HTTP/1.1 200 OK\r\n"})
         root, member = crawl_bytes(data)[:2]
         assert (root.handler, member.size) == ("firefox-cache", size)
+
+
+def test_a_key_of_commas_takes_no_longer_than_another() -> None:
+    for marks in ("," * 400_000, "a," * 200_000, "a,," * 130_000):
+        data = firefox_entry(f"{marks}:{STUDIO}/a", b"text", {"response-head": "HTTP/1.1 200 OK\r\n"})
+        started = time.process_time()
+        assert crawl_bytes(data)[0].handler == "firefox-cache"
+        assert time.process_time() - started < 5
 
 
 def test_a_picture_is_an_entry_by_its_end_alone() -> None:
