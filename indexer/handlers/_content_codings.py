@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
-from indexer.handlers._streams import INPUT, Beginning, Unpacking, open_chunks, open_slice
+from indexer.handlers._streams import INPUT, Beginning, Inflater, Unbrotli, Unpacking, open_chunks, open_slice
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
@@ -73,29 +73,8 @@ def _translate(coding: str, error: Exception) -> EvidenceError:
     return EvidenceError("corrupt", f"{coding}: {str(error).rpartition(': ')[2] or 'the body does not decode'}")
 
 
-class _Inflater:
-    """zlib's decompressor with the ways of the newer ones."""
-
-    def __init__(self, window: int) -> None:
-        self._zlib = zlib.decompressobj(window)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        chunk = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self.needs_input = len(chunk) < max_length and not self._zlib.unconsumed_tail
-        return chunk
-
-
 def _begin_gzip(body: Stream, offset: int) -> Beginning:
-    return partial(_Inflater, 31) if body.at(offset, 2) == b"\x1f\x8b" else None
+    return partial(Inflater, 31) if body.at(offset, 2) == b"\x1f\x8b" else None
 
 
 def _begin_deflate(body: Stream, offset: int) -> Beginning:
@@ -104,27 +83,7 @@ def _begin_deflate(body: Stream, offset: int) -> Beginning:
         return None
     head = body.at(0, 2)
     wrapped = head[0] & 15 == 8 and int.from_bytes(head, "big") % 31 == 0
-    return partial(_Inflater, 15 if wrapped else -15)
-
-
-class _Unbrotli:
-    """brotli's decoder with the ways of the others; it does not tell where a stream ends."""
-
-    unused_data = b""
-
-    def __init__(self, decoder: Any) -> None:
-        self._brotli = decoder
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._brotli.is_finished())
-
-    @property
-    def needs_input(self) -> bool:
-        return bool(self._brotli.can_accept_more_data())
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return bytes(self._brotli.process(data, output_buffer_limit=max_length))
+    return partial(Inflater, 15 if wrapped else -15)
 
 
 def _brotli() -> _Way:
@@ -132,7 +91,7 @@ def _brotli() -> _Way:
         import brotli  # type: ignore[import-untyped]
     except ImportError as error:
         raise EvidenceError("missing-library", "brotli: pip install brotli") from error
-    return _Way(lambda _, offset: None if offset else lambda: _Unbrotli(brotli.Decompressor()), (brotli.error,))
+    return _Way(lambda _, offset: None if offset else Unbrotli, (brotli.error,))
 
 
 def _zstd() -> _Way:
