@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, cast
+from weakref import WeakSet
 
 from msgspec import Struct
 
@@ -33,6 +35,7 @@ _KINDS = (
     (stat.S_ISCHR, "chardevice"),
     (stat.S_ISBLK, "blockdevice"),
 )
+_MOST_KEPT = 64
 
 
 class Entry(Struct, frozen=True):
@@ -154,7 +157,8 @@ def open_evidence(source: Source, relative: bytes) -> BinaryIO:
 class Beside:
     """Opens the files that lie beside one in its folder, by their bare names, as evidence is opened.
 
-    Close it after use; that closes every file it opened. Where the source is a single file, its
+    Close it after use; that closes every file it opened. Of those that nobody reads any more only the
+    last few stay open until then: some folders have thousands. Where the source is a single file, its
     folder is looked at all the same: the volumes of a set are one thing that was received.
     """
 
@@ -164,7 +168,9 @@ class Beside:
         if not os.path.isdir(source.path):
             self._source = replace(source, path=os.path.dirname(os.path.abspath(source.path)))
         self._names: Names[bytes] | None = None
-        self._opened: dict[bytes, tuple[BinaryIO, _Watch]] = {}
+        self._lent: WeakSet[_Lent] = WeakSet()
+        self._kept: deque[_Lent] = deque(maxlen=_MOST_KEPT)
+        self._changed: list[Problem] = []
 
     def __call__(self, name: str) -> BinaryIO | None:
         """The file of this name, or one whose name differs in case only; None where there is none."""
@@ -173,23 +179,25 @@ class Beside:
         raw = self._names.find(name) if is_bare(name) else None
         if raw is None:
             return None
-        if raw not in self._opened:
-            try:
-                file = open_evidence(self._source, os.path.join(self._folder, raw))
-            except EvidenceError:
-                return None
-            self._opened[raw] = file, watch(file)
-        file = self._opened[raw][0]
-        return cast(BinaryIO, Span(file.fileno(), 0, file.seek(0, os.SEEK_END)))
+        try:
+            file = open_evidence(self._source, os.path.join(self._folder, raw))
+        except EvidenceError:
+            return None
+        lent = _Lent(file, self._changed)
+        self._lent.add(lent)
+        self._kept.append(lent)
+        return cast(BinaryIO, lent)
 
     def changed(self) -> Problem | None:
         """Whether a file that was opened changed since."""
-        return next((problem for _, state in self._opened.values() if (problem := state())), None)
+        for lent in list(self._lent):
+            lent.look()
+        return next(iter(self._changed), None)
 
     def close(self) -> None:
         """Closes what was opened."""
-        for file, _ in self._opened.values():
-            file.close()
+        for lent in list(self._lent):
+            lent.close()
 
     def _list(self) -> Names[bytes]:
         """What the folder holds, by names as the system decodes them and as they are shown."""
@@ -227,6 +235,27 @@ class _Watch:
         if self._state() == self._before:
             return None
         return Problem("changed", "the file changed while it was read", resolution="digests are of what was read")
+
+
+class _Lent(Span):
+    """A file beside another, open as long as somebody reads it; tells `changed` where it did."""
+
+    def __init__(self, file: BinaryIO, changed: list[Problem]) -> None:
+        super().__init__(file.fileno(), 0, file.seek(0, os.SEEK_END))
+        self._file = file
+        self._watch = watch(file)
+        self._changed = changed
+
+    def look(self) -> None:
+        """Remembers it if the file changed meanwhile."""
+        if not self.closed and (problem := self._watch()):
+            self._changed.append(problem)
+
+    def close(self) -> None:
+        """Closes the file, at the latest when this is no longer referred to."""
+        self.look()
+        self._file.close()
+        super().close()
 
 
 def _open_below(root: bytes, relative: bytes, flags: int) -> int:

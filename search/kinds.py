@@ -12,7 +12,8 @@ _KINDS: dict[str, str] = {
     "text": "text/ application/json application/xml application/x-ndjson application/xslt+xml application/rdf+xml "
     "application/rss+xml application/xmp+xml application/atom+xml application/javascript application/x-yenc "
     "application/x-base64",
-    "web": "text/html application/xhtml application/x-mswinurl application/warc",
+    "web": "text/html application/xhtml application/x-mswinurl application/warc application/x-chromium "
+    "application/x-firefox",
     "document": "application/pdf application/msword application/rtf text/rtf application/epub application/oxps "
     "application/vnd.ms-powerpoint application/vnd.ms-word application/vnd.ms-works application/vnd.ms-xpsdocument "
     "application/vnd.openxmlformats-officedocument application/vnd.oasis.opendocument application/vnd.sun.xml "

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import io
 import os
+import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
@@ -61,6 +62,59 @@ class Decoder(Protocol):
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
         """Up to `max_length` bytes."""
+
+
+class Inflater:
+    """zlib's decompressor with the ways of the newer ones.
+
+    Args:
+        window: as zlib has it: 15 for its own form, 31 for gzip's, 47 for both, -15 for neither.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._zlib = zlib.decompressobj(window)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """What lies behind its end."""
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """Up to `max_length` bytes."""
+        chunk = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        self.needs_input = len(chunk) < max_length and not self._zlib.unconsumed_tail
+        return chunk
+
+
+class Unbrotli:
+    """brotli's decompressor with the ways of the others; it does not tell where a stream ends."""
+
+    unused_data = b""
+
+    def __init__(self) -> None:
+        import brotli  # type: ignore[import-untyped]
+
+        self._brotli: Any = brotli.Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        return bool(self._brotli.is_finished())
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out before more goes in."""
+        return bool(self._brotli.can_accept_more_data())
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """Up to `max_length` bytes."""
+        return bytes(self._brotli.process(data, output_buffer_limit=max_length))
 
 
 Beginning = Callable[[], Decoder] | int | None

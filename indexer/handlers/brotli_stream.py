@@ -7,11 +7,11 @@ Limits: a stream under another suffix is not recognised; nothing in the format p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
-from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
+from indexer.handlers._streams import FIELDS, Beginning, Unbrotli, Unpacking, content_name, read_frames
 from indexer.limits import KIB
 from indexer.model import Fact
 
@@ -55,30 +55,8 @@ class BrotliStream(Handler):
         yield from read_frames(stream, unpacking, "", content_name(stream, self.suffixes, "content"))
 
 
-class _Decoder:
-    """brotli's decoder with the manners of the others; it does not tell where a stream ends."""
-
-    unused_data = b""
-
-    def __init__(self) -> None:
-        import brotli
-
-        self._brotli: Any = brotli.Decompressor()
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._brotli.is_finished())
-
-    @property
-    def needs_input(self) -> bool:
-        return bool(self._brotli.can_accept_more_data())
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return bytes(self._brotli.process(data, output_buffer_limit=max_length))
-
-
 def _begin(_: Stream, offset: int) -> Beginning:
-    return None if offset else _Decoder
+    return None if offset else Unbrotli
 
 
 def _translate(error: Exception) -> EvidenceError:

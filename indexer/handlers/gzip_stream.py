@@ -9,11 +9,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
+from indexer.handlers._streams import FIELDS, Beginning, Inflater, Unpacking, content_name, read_frames
 from indexer.model import Fact, Field
 from indexer.names import decode_names
 from indexer.timestamps import from_unix
@@ -45,27 +46,6 @@ class Header(NamedTuple):
     system: int
     name: bytes
     comment: bytes
-
-
-class Inflater:
-    """zlib's decompressor with the ways of the newer ones."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(31)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        chunk = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self.needs_input = len(chunk) < max_length and not self._zlib.unconsumed_tail
-        return chunk
 
 
 class GzipStream(Handler):
@@ -130,7 +110,7 @@ def read_header(stream: Stream) -> Header:
 def _begin(stream: Stream, offset: int) -> Beginning:
     head = stream.at(offset, 64 * 1024)
     if head[:3] == b"\x1f\x8b\x08":
-        return Inflater
+        return partial(Inflater, 31)
     # Tapes and dd pad with zeros; gzip itself steps over them.
     if not head.strip(b"\0"):
         return len(head)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, ClassVar
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._archive import FIELDS, FILE, FOLDER, LINK, SYMLINK
-from indexer.handlers._streams import Decoder, Slice, open_chunks
+from indexer.handlers._streams import Decoder, Inflater, Slice, open_chunks
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_iso
@@ -274,32 +274,11 @@ def _unpack(stream: Stream, start: int, size: int, method: str) -> Iterator[byte
         raise EvidenceError("corrupt", f"{method}: the data do not decode") from error
 
 
-class _Inflater:
-    """zlib's streams with the manners of the other decoders."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        chunk = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self.needs_input = len(chunk) < max_length and not self._zlib.unconsumed_tail
-        return chunk
-
-
 def _decoder(stream: Stream, start: int, method: str) -> Decoder | None:
     """What unpacks a member; what calls itself gzip may be any of them, by its first bytes."""
     head = stream.at(start, 6)
     if method == "gzip":
-        return _Inflater()
+        return Inflater(47)
     if method == "bzip2":
         return bz2.BZ2Decompressor()
     if method in ("lzma", "xz"):

@@ -8,38 +8,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
-from indexer.handlers._streams import FIELDS, Beginning, Unpacking, content_name, read_frames
+from indexer.handlers._streams import FIELDS, Beginning, Inflater, Unpacking, content_name, read_frames
 from indexer.model import Fact
 
 _HEADS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 """A window of 32 KiB and the four levels: two bytes are little to go by, so the rest must decode too."""
 _PROOF = 512
 """Bytes that must come out without an error where the stream is longer than what is looked at."""
-
-
-class Inflater:
-    """zlib's decompressor with the ways of the newer ones."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj()
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        chunk = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self.needs_input = len(chunk) < max_length and not self._zlib.unconsumed_tail
-        return chunk
 
 
 _SUM = "incorrect data check"
@@ -74,7 +54,7 @@ class ZlibStream(Handler):
 
 
 def _begin(stream: Stream, offset: int) -> Beginning:
-    return Inflater if stream.at(offset, 2) in _HEADS else None
+    return partial(Inflater, 15) if stream.at(offset, 2) in _HEADS else None
 
 
 def _translate(error: Exception) -> EvidenceError:
