@@ -132,8 +132,8 @@ def addresses(case: Case, choice: Choice, *, tell: Tell = lambda path, count: No
     def rows(opened: Opened) -> Iterator[tuple[Cell, ...]]:
         where, values = condition(choice, opened.store, opened.book)
         statement = (
-            f"SELECT address, count(*), {_users('account')}, {_REFUSED}, sum(size)::BIGINT, min(moment), max(moment), {_SURE} "
-            f"FROM events WHERE {where} AND address <> '' GROUP BY address ORDER BY 2 DESC, 1"
+            f"SELECT address, count(*), {_users('account')}, {_REFUSED}, sum(size)::BIGINT, min(moment), max(moment), "
+            f"{_SURE} FROM events WHERE {where} AND address <> '' GROUP BY address ORDER BY 2 DESC, 1"
         )
         for address, count, users, refused, size, *ends in opened.store.rows(statement, values):
             times = _ends(*ends)
