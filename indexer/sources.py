@@ -256,7 +256,7 @@ def _show_names(names: list[bytes]) -> dict[bytes, Decision]:
     if not foreign:
         return {}
     decision = decode_names(foreign)
-    return {name: replace(decision, names=(shown,)) for name, shown in zip(foreign, decision.names, strict=True)}
+    return {name: decision.alone(number) for number, name in enumerate(foreign)}
 
 
 def _is_utf8(name: bytes) -> bool:
