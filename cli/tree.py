@@ -56,7 +56,7 @@ def _line(item: Item, level: int, *, as_json: bool) -> None:
         say_json(item.to_json())
         return
     name = str(item.provenance) if level == 0 else str(item.provenance.hops[-1])
-    causes = sorted({problem.cause for problem in item.problems})
+    causes = ["deleted"] * item.is_deleted + sorted({problem.cause for problem in item.problems})
     trouble = "  " + style(", ".join(causes), RED) if causes else ""
     size = "" if item.size is None else f"  {size_of(item.size)}"
     say(f"{'  ' * level}{visible(name)}{size}  {style(item.id[:8], '2')}{trouble}")
