@@ -72,6 +72,8 @@ def search(
             told += f"  same bytes at {len(hit.duplicates):,} more place{'s' * (len(hit.duplicates) != 1)}"
         if tags[item.id]:
             told += f"  [{', '.join(mark.text for mark in tags[item.id])}]"
+        if item.is_deleted:
+            told += "  deleted"
         if item.problems:
             told += f"  {', '.join(sorted({problem.cause for problem in item.problems}))}"
         say(f"     {style(told, DIM)}")

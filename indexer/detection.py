@@ -297,7 +297,7 @@ def _prefer(asked: str, ranked: list[Ranked], words: bytes) -> str:
         return best.codec
     ours = next(each.languages[0] for each in EAST + WEST if each.codec == best.codec)
     rarity = next((each.rarity for each in EAST + WEST if each.codec == LIKE.get(asked, asked)), _UNKNOWN)
-    theirs = _nats_by(words, asked) - rarity
+    theirs = nats_by(words, asked) - rarity
     if not _NEIGHBOURS.search(words):
         theirs -= _STRAYS.get(_languages(asked)[0], 0.0)
     high = len(words) - len(words.translate(None, _HIGH))
@@ -319,7 +319,7 @@ def _follow(data: bytes, words: bytes, codec: str, best: Ranked) -> str:
     while codec:
         if codec == "iso8859_1" and re.search(rb"[\x80-\x9f]", data[:_HEAD]):
             codec = "cp1252"
-        if _nats_by(words, codec) < best.nats - max(14.0, 0.5 * len(words)):
+        if nats_by(words, codec) < best.nats - max(14.0, 0.5 * len(words)):
             return ""
         if _fits(data, codec):
             return codec
@@ -397,7 +397,8 @@ def _ask_chardet(data: bytes, words: bytes) -> str:
     return "" if codec == "ascii" or codec.startswith("utf") else codec
 
 
-def _nats_by(words: bytes, codec: str) -> float:
+def nats_by(words: bytes, codec: str) -> float:
+    """Log likelihood of the words, read by `codec`, in the language of its own that fits best."""
     text = codecs.getincrementaldecoder(codec)("replace").decode(words)
     return _best_language(text, _languages(codec))
 
@@ -412,4 +413,4 @@ def plausibility(data: bytes, codec: str) -> float:
     words = sample(data)
     if not words:
         return 0.0
-    return _nats_by(words, codec) / len(words)
+    return nats_by(words, codec) / len(words)

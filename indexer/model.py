@@ -229,6 +229,11 @@ class Item(Struct, frozen=True, array_like=True):
         """The provenance's id."""
         return self.provenance.id
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the file system had given it up."""
+        return any(entry.name == "file.deleted" for entry in self.fields)
+
     def to_json(self, *, with_text: bool = False) -> dict[str, object]:
         """The item as the public JSON object, keys in their documented order."""
         parent = self.provenance.parent

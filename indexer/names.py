@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import inf
 
 from msgspec import Struct
 
-from indexer.charsets import find_codec
-from indexer.detection import alternatives_of, confidence_of, rank_names, unicode_nats
+from indexer.charsets import EASTERN_CODECS, find_codec
+from indexer.detection import alternatives_of, confidence_of, nats_by, rank_names, unicode_nats
 from indexer.errors import UsageError
 from indexer.model import Field
 
@@ -17,6 +18,13 @@ _NAME_BYTES = 1024
 _EVIDENCE_BYTES = 4096
 _CLEARLY = 8.0
 """Nats by which UTF-8 must be the likelier reading of a single name among others."""
+_ELSEWHERE = 12.0
+"""Nats by which another encoding must read a single name better than that of all together."""
+_PLAUSIBLE = -7.0
+"""Nats a byte that is not ASCII: names as likely as this are not doubted."""
+_FEW_BYTES = 4
+"""Not in ASCII: fewer say nothing of an encoding."""
+_ASCII = bytes(range(128))
 _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 _OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -49,6 +57,14 @@ class Decision(Struct, frozen=True):
     codec: str
     confidence: float
     alternatives: tuple[str, ...] = ()
+    codecs: tuple[str, ...] = ()
+    """Of each name, where not all were read alike."""
+
+    def alone(self, number: int) -> Decision:
+        """What was decided on one of the names."""
+        codec = self.codecs[number] if self.codecs else self.codec
+        others = dict.fromkeys((self.codec, *self.alternatives))
+        return Decision((self.names[number],), codec, self.confidence, tuple(each for each in others if each != codec))
 
     def fields(self) -> tuple[Field, ...]:
         """The decision as fields of the container; empty where every name was plain ASCII."""
@@ -66,7 +82,8 @@ def decode_names(raws: Sequence[bytes], *, declared: str = "") -> Decision:
 
     Every distinct part of a path votes once; ASCII parts prove nothing and have no vote. A name
     that the winner cannot read, or that is clearly UTF-8 among others, is read as UTF-8: archives
-    that two programs wrote to hold both.
+    that two programs wrote to hold both. A name that makes little sense so, and far more in another
+    encoding, is read by that: people of several countries filled one folder.
 
     Args:
         raws: names as the container holds them, all of unknown encoding.
@@ -79,11 +96,15 @@ def decode_names(raws: Sequence[bytes], *, declared: str = "") -> Decision:
     evidence = _evidence(raws)
     ranked = rank_names(evidence)
     best = ranked[0]
+    codecs: tuple[str, ...] = ()
     if best.codec == "utf-8":
         names = tuple(raw.decode("utf-8", "replace") for raw in raws)
     else:
-        names = tuple(_read_one(raw, best.codec) for raw in raws)
-    return Decision(names, best.codec, confidence_of(ranked), alternatives_of(ranked, best.codec))
+        codecs = tuple(_codec_of(raw, best.codec) for raw in raws)
+        names = tuple(_read_one(raw, codec) for raw, codec in zip(raws, codecs, strict=True))
+    others = dict.fromkeys((*codecs, *alternatives_of(ranked, best.codec)))
+    others.pop(best.codec, None)
+    return Decision(names, best.codec, confidence_of(ranked), tuple(others), codecs if len(set(codecs)) > 1 else ())
 
 
 def decode_as(raws: Sequence[bytes], codec: str) -> Decision:
@@ -123,6 +144,20 @@ def _evidence(raws: Sequence[bytes]) -> bytes:
             break
     doubtful = [part for part in parts if _read_all([part], "utf-8") is None]
     return b"\n".join(doubtful or parts)[:_EVIDENCE_BYTES]
+
+
+def _codec_of(raw: bytes, together: str) -> str:
+    """The codec of all names together, or the one that alone reads this name far better.
+
+    Letters of one byte, capitals above all, look like characters of two: where such an encoding won, all follow.
+    """
+    name = raw[:_NAME_BYTES]
+    high = len(name.translate(None, _ASCII))
+    if high < _FEW_BYTES or together not in EASTERN_CODECS or nats_by(name, together) >= _PLAUSIBLE * high:
+        return together
+    ranked = rank_names(name)
+    own = next((each.nats for each in ranked if each.codec == together), -inf)
+    return ranked[0].codec if ranked[0].nats > own + _ELSEWHERE else together
 
 
 def _read_one(raw: bytes, codec: str) -> str:

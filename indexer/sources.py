@@ -285,7 +285,13 @@ def _show_names(names: list[bytes]) -> dict[bytes, Decision]:
     if not foreign:
         return {}
     decision = decode_names(foreign)
-    return {name: replace(decision, names=(shown,)) for name, shown in zip(foreign, decision.names, strict=True)}
+    return {name: decision.alone(number) for number, name in enumerate(foreign)}
+
+
+def _stamp(kind: str, at: int, origin: str) -> Timestamp | None:
+    """A time in nanoseconds; one without a fraction may come from a system that keeps none."""
+    seconds, rest = divmod(at, 10**9)
+    return from_unix(kind, seconds, origin, nanoseconds=rest, resolution=1e-9 if rest else 1.0)
 
 
 def _is_utf8(name: bytes) -> bool:
@@ -306,9 +312,9 @@ def _entry(
 ) -> Entry:
     kind = next((name for test, name in _KINDS if test(status.st_mode)), "special")
     stamps = (
-        from_unix("M", status.st_mtime_ns // 10**9, "fs.mtime", nanoseconds=status.st_mtime_ns % 10**9),
-        from_unix("A", status.st_atime_ns // 10**9, "fs.atime", nanoseconds=status.st_atime_ns % 10**9),
-        from_unix("C", status.st_ctime_ns // 10**9, "fs.ctime", nanoseconds=status.st_ctime_ns % 10**9),
+        _stamp("M", status.st_mtime_ns, "fs.mtime"),
+        _stamp("A", status.st_atime_ns, "fs.atime"),
+        _stamp("C", status.st_ctime_ns, "fs.ctime"),
     )
     fields = [Field("file.mode", stat.filemode(status.st_mode))]
     if kind != "file":

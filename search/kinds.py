@@ -96,6 +96,7 @@ _BEGINNINGS = sorted(
     key=lambda pair: (-len(pair[0]), pair[0]),
 )
 OTHER = "other"
+COARSE_TYPES = (*_KINDS, OTHER)
 
 
 @lru_cache(maxsize=1024)

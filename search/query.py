@@ -296,6 +296,7 @@ class _Parser:
         if operator == "=" or kind == "keyword":
             if tilde is not None:
                 self.fail("~ is for words of a text", column)
+            self.check_value(field, word, column)
             return self.count(self.whole_value(field, word, column))
         if tilde is not None:
             found = self.near(field, word, tilde, column) if quoted else self.fuzzy(field, word, tilde, column)
@@ -306,6 +307,11 @@ class _Parser:
             if kind == "name" and field not in schema.TYPES and not quoted:
                 found = self.or_number(field, word, found, column)
         return found
+
+    def check_value(self, field: str, word: str, column: int) -> None:
+        values = schema.CLOSED.get(field)
+        if values and not {STAR, ANY} & set(word) and word.casefold() not in values:
+            self.fail(f"{field} is one of {', '.join(values)}", column)
 
     def count(self, node: Query, terms: int = 1) -> Query:
         self.terms += terms

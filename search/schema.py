@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
-from indexer.model import LANGUAGES, Field, Item, Scalar
-from search.kinds import coarse_type
+from indexer.model import CAUSES, LANGUAGES, Field, Item, Scalar, Status
+from search.kinds import COARSE_TYPES, coarse_type
 
 FieldType = Literal["text", "name", "keyword", "number", "date"]
 """How a field's values are kept and asked for.
@@ -89,6 +89,8 @@ CORE: tuple[FieldRow, ...] = (
     FieldRow("guid", "keyword", "a GUID in the text", "guid:6b29fc40-*"),
 )
 TYPES: dict[str, FieldType] = {row.name: row.type for row in CORE}
+CLOSED: dict[str, tuple[str, ...]] = {"type": COARSE_TYPES, "problem": CAUSES, "status": get_args(Status)}
+"""Fields with values of a closed list: another value is a slip, not an empty answer."""
 DEFAULT_FIELDS = ("text", "name")
 """Where a term without a field is looked for."""
 BOOSTS: dict[str, float] = {"name": 2.0}

@@ -50,6 +50,8 @@ _SESSIONS = (
 )  # fmt: skip
 _TOGETHER = 2_000_000
 """Events whose sessions are worked out at a time."""
+_SURE = f"min(moment) FILTER (zone = '{KNOWN}'), max(moment) FILTER (zone = '{KNOWN}')"
+"""The ends of a group among those of its times whose zone is known."""
 _ZONE = f"CASE WHEN bool_and(zone = '{KNOWN}') THEN '{KNOWN}' ELSE min(zone) FILTER (zone <> '{KNOWN}') END"
 _REFUSED = "count(*) FILTER (status IN ('401', '403', '530', 'failed') OR action = 'login failed')"
 _SIGNED = "('login', 'login failed', 'logout', 'boot', 'shutdown')"
@@ -131,11 +133,10 @@ def addresses(case: Case, choice: Choice, *, tell: Tell = lambda path, count: No
         where, values = condition(choice, opened.store, opened.book)
         statement = (
             f"SELECT address, count(*), {_users('account')}, {_REFUSED}, sum(size)::BIGINT, min(moment), max(moment), "
-            f"{_ZONE} "
-            f"FROM events WHERE {where} AND address <> '' GROUP BY address ORDER BY 2 DESC, 1"
+            f"{_SURE} FROM events WHERE {where} AND address <> '' GROUP BY address ORDER BY 2 DESC, 1"
         )
-        for address, count, users, refused, size, first, last, zone in opened.store.rows(statement, values):
-            times = (clock(first, zone), clock(last, zone))
+        for address, count, users, refused, size, *ends in opened.store.rows(statement, values):
+            times = _ends(*ends)
             source = opened.book.place(address).source
             yield (address, *opened.places(address), count, users, refused, size, *times, source)
 
@@ -154,16 +155,16 @@ def logins(case: Case, choice: Choice, *, tell: Tell = lambda path, count: None)
         where, values = condition(choice, opened.store, opened.book)
         first = "(moment, reading, line)"
         statement = (
-            f"SELECT account, {_WHAT} AS what, address, min(moment), max(moment), count(*), "
+            f"SELECT account, {_WHAT} AS what, address, min(moment), max(moment), {_SURE}, count(*), "
             f"count(DISTINCT agent) FILTER (agent <> ''), arg_min(agent, {first}), {_ZONE}, "
             f"arg_min(reading, {first}), arg_min(line, {first}) FROM events "
             f"WHERE {where} AND (account <> '' OR action IN {_SIGNED}) "
             "GROUP BY account, what, address ORDER BY account, 4, what, address"
         )
-        for user, what, address, begin, last, count, agents, agent, zone, reading, line in opened.store.rows(
+        for user, what, address, begin, last, *sure, count, agents, agent, zone, reading, line in opened.store.rows(
             statement, values
         ):
-            times = (clock(begin, zone), clock(last, zone))
+            times = _ends(begin, last, *sure)
             place = opened.places(address)
             yield (user, what, address, *place, *times, count, agents, agent, zone, *opened.log(reading, line))
 
@@ -193,19 +194,26 @@ def sessions(case: Case, choice: Choice, *, gap: str = "30m", tell: Tell = lambd
             )
             SELECT address, {_users("name")} AS users, min(moment) AS start, max(moment) AS stop, count(*) AS events,
                 count(DISTINCT path) FILTER (path <> '') AS paths, sum(size)::BIGINT AS size, {_REFUSED} AS refused,
-                coalesce(len(list_distinct(list(means) FILTER (means IS NOT NULL))), 0), {_ZONE}
+                coalesce(len(list_distinct(list(means) FILTER (means IS NOT NULL))), 0), {_SURE}, {_ZONE}
             FROM counted GROUP BY address, session
         """
         (events,) = opened.store.row(f"SELECT count(*) FROM events WHERE {where}", values)
         parts = 1 + events // _TOGETHER
         each = ([*values, parts, part] for part in range(parts))
         found = opened.store.gathered(statement, each, "start, address")
-        for address, users, start, end, count, paths, size, refused, agents, zone in found:
-            minutes = round((end - start).total_seconds() / 60, 1)
-            times = (clock(start, zone), clock(end, zone), minutes)
+        for address, users, start, end, count, paths, size, refused, agents, *sure, zone in found:
+            times = (*_ends(start, end, *sure), round((end - start).total_seconds() / 60, 1))
             yield (address, *opened.places(address), users, *times, count, paths, size, refused, agents, zone)
 
     return make_report(case, "sessions", choice, (("sessions", _SESSIONS, rows),), tell, gap=gap)
+
+
+def _ends(first: datetime, last: datetime, sure_first: datetime, sure_last: datetime) -> tuple[datetime, datetime]:
+    """The first and the last time of a group, each with the zone where its own is known."""
+    return (
+        first.replace(tzinfo=UTC) if first == sure_first else first,
+        last.replace(tzinfo=UTC) if last == sure_last else last,
+    )
 
 
 def _users(column: str) -> str:

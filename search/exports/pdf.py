@@ -203,7 +203,7 @@ def _hit(report: Report, number: int, row: Any) -> Row:
         "number": number,
         "name": _laid(item.name),
         "path": _laid(item.provenance),
-        "facts": shown(f"{size}{item.media_type}, {item.status}"),
+        "facts": shown(f"{size}{item.media_type}, {'deleted, ' * item.is_deleted}{item.status}"),
         "id": item.id,
         "sha256": item.digests.sha256 if item.digests else "",
         "times": [shown(f"{kind} {at} ({origin})") for at, kind, origin in card["times"][:6]],

@@ -81,6 +81,8 @@ def test_a_query_may_begin_with_a_minus(tour: Path) -> None:
 def test_a_tree_that_stops_says_so(tour: Path) -> None:
     assert "deeper with --depth" in archivore("tree", "--depth", "2", case=tour).stderr
     assert archivore("tree", "--depth", "99", case=tour).stderr == ""
+    roots = {line.split(":")[0] for line in archivore("tree", "day2", case=tour).stdout.splitlines() if line[0] != " "}
+    assert roots == {"day2"}
 
 
 def test_status_balances(tour: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,3 +83,21 @@ def test_a_browser_runs_nothing_and_asks_for_nothing(case: Case, tmp_path: Path)
     asked = {str(event.get("params", {}).get("url", "")) for event in events} - {""}
     assert not [url for url in asked if url.startswith("http") and ("src" in url or "evil" in url or "alert" in url)]
     assert not [url for url in asked if "/x" in url and not url.startswith(("file:", "data:", "chrome"))]
+
+
+def test_what_was_deleted_is_told_wherever_it_is_shown(tmp_path: Path) -> None:
+    seized = tmp_path / "seized"
+    seized.mkdir()
+    packed = TOUR.parent / "file_systems" / "ext4" / "input.img.xz"
+    (seized / "disk.img").write_bytes(lzma.decompress(packed.read_bytes()))
+    place = tmp_path / "case"
+    archivore("new", place)
+    archivore("ingest", seized, case=place)
+    archivore("export", "file.deleted:*", "-o", tmp_path / "r.html", case=place)
+    facts = html.parse(tmp_path / "r.html").xpath("//article//div[@class='facts'][contains(., ' bytes')]")
+    assert facts
+    assert all("deleted" in each.text_content() for each in facts)
+    for words in (["search", "file.deleted:*", "-n", "1"], ["tree"]):
+        told = archivore(*words, case=place).stdout.splitlines()
+        assert any(line.endswith("deleted") or "  deleted  " in line for line in told), words
+    assert not any("deleted" in line for line in archivore("search", "-file.deleted:*", case=place).stdout.splitlines())

@@ -66,6 +66,25 @@ def test_two_programs_wrote_to_one_archive() -> None:
     assert decode_names(raws).names == ("배경_3화_012.psd", "수정 지시.docx", "원화 확인.docx")
 
 
+def test_people_of_two_countries_filled_one_folder() -> None:
+    told = [
+        ("수정지시_1화.txt", "cp949"),
+        ("컷012_최종확인.psd", "cp949"),
+        ("原画リスト.txt", "cp932"),
+        ("修正指示書.txt", "cp932"),
+    ]
+    decision = decode_names([name.encode(codec) for name, codec in told])
+    assert [(name, decision.alone(at).codec) for at, name in enumerate(decision.names)] == told
+    assert decision.codec == "cp949"
+    assert decision.alternatives[0] == "cp932"
+    assert decision.alone(2).alternatives[0] == "cp949"
+
+
+def test_capitals_of_one_byte_stay_with_the_others() -> None:
+    names = ("--width=ЧИСЛО_012.txt", "отчёт за май.txt", "смета работ.txt", "список кадров.txt")
+    assert decode_names([name.encode("cp866") for name in names]).names == names
+
+
 def test_the_decision_is_told_in_fields() -> None:
     fields = decode_names([name.encode("cp949") for name in NAMES["cp949"]]).fields()
     assert [(field.name, field.value) for field in fields][:1] == [("names.codec", "cp949")]

@@ -95,3 +95,11 @@ def test_foreign_names_of_a_folder_are_decoded_together_and_kept_raw(tmp_path: P
 def test_a_missing_source_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         check_source(Source("s", str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize(("at", "resolution"), [(1_700_000_000_000_000_000, 1.0), (1_700_000_000_500_000_000, 1e-9)])
+def test_a_time_with_a_fraction_is_finer_than_a_second(tmp_path: Path, at: int, resolution: float) -> None:
+    (tmp_path / "a").write_text("x")
+    os.utime(tmp_path / "a", ns=(at, at))
+    (entry,) = list_source(Source("s", str(tmp_path)))
+    assert {stamp.resolution for stamp in entry.place.timestamps if stamp.origin == "fs.mtime"} == {resolution}

@@ -718,3 +718,14 @@ def test_times_and_gaps_are_read_or_told() -> None:
     for word in ("", "0", "x", "-5m", "1y"):
         with pytest.raises(UsageError):
             read_gap(word)
+
+
+def test_an_end_of_a_group_has_its_own_zone(case: Case, tmp_path: Path) -> None:
+    access = '10.0.0.1 - kim [02/Apr/2024:07:00:00 +0900] "GET /a HTTP/1.1" 200 1 "-" "x"\n'
+    transfer = "Tue Apr  2 09:01:00 2024 1 10.0.0.1 5 /a b _ i r kim ftp 0 * c\n"
+    ingest(case, keep(keep(tmp_path / "day1", "access.log", access), "xferlog", transfer))
+    (address,) = rows(addresses(case, Choice()))
+    (login,) = rows(logins(case, Choice()))
+    (session,) = rows(sessions(case, Choice(), gap="1d"))
+    ends = [(address["first"], address["last"]), (login["first"], login["last"]), (session["start"], session["end"])]
+    assert ends == [("2024-04-01T22:00:00Z", "2024-04-02T09:01:00")] * 3
