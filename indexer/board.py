@@ -20,7 +20,15 @@ import os
 import struct
 
 SIZE = 1024
-_PATH = 59
+_ITEM = 25
+_HEAD = struct.Struct("<32sH")
+_PATH = _ITEM + _HEAD.size
+
+
+def sign(identity: str, path: str) -> bytes:
+    """Id and printed path of an item as they stand on a board: what is put up twice is made once."""
+    shown = path.encode("utf-8", "replace")[: SIZE - _PATH]
+    return _HEAD.pack(identity.encode(), len(shown)) + shown
 
 
 class Board:
@@ -70,10 +78,11 @@ class Board:
 
     @item.setter
     def item(self, item: tuple[str, str]) -> None:
-        path = item[1].encode("utf-8", "replace")[: SIZE - _PATH]
-        self._map[25:57] = item[0].encode().ljust(32, b"\0")[:32]
-        self._map[57:59] = len(path).to_bytes(2, "little")
-        self._map[_PATH : _PATH + len(path)] = path
+        self.show(sign(*item))
+
+    def show(self, sign: bytes) -> None:
+        """Puts up what `sign` made of an item."""
+        self._map[_ITEM : _ITEM + len(sign)] = sign
 
     def close(self) -> None:
         """Lets go of the memory."""

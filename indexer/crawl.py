@@ -114,7 +114,7 @@ class Crawler:
         self._exhausted = ""
         self._recheck = recheck
         self.outlet.enter(place.provenance, self._deadline(0))
-        avoided = self._task.avoid.get(place.provenance.id)
+        avoided = self._task.avoided_at(place)
         digests, problems = self.hash(file)
         self._read(place, file, digests, problems, avoided, siblings)
         self.outlet.leave()
@@ -152,8 +152,7 @@ class Crawler:
 
     def _visit_child(self, place: Place, child: Child, waiting: Waiting) -> int:
         """Visits a member, or lets it wait for its siblings, and returns the bytes it unpacked to."""
-        identity = place.provenance.id
-        if spent := self._task.done.get(identity):
+        if spent := self._task.spent_at(place):
             self._charge(spent.bytes, spent.members)
             if child.open and self.volumes.match(child.name):
                 self._shelve(child, waiting.shelf)
@@ -169,7 +168,7 @@ class Crawler:
             return 0
         size = 0
         self.outlet.enter(place.provenance, self._deadline(0))
-        avoided = self._task.avoid.get(identity)
+        avoided = self._task.avoided_at(place)
         source = avoided.problem if avoided and avoided.deaths > 1 else self._fenced_open(child.open)
         if isinstance(source, Problem):
             waiting.locked |= source.cause == "encrypted"

@@ -44,9 +44,11 @@ _LATIN = _Script(b"\x01", b"\x02", re.compile("[\u0200-\u024f]+"))
 _SCRIPTS = (_KANA, _HANGUL, _HAN, _CYRILLIC, _ARABIC, _LATIN)
 _SCRIPT_OF_ROW = bytes(next((n for n, one in enumerate(_SCRIPTS) if row in one.whole), 255) for row in range(256))
 _LETTERS = bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
-_LATIN_1 = _LETTERS + bytes(range(0xC0, 0x100))
+_LATIN_1_LEAD = b"\xc3"
+"""In UTF-8 the first byte of every letter of Latin-1 beyond ASCII, and of nothing else."""
 _ENGLISH_SAMPLE = 4_000
-_WORDS = bytes(byte if chr(byte).islower() else 0x20 for byte in range(128)) + b" " * 128
+_WORDS = bytes(byte | 0x20 if chr(byte).isalpha() else 0x20 for byte in range(128)) + b" " * 128
+"""Letters of ASCII in lower case, white space for all else."""
 _ENGLISH = frozenset(
     {
         b"the",
@@ -80,7 +82,9 @@ _WORDS_OF = {
     "ru": re.compile("[\u0400-\u04ff]{4}"),
     "ar": re.compile("[\u0600-\u06ff]{4}"),
 }
-_LATIN_RUN = re.compile("[ -~]{24,}")
+_BETWEEN_LATIN = re.compile("[^ -~]+")
+_LATIN_RUN = 24
+"""Characters of ASCII in a row that are worth a look."""
 _IDEOGRAPH = "[\u3400-\u9fff\uf900-\ufaff]"
 _CHINESE = re.compile(f"{_IDEOGRAPH}(?:[0-9\u3000-\u303f\uff01-\uff1f]?{_IDEOGRAPH}){{4,}}")
 """Beside Korean in one line: longer than the words that Korean itself writes in these characters."""
@@ -119,7 +123,8 @@ def languages_of(text: str) -> tuple[str, tuple[str, ...]]:
     if len(there) < 2:
         return main, _chinese_scripts(sample[:_SCRIPT_SAMPLE]) if main == "zh" else ()
     cells = sample.replace("\t", "\n")
-    found = {language: some for language in there if (some := _cells_in(language, cells, main))}
+    kana = counts.kana > 0
+    found = {language: some for language in there if (some := _cells_in(language, cells, main, kana=kana))}
     scripts = _chinese_scripts("\n".join(found.get("zh", ())))
     return main, (*sorted(found.keys() - {main}), *scripts)
 
@@ -134,8 +139,8 @@ def _count(sample: str) -> _Counts:
     rows = sample.encode("utf-16-le", "surrogatepass")[1::2]
     scripts = rows.translate(_SCRIPT_OF_ROW)
     counts = [scripts.count(n) + one.count_shared(sample, rows) for n, one in enumerate(_SCRIPTS)]
-    single = sample.encode("latin-1", "ignore")
-    counts[-1] += len(single) - len(single.translate(None, _LATIN_1))
+    single = sample.encode("utf-8", "surrogatepass")
+    counts[-1] += len(single) - len(single.translate(None, _LETTERS)) + single.count(_LATIN_1_LEAD)
     return _Counts(*counts)
 
 
@@ -154,11 +159,15 @@ def _main_language(sample: str, counts: _Counts) -> str:
     return "en" if latin >= 12 and _is_english(sample) else ""
 
 
-def _cells_in(language: str, sample: str, main: str) -> list[str]:
-    """What is in a language of the first cells, each a line here, that have some of its script."""
+def _cells_in(language: str, sample: str, main: str, *, kana: bool) -> list[str]:
+    """What is in a language of the first cells, each a line here, that have some of its script.
+
+    Args:
+        kana: whether there is any: only then is it looked for in each cell.
+    """
     found: list[str] = []
     if language == "en":
-        runs = [match[0] for match in islice(_LATIN_RUN.finditer(sample), _MOST_CELLS)]
+        runs = list(islice((run for run in _BETWEEN_LATIN.split(sample) if len(run) >= _LATIN_RUN), _MOST_CELLS))
         return runs if runs and _language_of_latin(" ".join(runs)) else []
     at = 0
     for _ in range(_MOST_CELLS):
@@ -169,7 +178,7 @@ def _cells_in(language: str, sample: str, main: str) -> list[str]:
         end = sample.find("\n", match.end())
         at = end if end >= 0 else len(sample)
         cell = sample[start:at]
-        if language in ("ko", "zh") and not _KANA_LETTER.search(cell):
+        if language in ("ko", "zh") and not (kana and _KANA_LETTER.search(cell)):
             if language == "zh" and _SYLLABLE.search(cell):
                 found += _CHINESE.findall(cell)
             elif language == "ko" or main != "ja" or not _only().chinese.isdisjoint(cell):
@@ -215,5 +224,5 @@ def _language_of_latin(sample: str) -> str:
 
 
 def _is_english(text: str) -> bool:
-    words = text[:_ENGLISH_SAMPLE].lower().encode("ascii", "replace").translate(_WORDS).split()
+    words = text[:_ENGLISH_SAMPLE].encode("utf-8", "surrogatepass").translate(_WORDS).split()
     return sum(map(_ENGLISH.__contains__, words)) * 12 >= len(words)

@@ -88,14 +88,17 @@ class Hop(Struct, frozen=True):
         return hash(self.raw) + self.ordinal
 
 
-@lru_cache(maxsize=8192)
 def _digests_of(source: str, hops: tuple[Hop, ...]) -> tuple[bytes, ...]:
     """The source's digest and one more for every hop: each is of the one before it and of the hop."""
     if not hops:
         return (hashlib.sha256(b"archivore\0" + source.encode("utf-8", "surrogatepass")).digest(),)
     last = hops[-1]
-    above = _digests_of(source, hops[:-1])
+    above = _digests_above(source, hops[:-1])
     return (*above, hashlib.sha256(above[-1] + last.ordinal.to_bytes(8, "big") + last.raw).digest())
+
+
+_digests_above = lru_cache(maxsize=8192)(_digests_of)
+"""Those of containers are remembered: each has many members, and to look a place up costs as much as one digest."""
 
 
 class Provenance(Struct, frozen=True, array_like=True):

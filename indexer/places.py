@@ -45,6 +45,14 @@ class Task(Struct):
     avoid: Mapping[str, Avoided] = field(default_factory=dict)
     alone: bool = True
 
+    def spent_at(self, place: Place) -> Spent | None:
+        """What a place cost before; mostly nothing is told of any, and no id need be made to know it."""
+        return self.done.get(place.provenance.id) if self.done else None
+
+    def avoided_at(self, place: Place) -> Avoided | None:
+        """What a worker died of at a place."""
+        return self.avoid.get(place.provenance.id) if self.avoid else None
+
 
 class Outlet(Protocol):
     """Where the crawler's findings go."""

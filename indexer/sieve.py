@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 
 _BITS = 1 << 24
 _MASK = (_BITS >> 3) - 1
-_SHIFTS = (0, 32, 64, 96)
+_four = struct.Struct(">4I").unpack
 
 
 class Sieve:
@@ -31,19 +32,12 @@ class Sieve:
 
     def add(self, key: str) -> None:
         """Remembers a reading's key (32 hex digits)."""
-        bits = int(key, 16)
-        for shift in _SHIFTS:
-            bit = bits >> shift
+        for bit in _four(bytes.fromhex(key)):
             self._map[bit >> 3 & _MASK] |= 1 << (bit & 7)
 
     def may_hold(self, key: str) -> bool:
         """False where the key was certainly never added."""
-        bits = int(key, 16)
-        for shift in _SHIFTS:
-            bit = bits >> shift
-            if not self._map[bit >> 3 & _MASK] >> (bit & 7) & 1:
-                return False
-        return True
+        return all(self._map[bit >> 3 & _MASK] >> (bit & 7) & 1 for bit in _four(bytes.fromhex(key)))
 
     def close(self) -> None:
         """Lets go of the memory."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from indexer import frames
-from indexer.board import Board
+from indexer.board import Board, sign
 from indexer.crawl import Crawler
 from indexer.facts import without_bytes
 from indexer.footage import footage
@@ -92,7 +92,7 @@ def _bound(limits: Limits) -> None:
 def _work(crawler: Crawler, outlet: _Outlet, job: frames.Job) -> None:
     task = Task(job.done, job.avoid, job.alone)
     crawler.offer(job.passwords)
-    avoided = job.avoid.get(job.place.provenance.id)
+    avoided = task.avoided_at(job.place)
     if avoided and avoided.deaths > 1:
         outlet.item(without_bytes(job.place, UNKNOWN, avoided.problem))
         return
@@ -163,7 +163,7 @@ class _Outlet:
         self._board = board
         self._sieve = sieve
         self._scratch = hello.scratch
-        self._stack: list[tuple[str, str]] = []
+        self._stack: list[bytes] = []
         self._orders: deque[frames.ToWorker] = deque()
         self._spilled = 0
         self._read = self._entered = 0
@@ -174,8 +174,8 @@ class _Outlet:
         self._outbox.add(frames.Ready(versions))
 
     def enter(self, provenance: Provenance, deadline: float) -> None:
-        self._stack.append((provenance.id, str(provenance)))
-        self._board.item = self._stack[-1]
+        self._stack.append(sign(provenance.id, str(provenance)))
+        self._board.show(self._stack[-1])
         self._entered += 1
         self._board.read = (self._read, self._entered)
         self.tick(deadline)
@@ -183,7 +183,7 @@ class _Outlet:
     def leave(self) -> None:
         self._stack.pop()
         if self._stack:
-            self._board.item = self._stack[-1]
+            self._board.show(self._stack[-1])
 
     def tick(self, deadline: float) -> None:
         now = time.monotonic()
@@ -202,6 +202,7 @@ class _Outlet:
         """After a job: nothing is being read, nothing is due; its last frames go out."""
         self._stack.clear()
         self._board.item = ("", "")
+        self._board.read = (self._read, self._entered)
         self._board.deadline = self._deadline = 0.0
         self._outbox.add(frames.Done(number))
         self._outbox.flush()
@@ -226,7 +227,6 @@ class _Outlet:
 
     def item(self, found: Found) -> None:
         self._read += found.size or 0
-        self._board.read = (self._read, self._entered)
         if found.reading:
             self._sieve.add(found.reading.key)
         self._outbox.add(frames.Item(found))

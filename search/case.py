@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the engine takes long to import, and most commands do witho
     from search.tree import Query
     from search.upkeep import Upkeep
 
+CLUSTERS, FEATURES = "clusters.sqlite", "features.sqlite"  # what makes them is only loaded where they are there
 _FREE_FLOOR = 64 << 20
 _READER = "search.case:documents_of"
 _AT_ONCE = 256
@@ -178,17 +179,19 @@ class Case:
 
     def open_features(self) -> Features | None:
         """The features of the texts, open for reading; None where none were gathered."""
-        from search.featuring import FILE as FEATURES
+        if not is_made(self.path / FEATURES):
+            return None
         from search.featuring import Features
 
-        return Features(self.path) if is_made(self.path / FEATURES) else None
+        return Features(self.path)
 
     def open_clusters(self) -> Clusters | None:
         """The clusters of what is nearly the same, open for reading; None where none were made."""
-        from search.clustering import FILE as CLUSTERS
+        if not is_made(self.path / CLUSTERS):
+            return None
         from search.clustering import Clusters
 
-        return Clusters(self.path) if is_made(self.path / CLUSTERS) else None
+        return Clusters(self.path)
 
     @property
     def audit(self) -> Audit:

@@ -18,14 +18,13 @@ from pathlib import Path
 from indexer.model import Field, Item, Scalar
 from search.alike import ITEM_COLUMNS, LEAST, Alike
 from search.answers import matching
-from search.case import Case
+from search.case import CLUSTERS, Case
 from search.database import Database, is_made
 from search.report import Cell, Column, Report, colophon_of, sheet_of
 
 FIELD = "cluster"
 KINDS = ("text", "picture")
 """What is joined; of videos only moments are alike."""
-FILE = "clusters.sqlite"
 _DIGITS = 16
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clusters (
@@ -62,7 +61,7 @@ class Clusters:
     """The clusters that are kept of a case; close it after use."""
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
-        self._database = Database(folder / FILE, _SCHEMA, write=write)
+        self._database = Database(folder / CLUSTERS, _SCHEMA, write=write)
 
     def close(self) -> None:
         """Closes the file; what was not committed is gone."""
@@ -194,7 +193,7 @@ def keep_clusters(case: Case, found: Iterable[Cluster], kinds: Sequence[str] = K
 def notes_of_clusters(case: Case) -> tuple[str, ...]:
     """What to know before clusters of this case are counted: that there are none, or that items came later."""
     again = "`archivore similar --clusters` makes them"
-    if not is_made(case.path / FILE):
+    if not is_made(case.path / CLUSTERS):
         return (f"No clusters were made in this case; {again}.",)
     state = case.catalog.totals()
     with closing(Clusters(case.path)) as kept:

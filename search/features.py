@@ -22,9 +22,8 @@ from indexer.errors import QueryError, StoreError, UsageError, reason_of
 from indexer.model import Item
 from search._candidates import TYPES, VERSION
 from search.answers import matching
-from search.case import Case
+from search.case import FEATURES, Case
 from search.database import is_made, reading_uri
-from search.featuring import FILE
 from search.grep import compile_pattern, compile_set
 from search.homes import users_of
 from search.report import Cell, Column, Report, colophon_of, sheet_of
@@ -189,7 +188,7 @@ def _having(case: Case, query: str, types: list[str]) -> Iterator[Item]:
 @contextmanager
 def _joined(case: Case) -> Iterator[sqlite3.Connection]:
     """A temporary database beside which the case's features are attached, none where none were gathered."""
-    path = case.path / FILE
+    path = case.path / FEATURES
     try:
         with closing(sqlite3.connect("", uri=True)) as database:
             database.execute("PRAGMA cache_size=-65536")

@@ -29,10 +29,9 @@ from typing import IO, Any
 from indexer.errors import ArchivoreError, StoreError, reason_of
 from indexer.model import Field, Reading
 from search._candidates import VERSION, features_in
-from search.case import Case
+from search.case import FEATURES, Case
 from search.database import Database, is_made
 
-FILE = "features.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS done (
     key BLOB PRIMARY KEY, version INTEGER NOT NULL, chunks INTEGER NOT NULL, chars INTEGER NOT NULL
@@ -72,7 +71,7 @@ class Features:
     """The store of features of a case."""
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
-        self.path = folder / FILE
+        self.path = folder / FEATURES
         self._database = Database(self.path, _SCHEMA, write=write)
 
     def close(self) -> None:
@@ -141,7 +140,7 @@ class Due:
 
 def due(case: Case) -> Iterator[Due]:
     """The readings to go through, and those that are gone, sorted by key, as they are found."""
-    store = Features(case.path) if is_made(case.path / FILE) else None
+    store = Features(case.path) if is_made(case.path / FEATURES) else None
     try:
         held = store.done() if store else iter(())
         there = case.catalog.reading_sizes()

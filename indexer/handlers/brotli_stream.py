@@ -32,8 +32,10 @@ class BrotliStream(Handler):
 
     def claims(self, stream: Stream) -> str | None:
         """By the suffix, where the beginning decodes to something and is no text."""
+        if stream.suffix != SUFFIX:
+            return None
         head = stream.head[:TRIED]
-        if stream.suffix != SUFFIX or not head or (head.isascii() and b"\0" not in head):
+        if not head or (head.isascii() and b"\0" not in head):
             return None
         try:
             import brotli  # type: ignore[import-untyped]

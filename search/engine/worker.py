@@ -30,16 +30,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from indexer.errors import ArchivoreError, StoreError, reason_of
 from search.engine.build import Builder
-from search.engine.merge import merge
-from search.engine.question import View
-from search.engine.read import Segment
 from search.schema import Document
+
+if TYPE_CHECKING:
+    from search.engine.question import View
 
 
 def documents_of(reader: str, argument: str, ids: Sequence[str]) -> Iterable[Document]:
@@ -77,6 +77,10 @@ def _build(told: dict[str, Any]) -> Iterator[tuple[Path, list[int]]]:
 
 
 def _merge(told: dict[str, Any]) -> Iterator[tuple[Path, list[int]]]:
+    from search.engine.merge import merge  # with what questions are asked of: nothing that builds needs it
+    from search.engine.question import View
+    from search.engine.read import Segment
+
     views: list[View] = []
     for file, dead in told["merge"]:
         segment = Segment(Path(file))

@@ -19,10 +19,10 @@ from indexer.model import Field, Item, Reading, Source, Text
 from search import _validators, featuring
 from search._candidates import KINDS, TYPES, features_in
 from search.answers import ask
-from search.case import Case
+from search.case import FEATURES, Case
 from search.exporting import TABLES, export
 from search.features import Stops, features
-from search.featuring import FILE, due, update
+from search.featuring import due, update
 from search.homes import users_in
 
 MONERO = "888tNkZrPN6JsEgekjMnABU4TBzc2Dt29EPAvkRxbANsAnjyPbb3iQ1YBRk1UXcdRsiKc9dhwMVgN5S9cQUiyoogDavup3H"
@@ -304,7 +304,7 @@ def test_only_what_is_new_is_gone_through(case: Case, tmp_path: Path) -> None:
 
 def test_processes_of_their_own_find_the_same(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = rows(case)
-    (case.path / FILE).unlink()
+    (case.path / FEATURES).unlink()
     monkeypatch.setattr(featuring, "_WORTH", 0)
     monkeypatch.setattr(featuring, "_HELD", 1)
     monkeypatch.setattr(featuring, "_KEYS", 2)
@@ -315,7 +315,7 @@ def test_processes_of_their_own_find_the_same(case: Case, monkeypatch: pytest.Mo
 
 
 def test_a_damaged_text_is_told_by_the_processes_too(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    (case.path / FILE).unlink()
+    (case.path / FEATURES).unlink()
     monkeypatch.setattr(featuring, "_WORTH", 0)
     import sqlite3
 
@@ -429,7 +429,7 @@ def test_users_are_of_places_and_of_texts(case: Case, tmp_path: Path) -> None:
     stop.write_text("KIMD\n")
     assert {value for _, value in rows(case, types=["user"], stops=Stops.of(stop))} == {"pak"}
     assert set(rows(case, "name:empty.bin", types=["user"])) == {("user", "pak")}
-    (case.path / FILE).unlink()
+    (case.path / FEATURES).unlink()
     assert {value for _, value in rows(case)} == {"kimd", "pak"}
 
 
