@@ -77,6 +77,7 @@ def ingest(
                 )
         unseen = len(not_looked_at(case)) if ocr else 0
         by_status = case.catalog.counts("status")
+        closed = case.catalog.counts("cause").get("encrypted", 0)
         items, total = case.catalog.totals()
     say(
         f"{counts['items']:,} items read now ({size_of(counts['bytes'])}); the case holds {items:,} ({size_of(total)}):"
@@ -87,6 +88,8 @@ def ingest(
     unread = sum(count for status, count in by_status.items() if status != "read")
     if unread:
         note("What kept items from being fully read: archivore problems")
+    if options["passwords"] and not counts["items"] and closed:
+        note("What was read before stays as it was: archivore retry --cause encrypted --passwords FILE")
     if unseen:
         note(f"In {unseen:,} files read before, drawn words were not looked for: archivore retry --ocr")
     if strict and unread:

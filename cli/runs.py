@@ -387,7 +387,8 @@ def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password
             raise UsageError(f"{output}: exists already; choose another --output")
         part.rename(output)
     except EvidenceError as error:
-        raise UsageError(f"{item.provenance}: {error.message}") from error
+        hint = "; give passwords with --passwords FILE" * (error.cause == "encrypted")
+        raise UsageError(f"{item.provenance}: {error.message}{hint}") from error
     except OSError as error:
         raise refused(output, error, "choose another --output") from error
     finally:

@@ -18,6 +18,8 @@ TEXT_BATCH = 256 * 1024
 TEXT_PIECE = 4 * 1024 * 1024
 """A longer run of text is cut, at white space, into pieces with the same locator."""
 LANGUAGE_SAMPLE = 20_000
+_HEADERS = "headers"
+"""The passage of a mail that programs write, in English whatever its people speak."""
 MESSAGE = "message/rfc822"
 LOCATOR_CHARS = 500
 FIELD_CHARS = 64 * 1024
@@ -94,7 +96,7 @@ class Facts:
             return
         self.has_content = True
         self.chars += len(body)
-        if len(self.sample) < LANGUAGE_SAMPLE:
+        if len(self.sample) < LANGUAGE_SAMPLE and text.locator != _HEADERS:
             self.sample += body[: LANGUAGE_SAMPLE - len(self.sample)] + "\n"
         for piece in _pieces(body):
             self._waiting.append(Text(piece, clean(text.locator[:LOCATOR_CHARS])))

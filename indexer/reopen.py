@@ -92,6 +92,8 @@ def _step(
                 continue
             seen[fact.raw_name] += 1
             meant = fact.raw_name == hop.raw and seen[fact.raw_name] == hop.ordinal
+            if meant and not fact.open and fact.problems:
+                raise EvidenceError(fact.problems[0].cause, fact.problems[0].message)
             if not fact.open or not (meant or (volume and crawler.volumes.match(fact.name))):
                 continue
             opened = fact.open() if meant else crawler.fence(fact.open)

@@ -339,3 +339,17 @@ def test_what_was_tried_is_counted_once_however_often_it_was_offered() -> None:
         ("encryption.untried", 1),
     ]
     assert not list(Passwords().fields())
+
+
+def test_what_stays_closed_says_how_it_is_opened(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "s", {"half.zip": locked("snow", NOTE)})
+    words = lay(tmp_path, {"words.txt": "snow\n"}) / "words.txt"
+    case = tmp_path / "case"
+    archivore("new", case)
+    archivore("ingest", folder, "--label", "s", case=case)
+    again = archivore("ingest", folder, "--label", "s", "--passwords", words, case=case)
+    assert "archivore retry --cause encrypted --passwords FILE" in again.stderr
+    archivore("retry", "--cause", "encrypted", "--passwords", words, case=case)
+    refused = archivore("extract", "s:half.zip!/note.txt", "-o", tmp_path / "out", case=case)
+    assert refused.returncode == 2
+    assert "give passwords with --passwords FILE" in refused.stderr

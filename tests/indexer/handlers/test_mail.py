@@ -213,3 +213,11 @@ def test_damaged_mailboxes_are_never_a_crash(data: st.DataObject) -> None:
     places = [(each.start, each.end) for each in split(Stream(io.BytesIO(bytes(sample))))]
     assert places == sorted(places)
     assert all(start <= end <= len(sample) for start, end in places)
+
+
+def test_a_mail_is_in_the_language_of_its_body() -> None:
+    letters = "내일 아침까지 컷 12의 배경을 다시 그려서 보내 주십시오. 등불의 색은 더 밝게 합니다."
+    head = "".join(f"X-Note-{number}: the mail was passed on by the gateway of the studio\r\n" for number in range(9))
+    mail = f"From: pak@example.org\r\nTo: kim@example.org\r\nSubject: cut 12\r\n{head}"
+    mail += f"Content-Type: text/plain; charset=utf-8\r\n\r\n{letters}\r\n"
+    assert crawl_bytes(mail.encode(), "note.eml")[0].language == "ko"
