@@ -68,10 +68,10 @@ _KINDS: dict[str, str] = {
     "application/x-ms-automatic application/x-ms-custom application/x-ms-prefetch application/x-ms-recycle "
     "application/x-ms-thumbcache application/vnd.ms-thumbnails application/x-ms-memory application/x-dmp "
     "application/x-rdp application/pkcs7-signature application/pkix application/x-x509 application/x-pkcs12 "
-    "application/x-ntfs application/pgp-keys application/pgp-signature application/x-plist application/x-apple-plist "
-    "application/x-apple-ds application/x-ds-store application/x-bplist application/x-pem application/x-ssh "
-    "application/x-crontab application/x-git application/x-putty application/pkcs10 application/x-der "
-    "application/x-coredump",
+    "application/x-ntfs application/x-openssl application/pgp-keys application/pgp-signature application/x-plist "
+    "application/x-apple-plist application/x-apple-ds application/x-ds-store application/x-bplist application/x-pem "
+    "application/x-ssh application/x-crontab application/x-git application/x-putty application/pkcs10 "
+    "application/x-der application/x-coredump",
     "archive": "application/zip application/gzip application/zlib application/x-tar application/x-gtar "
     "application/timestamped-data "
     "application/x-ustar application/x-7z application/x-rar application/vnd.rar application/x-bzip application/bzip2 "

@@ -14,6 +14,7 @@ from struct import unpack_from
 from typing import BinaryIO, NamedTuple
 
 from indexer.handlers._archive import FOLDER, SYMLINK
+from indexer.handlers._fs_ntfs_lone import LoneTable
 from indexer.handlers._fs_ntfs_records import (
     COMPACTED,
     COMPRESSED,
@@ -30,7 +31,6 @@ from indexer.handlers._fs_ntfs_records import (
     VOLUME,
     VOLUME_NAME,
     Attribute,
-    LoneTable,
     Name,
     Record,
     Table,
@@ -61,6 +61,10 @@ from indexer.model import Child, Fact, Field, Problem, Timestamp
 from indexer.timestamps import from_filetime
 
 _ROOT, _VOLUME, _BITMAP, _BAD, _SECURE = 5, 3, 6, 8, 9
+_LONGEST = 32_767
+"""Characters of a path: Windows opens none that is longer."""
+_REMEMBERED = 1 << 23
+"""Characters of paths that are held."""
 _SILENT = frozenset({7, 10})
 """$Boot, which would be taken for a volume again, and $UpCase, where every letter there is would be found."""
 _TABLES = frozenset({0, 1})
@@ -98,6 +102,7 @@ class _Ntfs:
         self.owners = {} if table.is_alone else _owners(self._read(_SECURE, "$SDS", MOST_FOLDER))
         self.folders: dict[int, _Folder] = {}
         self._paths: dict[tuple[int, int], tuple[str, bool]] = {}
+        self._characters = 0
         self.damaged = 0
 
     def _read(self, number: int, stream: str, most: int) -> bytes:
@@ -149,10 +154,16 @@ class _Ntfs:
             seen.add(below)
             steps.append((*below, folder.name.text))
             below = (folder.name.parent, folder.name.parent_sequence)
+        if self._characters > _REMEMBERED:
+            self._paths.clear()
+            self._characters = 0
         for number, counted, name in reversed(steps):
             path += name + "/"
             gone = gone or not self.folders[number].in_use
+            if len(path) > _LONGEST:
+                path, gone = f"{ORPHANS}/{name}/", True
             self._paths[number, counted] = path, gone
+            self._characters += len(path)
         return path, gone
 
     def used(self, runs: list[Run]) -> int:

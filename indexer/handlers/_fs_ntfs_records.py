@@ -235,18 +235,14 @@ class Table:
     def complete(self, record: Record) -> list[Attribute]:
         """All attributes of a file, those of its other records too; parts of one are joined."""
         attributes = list(record.attributes)
-        for held in list(record.all(LIST)):
-            data = held.held
-            if data is None:
-                data = gather(self.volume, self._place(held.runs), held.size, _MOST_LIST)
-            seen = {record.number}
-            for number in _listed(data):
-                if number in seen or len(seen) > _MOST_PARTS:
-                    continue
-                seen.add(number)
-                other = self.record(number)
-                if other and other.base == record.number:
-                    attributes += other.attributes
+        seen = {record.number}
+        for number in self._parts(record):
+            if number in seen or len(seen) > _MOST_PARTS:
+                continue
+            seen.add(number)
+            other = self.record(number)
+            if other and other.base == record.number:
+                attributes += other.attributes
         if len(attributes) == len(record.attributes):
             return attributes
         joined: dict[tuple[int, str, int], Attribute] = {}
@@ -257,6 +253,14 @@ class Table:
             else:
                 joined[key] = each
         return list(joined.values())
+
+    def _parts(self, record: Record) -> Iterator[int]:
+        """The records that hold more of a file, as its list tells them."""
+        for held in record.all(LIST):
+            data = held.held
+            if data is None:
+                data = gather(self.volume, self._place(held.runs), held.size, _MOST_LIST)
+            yield from _listed(data)
 
     def runs(self, attribute: Attribute) -> list[Run]:
         """Where the bytes of an attribute lie, as stored, cut at what was ever written."""
@@ -320,25 +324,6 @@ class Table:
         if held == size or len(real) == len(stored):
             return b"".join(pour(self.volume, real, min(wanted, held))).ljust(wanted, b"\0")
         return unpack_lznt1(b"".join(pour(self.volume, real, held)), size)[:wanted].ljust(wanted, b"\0")
-
-
-class LoneTable(Table):
-    """A table that was taken out of its volume.
-
-    Args:
-        size: bytes of a record.
-    """
-
-    is_alone = True
-
-    def __init__(self, volume: Volume, size: int) -> None:
-        self.volume = volume
-        self.size = size
-        self.count = volume.size // size
-        self._runs = [Run(0, volume.size)]
-
-    def _place(self, runs: tuple[tuple[int, int], ...]) -> list[Run]:
-        return []
 
 
 def _listed(data: bytes) -> Iterator[int]:

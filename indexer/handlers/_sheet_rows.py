@@ -18,7 +18,8 @@ from indexer.handlers._skim import ATTRIBUTES, Skim, Stretch, resolved
 from indexer.model import Fact, Text
 
 _TEXT = r"<t(?: xml:space=\"preserve\")?>([^<]*+)</t>"
-_ROW = re.compile(rf"\n*+(?:<row{ATTRIBUTES}/>\n*+)*+<row r=\"([0-9]{{1,7}})\"{ATTRIBUTES}>")
+# Early releases of Python 3.11 go on behind what failed last in a possessive group, unless a branch that fails follows.
+_ROW = re.compile(rf"\n*+(?:<row{ATTRIBUTES}/>\n*+|(?!))*+<row r=\"([0-9]{{1,7}})\"{ATTRIBUTES}>")
 _HIDDEN = re.compile(r"<row r=\"([0-9]{1,7})\"(?=[^<>]*? hidden=\"(?:1|true|on)\")")
 _NUMBERED = re.compile(r"<c r=\"([A-Z]{1,3})[0-9]{1,7}\"([^<>]*+)><v>([^<]*+)</v></c>")
 _CELL = re.compile(

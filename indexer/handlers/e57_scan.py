@@ -22,7 +22,7 @@ from indexer.model import Fact, Field, Problem, Text, Timestamp
 
 XML: Final = 64 * MIB
 _ELEMENT: Final = re.compile(
-    r"<([A-Za-z]\w{0,60})(?:\s[^<>]{0,400})?>(?:<!\[CDATA\[((?:[^\]]|\](?!\]>)){0,100000}+)\]\]>|([^<]{1,10000}+))<"
+    r"<([A-Za-z]\w{0,60})(?:\s[^<>]{0,400})?>(?:<!\[CDATA\[((?:[^\]]|\](?!\]>)|(?!)){0,100000}+)\]\]>|([^<]{1,10000}+))<"
 )
 _EPOCH: Final = datetime(1980, 1, 6, tzinfo=UTC)
 _KEPT: Final = frozenset(

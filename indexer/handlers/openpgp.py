@@ -27,7 +27,7 @@ _MOST, _UNPACKED = 256 * MIB, 256 * MIB
 _PACKETS, _NESTED = 20_000, 8
 _ARMOUR = re.compile(
     rb"-----BEGIN PGP (MESSAGE|PUBLIC KEY BLOCK|PRIVATE KEY BLOCK|SIGNATURE)(?:, PART [^-\r\n]{1,20})?-----[ \t]*\r?\n"
-    rb"((?:[A-Za-z]{1,20}: [^\r\n]{0,500}\r?\n)*+)(?:[ \t]*\r?\n)?([A-Za-z0-9+/=\s]*+)"
+    rb"((?:[A-Za-z]{1,20}: [^\r\n]{0,500}\r?\n|(?!))*+)(?:[ \t]*\r?\n)?([A-Za-z0-9+/=\s]*+)"
 )
 _SIGNED_TEXT = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _FOR_KEY, _SIGNATURE, _FOR_PASSWORD, _SECRET, _PUBLIC, _SECRET_SUB, _PACKED = 1, 2, 3, 5, 6, 7, 8

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
 from indexer.model import Text
+from search.events.changes import open_usn
 from search.events.daemons import open_proftpd, open_rsyncd, open_syslog, open_vsftpd, open_xferlog
 from search.events.event import Event, Format
 from search.events.faults import open_apache_error, open_nginx_error
@@ -49,6 +50,7 @@ HANDLERS: dict[str, tuple[Format, ...]] = {
     "evtx": (Format("evtx", open_evtx, unit="record", frame=True),),
     "journal": (Format("journal", open_journal, unit="entry", frame=True),),
     "logins": (Format("logins", open_logins, unit="record", frame=True),),
+    "usn-journal": (Format("usn", open_usn, unit="record", frame=True),),
 }
 """The formats that are looked for, by the handler that made the texts."""
 LEAST_VERSION = {"json": 2, "journal": 2, "logins": 2}
@@ -61,8 +63,13 @@ _LOOKED_AT = 10
 """Lines of which one begins as a format's lines do."""
 _SURE = 0.8
 """How many of them a format must understand."""
-_RECORDS = {"json": values_of, "journal": entries_of}
-"""What makes records of lines."""
+_RECORDS: dict[str, Callable[[Iterable[str]], Iterator[str]]] = {
+    "json": values_of,
+    "journal": entries_of,
+    "logins": iter,
+    "usn-journal": iter,
+}
+"""What makes records of lines, where no line goes on in the next passage."""
 _SOME_TIME = datetime(2000, 2, 1, tzinfo=UTC)
 
 

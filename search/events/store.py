@@ -28,7 +28,7 @@ from search.engine.columns import blank
 from search.events.event import Event
 
 FILE = "events.duckdb"
-VERSION = 4
+VERSION = 5
 """Rises when logs are to be read anew."""
 _MEMORY = "512MB"
 _PIECE = 50_000

@@ -446,6 +446,11 @@ def test_lines_are_whole_across_passages_and_long_ones_cost_nothing() -> None:
     assert last == "next"
 
 
+def test_records_of_two_passages_are_not_joined() -> None:
+    rows = [f"2024-03-01T08:0{number}:00Z | login | kim | on pts/0" for number in range(4)]
+    assert list(units_of("logins", [Text("\n".join(rows[:2])), Text("\n".join(rows[2:]))])) == rows
+
+
 @calmly
 @given(st.sampled_from([each for row in HANDLERS.values() for each in row]), st.text(max_size=300))
 def test_no_reader_raises(format_: Format, text: str) -> None:

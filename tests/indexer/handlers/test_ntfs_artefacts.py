@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from crawling import crawl_bytes
 from indexer.model import Item
+from ntfs_parts import ROOT, away, held, information, named, record, reference, table
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 VOLUME = lzma.decompress((FIXTURES / "file_systems/ntfs/input.img.xz").read_bytes())
@@ -68,3 +69,37 @@ def test_damage_is_never_a_crash(sample: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(len(held) // 2, len(held)))
     for item in crawl_bytes(bytes(held[:cut]), "$MFT"):
         assert not [problem for problem in item.problems if problem.cause in ("crash", "memory")], item.problems
+
+
+TIMES = (133_540_000_000_000_000,) * 4
+TOP = reference(ROOT, 5)
+
+
+def file(number: int, name: str, parent: int = TOP, flags: int = 1) -> bytes:
+    return record(number, information(TIMES), named(parent, name, TIMES), flags=flags)
+
+
+def test_what_found_no_room_in_a_record_is_found_without_its_list() -> None:
+    """A list of many parts lies in clusters, which are not there."""
+    parts = {
+        number: record(number, named(TOP, f"link {number}.txt", TIMES), base=reference(24)) for number in range(30, 60)
+    }
+    gone = record(25, information(TIMES), away(500, kind=0x20), sequence=3, flags=0)
+    rows = {
+        0: file(0, "$MFT"),
+        24: record(24, information(TIMES), away(5000, kind=0x20), held(0x80, b"one file of many names\n")),
+        25: gone,
+        26: record(26, named(TOP, "deleted.psd", TIMES), base=reference(25, 2)),
+        27: record(27, named(TOP, "of another.psd", TIMES), base=reference(24, 9)),
+        **parts,
+    }
+    found = by_path(crawl_bytes(table(rows), "$MFT"))
+    assert set(found) == {"$MFT", "deleted.psd", *(f"link {number}.txt" for number in parts)}
+
+
+def test_a_path_that_no_system_opens_begins_anew() -> None:
+    rows = {number: file(number, "x" * 200, reference(number - 1), flags=3) for number in range(25, 900)}
+    found = by_path(crawl_bytes(table({0: file(0, "$MFT"), 24: file(24, "top", flags=3), **rows}), "$MFT"))
+    assert 30_000 < max(map(len, found)) < 33_000
+    assert sum(path.startswith("top/") for path in found) > 100
+    assert sum(path.startswith("$Orphans/") for path in found) > 700
