@@ -66,6 +66,9 @@ def verify_log(as_json: JsonOption = False, case_path: CaseOption = None) -> Non
 
 
 def verify(
+    only: Annotated[
+        list[str] | None, typer.Option("--source", help="Only this source; may come several times.")
+    ] = None,
     passwords: PasswordsOption = None,
     jobs: JobsOption = 0,
     as_json: JsonOption = False,
@@ -80,10 +83,13 @@ def verify(
 
     with open_case(case_path) as case, Reporter() as reporter:
         check_store(case)
-        same, differences = check_evidence(case, passwords=read_passwords(passwords), jobs=jobs, tell=reporter.tell)
+        same, differences = check_evidence(
+            case, only, passwords=read_passwords(passwords), jobs=jobs, tell=reporter.tell
+        )
         closed = sum(each.difference == "closed" for each in differences)
         different = len(differences) - closed
-        case.record("verify", same=same, different=different, closed=closed)
+        chosen = {"sources": only} if only else {}
+        case.record("verify", **chosen, same=same, different=different, closed=closed)
     if as_json:
         for each in differences:
             say_json(each.to_json())

@@ -288,18 +288,33 @@ def _shared_guesses(
 
 
 def check_evidence(
-    case: Case, *, passwords: tuple[Password, ...], jobs: int, tell: Callable[[Event], None]
+    case: Case,
+    only: list[str] | None = None,
+    *,
+    passwords: tuple[Password, ...],
+    jobs: int,
+    tell: Callable[[Event], None],
 ) -> tuple[int, list[Difference]]:
     """How many items the evidence still gives as the catalog has them, and what differs.
 
+    Args:
+        only: names of sources; all of them without.
+
     Raises:
-        UsageError: a source is not where it was.
+        UsageError: the case has no such source, or one is not where it was.
     """
     from search.verify import Checker
 
-    sources = list(case.catalog.sources().values())
+    held = case.catalog.sources()
+    if unknown := [name for name in only or [] if name not in held]:
+        raise UsageError(f"{unknown[0]}: no such source; there are {', '.join(held)}")
+    sources = [held[name] for name in only or held]
     for source in sources:
-        check_source(source)
+        try:
+            check_source(source)
+        except UsageError as error:
+            reason = str(error).partition(";")[0]
+            raise UsageError(f"{source.name}: {reason}; the others alone: --source NAME") from error
     runs = case.catalog.runs()
     limits = Limits(**runs[-1].limits) if runs else limits_of(case)  # type: ignore[arg-type]
     checker = Checker(case)

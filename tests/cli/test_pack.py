@@ -120,3 +120,23 @@ def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:
         answer = archivore("open-pack", tmp_path / name, tmp_path / "case")
         assert answer.returncode == 2
         assert "not a case" in answer.stderr
+
+
+def test_sources_that_are_there_are_verified_alone(tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    archivore("new", case)
+    for name in ("kept", "moved"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cut.txt").write_text(f"{name}: cut 12")
+        assert archivore("ingest", tmp_path / name, case=case).returncode == 0
+    (tmp_path / "moved").rename(tmp_path / "elsewhere")
+    refused = archivore("verify", case=case)
+    assert refused.returncode == 2
+    assert "moved: " in refused.stderr
+    assert "--source NAME" in refused.stderr
+    alone = archivore("verify", "--source", "kept", case=case)
+    assert alone.returncode == 0, alone.stderr
+    assert "1 items are what they were, 0 are not" in alone.stdout
+    unknown = archivore("verify", "--source", "day9", case=case)
+    assert unknown.returncode == 2
+    assert "there are kept, moved" in unknown.stderr
