@@ -52,7 +52,7 @@ def retry(
     check_ocr(wanted=ocr)
     with open_case(case_path, write=True) as case:
         if name_encoding:
-            chosen = _chosen(case, items or [], cause, handler, older=older, ocr=ocr)
+            chosen = _chosen(case, items or [], cause, handler, older=older, ocr=False)
             count = sum(rename_members(case, item, name_encoding) for item in chosen)
             say(f"Renamed {count:,} items by {name_encoding}; nothing was read again.")
             return

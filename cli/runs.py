@@ -122,7 +122,7 @@ def finish_stopped(
         return
     for source in sources:
         check_source(source)
-    ocr = ocr or _had_ocr(case)
+    ocr = ocr or bool(case.catalog.runs()[-1].options.get("ocr"))
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "ocr": ocr}
     with _recorded(case, "finish", limits, options, [source.name for source in sources], indexed) as (counts, ready):
         run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ocr=ocr, ready=ready)
@@ -165,7 +165,7 @@ def read_again(
     passed = {item.id for item in wanted if (each := readings[item.id]) and each.key in keys_of_containers}
     later = [item for item in whole if item.id not in readings and passed.intersection(_above(item))]
     offered = _shared_guesses(wanted, whole, readings, guess)
-    ocr = ocr or _had_ocr(case)
+    ocr = ocr or _had_ocr(case, wanted)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "ocr": ocr, "items": len(wanted)}
     if guessed := sum(map(len, offered.values())):
         options["guessed"] = guessed
@@ -256,9 +256,15 @@ def not_looked_at(case: Case) -> list[Item]:
     return [item for identity in sorted(roots) if (item := case.catalog.item(identity))]
 
 
-def _had_ocr(case: Case) -> bool:
-    """Whether drawn words were read in an earlier run: what is read anew must not lose them."""
-    return any(run.options.get("ocr") for run in case.catalog.runs())
+def _had_ocr(case: Case, items: list[Item]) -> bool:
+    """Whether drawn words were looked for on any of these, or inside: what is read anew must not lose them."""
+    waiting = list(items) if any(run.options.get("ocr") for run in case.catalog.runs()) else []
+    while waiting:
+        item = waiting.pop()
+        if any(field.name == "ocr.engine" for field in item.fields):
+            return True
+        waiting += case.catalog.children(item.id)
+    return False
 
 
 def _above(item: Item) -> Iterator[str]:

@@ -38,7 +38,7 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
 
 
 def on_white(picture: Image, edge: int) -> Image:
-    """The picture in RGB, on white where it is clear, neither side longer than `edge` pixels."""
+    """The picture in RGB, on white where it is clear, neither side longer than `edge` pixels; without its metadata."""
     from PIL import Image
 
     picture = in_bytes(picture)
@@ -51,6 +51,7 @@ def on_white(picture: Image, edge: int) -> Image:
         picture = direct.resize(size, reducing_gap=2.0)
     small = picture.convert(mode)
     if not clear:
+        small.info = {}  # a comment would be written with it
         return small
     ground = Image.new("RGB", small.size, "white")
     ground.paste(small, mask=small.getchannel("A"))

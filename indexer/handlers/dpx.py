@@ -31,6 +31,7 @@ _TIMES: Final = (("B", 136, "dpx.created"), ("taken", 1532, "dpx.source"))
 
 class Dpx(Handler):
     name = "dpx"
+    version = 2
     media_types = ("image/x-dpx", "image/x-cineon")
     signatures = (
         Signature(b"SDPX"),
@@ -97,7 +98,7 @@ def _texts(head: bytes, places: tuple[tuple[str, int, int], ...]) -> Iterator[Fa
             if name == "dpx.source_file" or _refs.is_path(text):
                 yield from paths.fields((text,))
     if words:
-        yield Text("\n".join(dict.fromkeys(words)), "headers")
+        yield Text("\n".join(dict.fromkeys(words)), "header")
 
 
 def _times(head: bytes) -> Iterator[Fact]:

@@ -67,6 +67,10 @@ def test_one_picture_alone_may_be_asked_for(evidence: Path, tmp_path: Path) -> N
     archivore("ingest", evidence, case=case)
     assert archivore("retry", "--ocr", "evidence:other.png", case=case).returncode == 0
     assert names(case, "ocr.engine:*") == {"other.png"}
+    assert archivore("retry", "evidence:C012.png", case=case).returncode == 0
+    assert names(case, "ocr.engine:*") == {"other.png"}
+    assert archivore("retry", "evidence:other.png", case=case).returncode == 0
+    assert names(case, "ocr.engine:*") == {"other.png"}
 
 
 def test_what_is_missing_is_said_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

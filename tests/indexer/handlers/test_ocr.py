@@ -19,7 +19,7 @@ from indexer.handlers.ocr import Ocr, _pieces
 from indexer.model import Hop, Item, Provenance
 from indexer.places import Place
 from indexer.registry import all_handlers
-from indexer.rendering import opened
+from indexer.rendering import opened, thumbnail
 
 TOP = Path(__file__).parents[3]
 FIXTURES = TOP / "fixtures" / "ocr"
@@ -186,3 +186,11 @@ def test_pictures_that_are_programs_are_not_run() -> None:
     page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
     with pytest.raises(Exception, match="no picture of a known kind"), opened(io.BytesIO(page), "RGB", 9):
         pass
+
+
+def test_a_small_picture_bears_nothing_that_the_large_one_said() -> None:
+    held = io.BytesIO()
+    Image.new("RGB", (64, 48), "navy").save(held, "JPEG", comment=b"for the night shift only")
+    for edge in (16, 200):
+        with Image.open(io.BytesIO(thumbnail(held, edge))) as small:
+            assert "comment" not in small.info
