@@ -116,7 +116,7 @@ def fingerprint() -> str:
     """What an index must have been built with to be asked by this analysis."""
     import opencc
 
-    return f"1; Unicode {unicodedata.unidata_version}; OpenCC {opencc.__version__}"
+    return f"2; Unicode {unicodedata.unidata_version}; OpenCC {opencc.__version__}"
 
 
 @cache

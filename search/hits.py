@@ -56,6 +56,8 @@ def highlight(
 ) -> tuple[Highlight, ...]:
     """The marked passages: of the text the best `limit`, best first, then name, path and fields.
 
+    Of what is asked for in any field, `limit` passages too, of words that the others do not show.
+
     A passage that answers more parts of the query is better; of equals, the earlier one.
     """
     nodes: dict[str, list[Query]] = {}
@@ -81,7 +83,26 @@ def highlight(
             marks = [_Mark(0, len(value), 0)]
         if marks:
             shown.append(Highlight(field, value, _merge(marks)))
+    shown += islice(_said(nodes.get(schema.META, ()), fields, shown), limit)
     return tuple(shown)
+
+
+def _said(nodes: Sequence[Query], fields: Sequence[Field], shown: Sequence[Highlight]) -> Iterator[Highlight]:
+    """The passages of fields that answer what is asked for in any of them, each word once."""
+    known = {_folded(each.text[start:end]) for each in shown for start, end in each.spans}
+    for field in fields if nodes else ():
+        value = field.value
+        if not isinstance(value, str) or not schema.speaks(schema.key(field.name)):
+            continue
+        for marks in _windows(_marks(nodes, value, split=True)):
+            words = {_folded(value[mark.start : mark.end]) for mark in marks}
+            if words - known:
+                known |= words
+                yield _cut(value, marks, schema.key(field.name))
+
+
+def _folded(words: str) -> str:
+    return analysis.fold(words).text
 
 
 def _measured(tree: Query, item: Item, limit: int) -> Iterator[Highlight]:

@@ -29,7 +29,7 @@ from indexer.errors import QueryError, StoreError, reason_of
 from search import analysis, schema
 from search.engine import store
 from search.engine.evaluate import Found, evaluate
-from search.engine.question import Limits, Question, View, check_depth
+from search.engine.question import Limits, Question, View, check_depth, physical
 from search.engine.rank import Page, count_values, page
 from search.engine.store import Generation
 from search.schema import DEFAULT_FIELDS, Document
@@ -233,7 +233,7 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         """The ids of all documents, 16 bytes each, and for each leaf which of them it stands in, and how often.
 
         Args:
-            leaves: terms, prefixes, and phrases and rows of these, in the text or the name.
+            leaves: terms, prefixes, and phrases and rows of these, in the text, the name or `meta`.
         """
         from search.engine.tally import tally
 
@@ -252,21 +252,23 @@ class Index(WhooshIndex):  # type: ignore[misc] # whoosh has no types
         return dict(sorted(found.items()))
 
     def held(self, terms: Iterable[str]) -> set[str]:
-        """Those of many terms that a text or a name has; of single characters those that begin a term."""
+        """Those of many terms that a text, a name or a field has; of single characters those that begin a term."""
         left = sorted({term for term in terms if term}, key=str.encode)
         found: set[str] = set()
         for view in self._views():
             for field in DEFAULT_FIELDS:
                 left = [term for term in left if term not in found]
-                found |= view.segment.held(field, left)
+                name, start = physical(field)
+                found |= view.segment.held(name, left, start)
         return found
 
     def following(self, char: str) -> set[str]:
-        """The characters that stand behind one in a run, in the text or the name of any item."""
+        """The characters that stand behind one in a run, in the text, the name or a field of any item."""
         found: set[str] = set()
         for view in self._views():
             for field in DEFAULT_FIELDS:
-                terms = (term.decode() for term in view.segment.matching(field, char))
+                name, start = physical(field)
+                terms = (term.decode().removeprefix(start) for term in view.segment.matching(name, start + char))
                 found |= {term[1] for term in terms if len(term) == 2}
         return found
 

@@ -15,8 +15,8 @@ Grammar, loosest first; AND, OR and NOT are written in capitals:
     one      |= "sounds:" word-or-phrase               a name, as it may be written in other scripts
     word      = characters up to white space, a parenthesis or a quote; "\" makes the next of * ? " ( ) : ~ \ plain
 
-What stands without a field is looked for in the text and in the name. A word of several parts
-(`kim@mail.example`, `cut_012.psd`, 第3话) is a phrase of them.
+What stands without a field is looked for in the text, in the name and in what other fields say (`meta`).
+A word of several parts (`kim@mail.example`, `cut_012.psd`, 第3话) is a phrase of them.
 
 Chinese, Japanese and Korean: a word is found wherever its characters stand together; one character
 finds every text that holds it.
@@ -366,7 +366,7 @@ class _Parser:
         """A word with wildcards: in the terms, and for names on the whole value as well."""
         parts = re.split(f"([{STAR}{ANY}])", word)
         folded = [part if part in (STAR, ANY) else analysis.fold(part).text for part in parts]
-        if field == "text":
+        if schema.TYPES.get(field) == "text":
             return self.steps(field, folded, column)
         found: Query = self.count(Wildcard(WHOLE + field, _phrases.whole_pattern(word)))
         if field == "path" and word.startswith(f"{STAR}/"):  # the highest folder stands behind the source's colon

@@ -35,6 +35,7 @@ class FieldRow(Struct, frozen=True):
 CORE: tuple[FieldRow, ...] = (
     FieldRow("text", "text", "the text that was read from the item", "text:分镜"),
     FieldRow("name", "name", "the item's own name", "name:S01E05"),
+    FieldRow("meta", "text", "what the item's fields say: authors, titles, layers, places of files", "meta:박미나"),
     FieldRow("path", "name", "the provenance path, from the source down", "path:*/daily/*.psd"),
     FieldRow("ext", "keyword", "the suffix of the name, without the dot", "ext:psd"),
     FieldRow("type", "keyword", "the kind of file, coarsely", "type:picture"),
@@ -91,12 +92,22 @@ CORE: tuple[FieldRow, ...] = (
 TYPES: dict[str, FieldType] = {row.name: row.type for row in CORE}
 CLOSED: dict[str, tuple[str, ...]] = {"type": COARSE_TYPES, "problem": CAUSES, "status": get_args(Status)}
 """Fields with values of a closed list: another value is a slip, not an empty answer."""
-DEFAULT_FIELDS = ("text", "name")
+META = "meta"
+"""The field in which the words of other fields are found."""
+DEFAULT_FIELDS = ("text", "name", META)
 """Where a term without a field is looked for."""
 BOOSTS: dict[str, float] = {"name": 2.0}
 """How much more a term counts in a field than elsewhere."""
 SORTS = ("score", "name", "path", "size", "date")
 """What hits can be sorted by; the date is the modified time, or where there is none the earliest of all."""
+_OURS = frozenset({"container", "encryption", "name", "ocr", "picture", "text"})
+"""What fields begin with that are told by us, or say again what stands in the name."""
+_TECHNICAL = frozenset({
+    "alternative", "attributes", "byte_order", "charset", "class_id", "codec", "coding", "compression", "confidence",
+    "content-type", "content_type", "crc", "crc16", "crc32", "encoding", "flags", "form", "format", "kind",
+    "language", "machine", "method", "mode", "packing", "recovery", "section", "suffix_mismatch", "version", "view",
+})  # fmt: skip
+"""What fields end with that tell how something was written, not what it says."""
 
 KINDS: dict[str, str] = {"M": "modified", "A": "accessed", "C": "changed", "B": "born"}
 """Kinds of times that have a field of another name."""
@@ -105,6 +116,15 @@ KINDS: dict[str, str] = {"M": "modified", "A": "accessed", "C": "changed", "B": 
 def key(name: str) -> str:
     """A field's name as queries write it: folded, with `_` for what a name in a query cannot hold."""
     return "".join(char if char.isalnum() or char in "._-" else "_" for char in name.casefold())
+
+
+def speaks(name: str) -> bool:
+    """Whether a field holds words of the evidence, which `meta` finds; others tell how it was written or read.
+
+    >>> speaks("pdf.author"), speaks("zip.method"), speaks("name.cut")
+    (True, False, False)
+    """
+    return name not in TYPES and name.partition(".")[0] not in _OURS and name.rpartition(".")[2] not in _TECHNICAL
 
 
 class Document(Struct, frozen=True):

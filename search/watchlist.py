@@ -224,7 +224,7 @@ def _search(
 
 
 def _leaves(entry: Entry) -> list[Query]:
-    """What the entry's literals ask for, in the text and in the name."""
+    """What the entry's literals ask for, in the text, in the name and in fields."""
     tree = _tree(entry)
     return list(leaves(tree)) if tree is not None else []
 

@@ -51,6 +51,8 @@ class _Value(NamedTuple):
     text: str | None
     """None where the whole value is all there is to it."""
     number: float | None
+    speaks: bool
+    """Whether its words are found without the name of the field."""
 
 
 class Builder:
@@ -87,6 +89,7 @@ class Builder:
         whole_number = self._listed["whole"].number
         wholes = [whole_number(f"id\0{whole(document.id)}")]
         add_value = self._placed["fields"].add
+        said: set[str] = set()
         for text in document.texts:
             self._placed["text"].add(text, number)
             self._size += len(text) << (not text.isascii())
@@ -101,13 +104,18 @@ class Builder:
             self._number("size", document.size, number)
         for pair in document.fields:
             known = self._values.get(pair) if type(pair[1]) is str else None
-            name, term, given, figure = known or self._value(*pair)
+            name, term, given, figure, speaks = known or self._value(*pair)
             has.append(name)
             wholes.append(term)
             if given is not None:
                 add_value(given, number, name)
+                if speaks and given not in said:
+                    said.add(given)
+                    add_value(given, number, schema.META)
             if figure is not None:
                 self._number(name, figure, number)
+        if said:
+            has.append(schema.META)
         for kind, at in document.times:
             name = _key(schema.KINDS.get(kind, kind))
             has += (name, f"{name}\0date", "date")
@@ -121,11 +129,12 @@ class Builder:
         term = self._listed["whole"].number(f"{name}\0{whole(text)}")
         self._size += len(text)
         if schema.TYPES.get(name) == "keyword":
-            known = _Value(name, term, None, None)
+            known = _Value(name, term, None, None, False)
         elif isinstance(given, int | float) and not isinstance(given, bool):
-            known = _Value(name, term, text, float(given) if abs(given) < 1 << 1000 else math.inf)
+            known = _Value(name, term, text, float(given) if abs(given) < 1 << 1000 else math.inf, False)
         else:
-            known = _Value(name, term, text, float(text) if analysis.reads_as_number(text) else None)
+            figure = float(text) if analysis.reads_as_number(text) else None
+            known = _Value(name, term, text, figure, type(given) is str and schema.speaks(name))
         if type(given) is str and len(text) < _SHORT and name not in _UNLIKE:
             self._values[raw, given] = known
         return known

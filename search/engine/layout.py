@@ -24,7 +24,7 @@ The terms of PLACED fields have places: passages stand one after the other in on
 list of places tells document, frequency and position at once. A passage is one text, one name, one value.
 The lists of the other fields are document numbers, and U is the number of documents.
 
-    text, name, path   term                              fields   field NUL term
+    text, name, path   term                              fields   field NUL term; of many fields also "meta" NUL term
     whole              field NUL whole value             has      field, or field NUL "date"
 
 Terms of one field name, and those that begin alike, are neighbours: a prefix is one slice of each array.

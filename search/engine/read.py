@@ -192,14 +192,18 @@ class Segment:
             number = self._found[key] = self.lexicons[field].find(term.encode())
         return number
 
-    def held(self, field: str, terms: Sequence[str]) -> set[str]:
-        """Those of many terms, ascending by their bytes, that the field has; a single character may begin one."""
+    def held(self, field: str, terms: Sequence[str], start: str = "") -> set[str]:
+        """Those of many terms, ascending by their bytes, that the field has; a single character may begin one.
+
+        Args:
+            start: what the field's terms begin with.
+        """
         lexicon = self.lexicons[field]
         single = {term for term in terms if len(term) == 1}
         longer = [term for term in terms if len(term) > 1]
-        numbers = lexicon.find_all([term.encode() for term in longer])
+        numbers = lexicon.find_all([(start + term).encode() for term in longer])
         found = {term for term, number in zip(longer, numbers.tolist(), strict=True) if number >= 0}
-        return found | {term for term in single if range(*lexicon.prefixed(term.encode()))}
+        return found | {term for term in single if range(*lexicon.prefixed((start + term).encode()))}
 
     def holding(self, field: str, term: str) -> int:
         """How many documents have the term, deleted ones too."""

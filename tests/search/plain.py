@@ -197,6 +197,7 @@ class Plain:
             has("size")
             count("size", document.size)
         values: dict[str, list[str]] = {}
+        said: list[str] = []
         for raw, given in document.fields:
             field = schema.key(raw)
             text = str(given).lower() if isinstance(given, bool) else str(given)
@@ -204,10 +205,15 @@ class Plain:
             whole(field, text)
             if schema.TYPES.get(field) != "keyword":
                 values.setdefault(field, []).append(text)
+                if isinstance(given, str) and schema.speaks(field):
+                    said.append(text)
                 if not isinstance(given, bool) and isinstance(given, int | float):
                     count(field, float(given))
                 elif analysis.reads_as_number(text):
                     count(field, float(text))
+        if said:
+            has("meta")
+            values["meta"] = list(dict.fromkeys(said))
         for field, texts in values.items():
             place(field, texts, split=True)
         for kind, at in document.times:

@@ -54,6 +54,7 @@ def made_up(count: int, seed: int) -> list[Document]:
                 ("ext", choose.choice(["psd", "TXT", "mov"])),
                 *((("tag", choose.choice(["first", "第二"])),) * choose.randint(0, 1)),
                 *((("exif.model", choose.choice(["Canon EOS", "NIKON D5", "400"])),) * choose.randint(0, 1)),
+                *((("exif.make", choose.choice(["Canon", "NIKON D5"])),) * choose.randint(0, 1)),
                 *((("exif.iso", choose.choice([100, 400, 2.5])),) * choose.randint(0, 1)),
             ),
             tuple(
@@ -67,7 +68,7 @@ def made_up(count: int, seed: int) -> list[Document]:
 
 def asked(choose: random.Random, depth: int = 3) -> Query:
     """A random tree of all nodes that queries are made of."""
-    field = choose.choice(["text"] * 6 + ["name", "path", "ext", "=name", "exif.model"])
+    field = choose.choice(["text"] * 6 + ["name", "path", "ext", "=name", "exif.model", "meta"])
 
     def term(field: str = field) -> str:
         if field == "ext":
@@ -75,7 +76,7 @@ def asked(choose: random.Random, depth: int = 3) -> Query:
         if field == "=name":
             return analysis.whole(choose.choice(NAMES))
         source = choose.choice(NAMES) if field in ("name", "path") else choose.choice(WORDS + RUNS)
-        source = choose.choice(["Canon EOS", "400"]) if field == "exif.model" else source
+        source = choose.choice(["Canon EOS", "400"]) if field in ("exif.model", "meta") else source
         found = analysis.tokens(source or "x", split=field != "text")
         return choose.choice(found).term
 

@@ -69,6 +69,26 @@ def test_names_paths_and_fields_are_marked_too() -> None:
     assert marked("size:3", "three", name="3") == []
 
 
+def test_what_fields_say_is_shown_where_the_text_does_not_show_it() -> None:
+    fields = (
+        Field("pdf.author", "박미나"),
+        Field("refers_to", "D:\\作業\\박미나\\cut.psd"),
+        Field("text.codec", "cp949"),
+        Field("exif.iso", 400),
+    )
+    assert marked("박미나", "no name", fields=fields) == ["pdf.author: [박미나]"]
+    assert marked("박미나", "by 박미나", fields=fields) == ["page 1: by [박미나]"]
+    assert marked("박미나 cut", "by 박미나", fields=fields) == [
+        "page 1: by [박미나]",
+        "refers_to: D:\\作業\\[박미나]\\[cut].psd",
+    ]
+    assert marked("작업 OR 作业", fields=fields) == ["refers_to: D:\\[作業]\\박미나\\cut.psd"]
+    assert marked("cp949 OR 400", "", fields=fields) == []
+    assert marked("text:박미나", "", fields=fields) == []
+    (cut,) = marked("meta:lantern", fields=(Field("rpm.description", "word " * 500 + "lantern"),))
+    assert cut.startswith("rpm.description: word ") and cut.endswith("[lantern]") and len(cut) < 250
+
+
 def test_the_best_passages_come_first() -> None:
     assert marked("red blue", "a red thing", "a blue and red thing", "nothing", "red", limit=2) == [
         "page 2: a [blue] and [red] thing",

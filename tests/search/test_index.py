@@ -18,6 +18,7 @@ from indexer.errors import LockedError, StoreError
 from search import schema
 from search.engine import build as building
 from search.engine import store
+from search.hits import leaves
 from search.index import Index
 from search.near import is_near
 from search.query import parse
@@ -57,6 +58,37 @@ def build(folder: Path, documents: Iterable[Document] = DOCUMENTS) -> Index:
 
 def find(index: Index, text: str) -> list[str]:
     return sorted(index.ids(parse(text, index.fields())))
+
+
+def test_plain_words_find_what_fields_say_and_not_how_things_were_written(tmp_path: Path) -> None:
+    rows = [
+        ("pdf.author", "Ri Jong-Kite"),
+        ("office.last_modified_by", "박미나"),
+        ("refers_to", r"D:\作業\第3集\cut047.psd"),
+        ("text.codec", "johab"),
+        ("zip.method", "johab"),
+        ("name.cut", "johab"),
+        ("source", "johab"),
+        ("exif.iso", 4711),
+    ]
+    documents = [Document(f"{at:032x}", ("nothing here",), "", "", None, (row,)) for at, row in enumerate(rows)]
+    documents.append(Document("9" * 32, ("nothing",), "", "", None, (("pdf.title", "lamp"), ("xmp.title", "lamp"))))
+    with build(tmp_path / "i", documents) as index:
+
+        def places(text: str) -> list[int]:
+            return [int(name[-1]) for name in find(index, text)]
+
+        assert places('"ri jong kite"') == places("jong-kite") == places("ki*") == [0]
+        assert places("박미나") == places("meta:미나") == places("office.last_modified_by:박미나") == [1]
+        assert places("作业") == places("cut047") == places("cut047.psd nothing") == [2]
+        assert places("johab OR 4711") == places("text:ri OR name:ri OR path:ri") == []
+        assert places("meta:*") == [0, 1, 2, 9]
+        assert places("zip.method:johab") == [4]
+        assert index.held({"박미", "jong", "johab", "미"}) == {"박미", "jong", "미"}
+        assert index.following("미") == {"나"}
+        (leaf,) = leaves(parse("meta:lamp"))
+        ids, counts = index.tally([leaf])
+        assert [(len(ids) // 16, documents.tolist(), times.tolist()) for documents, times in counts] == [(9, [8], [1])]
 
 
 @pytest.fixture(scope="module")

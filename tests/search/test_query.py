@@ -12,14 +12,14 @@ from search.query import parse
 KNOWN = {"exif.model": "name", "exif.iso": "name", "gps.latitude": "name", "printed": "date"}
 
 
-def both(make: type[Query], *args: object) -> Query:
-    return Or([make("text", *args), make("name", *args)])
+def anywhere(make: type[Query], *args: object) -> Query:
+    return Or([make(field, *args) for field in ("text", "name", "meta")])
 
 
 @pytest.mark.parametrize(
     ("text", "tree"),
     [
-        ("cat", both(Term, "cat")),
+        ("cat", anywhere(Term, "cat")),
         ("text:cat text:dog", And([Term("text", "cat"), Term("text", "dog")])),
         ("text:a AND text:b OR text:c", Or([And([Term("text", "a"), Term("text", "b")]), Term("text", "c")])),
         ("text:a (text:b OR text:c)", And([Term("text", "a"), Or([Term("text", "b"), Term("text", "c")])])),
@@ -68,7 +68,7 @@ def both(make: type[Query], *args: object) -> Query:
         (r"text:C:\dir", Phrase("text", ["c", "dir"])),
         ("text:don-t", Phrase("text", ["don", "t"])),
         ("text:AND", None),
-        ('"AND"', both(Term, "and")),
+        ('"AND"', anywhere(Term, "and")),
     ],
 )
 def test_trees(text: str, tree: Query | None) -> None:
