@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import first_of, note, say, say_json, say_table
+from cli.console import counted, first_of, note, say, say_json, say_table
 
 if TYPE_CHECKING:
     from search.report import Cell, Report
@@ -57,7 +57,7 @@ def write(report: Report, output: Path, kind: str = "") -> None:
     written = export(report, kind or by_suffix(output), output)
     for told in written.notes:
         note(told)
-    say(f"Wrote {output}: {written.rows:,} rows, SHA-256 {written.sha256}.")
+    say(f"Wrote {output}: {counted(written.rows, 'row')}, SHA-256 {written.sha256}.")
 
 
 def _head(name: str) -> str:

@@ -39,6 +39,11 @@ def note(text: str) -> None:
     _put(sys.stderr, visible_text(text))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 item`, `2,000 items`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def first_of(limit: int, one: str, many: str) -> str:
     """What a list that stops says of itself: `The first 50 rows`."""
     return f"The first {one}" if limit == 1 else f"The first {limit:,} {many}"

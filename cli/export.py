@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.answers import FormatOption, write
-from cli.console import note, say
+from cli.console import counted, note, say
 from cli.options import CaseOption, PasswordsOption, open_case, read_passwords
 
 
@@ -43,9 +43,9 @@ def export(
             write(report, output, kind)
         if with_files is not None:
             count, failed = copy_files(report, with_files, passwords=words, limits=limits)
-            say(f"Wrote {count:,} files into {with_files}, with {MANIFEST}.")
+            say(f"Wrote {counted(count, 'file')} into {with_files}, with {MANIFEST}.")
             if failed:
-                note(f"{failed:,} items could not be had again as they were: {PROBLEMS} says why.")
+                note(f"{counted(failed, 'item')} could not be had again unchanged: {PROBLEMS} says why.")
 
 
 _WITH_PICTURES = frozenset(("html", "pdf", "dat"))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import note, say, size_of
+from cli.console import counted, note, say, size_of
 from cli.options import (
     CaseOption,
     GuessOption,
@@ -79,9 +79,8 @@ def ingest(
         by_status = case.catalog.counts("status")
         closed = case.catalog.counts("cause").get("encrypted", 0)
         items, total = case.catalog.totals()
-    say(
-        f"{counts['items']:,} items read now ({size_of(counts['bytes'])}); the case holds {items:,} ({size_of(total)}):"
-    )
+    read_now = f"{counted(counts['items'], 'item')} read now ({size_of(counts['bytes'])})"
+    say(f"{read_now}; the case holds {items:,} ({size_of(total)}):")
     say("  " + ", ".join(f"{by_status.get(each, 0):,} {each}" for each in ("read", "partly-read", "not-read")))
     if protected:
         say(f"Passwords found in the case opened {opened:,} of {protected:,} protected items.")
@@ -91,6 +90,6 @@ def ingest(
     if options["passwords"] and not counts["items"] and closed:
         note("What was read before stays as it was: archivore retry --cause encrypted --passwords FILE")
     if unseen:
-        note(f"In {unseen:,} files read before, drawn words were not looked for: archivore retry --ocr")
+        note(f"In {counted(unseen, 'file')} read before, drawn words were not looked for: archivore retry --ocr")
     if strict and unread:
         sys.exit(1)

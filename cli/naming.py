@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import note, say, say_evidence, say_json, say_table
+from cli.console import counted, note, say, say_evidence, say_json, say_table
 from cli.options import CaseOption, JsonOption, open_case
 
 
@@ -61,4 +61,4 @@ def rename_fields(case_path: CaseOption = None) -> None:
         naming = Naming.of(case.path)
         count = case.rebuild_index()
         case.record("rename-fields", patterns=str(naming.path.name), items=count)
-    say(f"Named {count:,} items by the {len(naming.patterns):,} patterns of {naming.path}.")
+    say(f"Named {counted(count, 'item')} by the {counted(len(naming.patterns), 'pattern')} of {naming.path}.")

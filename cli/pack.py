@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import note, say
+from cli.console import counted, note, say
 from cli.options import CaseOption, PasswordsOption, open_case, read_passwords
 
 
@@ -35,11 +35,11 @@ def pack(
             report = report_of(case, query)
             _, failed = copy_files(report, files, passwords=read_passwords(passwords), limits=limits_of(case))
             if failed:
-                note(f"{failed:,} items could not be had again as they were; not-copied.jsonl in the pack says why.")
+                note(f"{counted(failed, 'item')} could not be had again unchanged: see not-copied.jsonl in the pack.")
         count = write(case, output, query, files)
         digest = digest_of(output)
         case.record("pack", query=query, output=str(output), sha256=digest, items=count, files=with_files)
-    say(f"Packed {count:,} items into {output}, SHA-256 {digest}.")
+    say(f"Packed {counted(count, 'item')} into {output}, SHA-256 {digest}.")
 
 
 def open_pack(
@@ -60,4 +60,4 @@ def open_pack(
     if not all(places.values()):
         raise UsageError("--evidence takes NAME=PATH")
     count = read(path, folder, places)
-    say(f"Opened {count:,} items in {folder}.")
+    say(f"Opened {counted(count, 'item')} in {folder}.")

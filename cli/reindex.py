@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.console import say
+from cli.console import counted, say
 from cli.options import CaseOption, open_case
 
 
@@ -14,4 +14,4 @@ def reindex(case_path: CaseOption = None) -> None:
     with open_case(case_path, write=True) as case:
         count = case.rebuild_index()
         case.record("reindexed", items=count)
-    say(f"Indexed {count:,} items.")
+    say(f"Indexed {counted(count, 'item')}.")

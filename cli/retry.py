@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import note, say
+from cli.console import counted, note, say
 from cli.options import (
     CaseOption,
     GuessOption,
@@ -54,7 +54,7 @@ def retry(
         if name_encoding:
             chosen = _chosen(case, items or [], cause, handler, older=older, ocr=False)
             count = sum(rename_members(case, item, name_encoding) for item in chosen)
-            say(f"Renamed {count:,} items by {name_encoding}; nothing was read again.")
+            say(f"Renamed {counted(count, 'item')} by {name_encoding}; nothing was read again.")
             return
         with Reporter() as reporter:
             options: dict[str, Any] = {
@@ -80,7 +80,7 @@ def retry(
     if guessed:
         say(f"Passwords found in the case opened {guessed[1]:,} of {guessed[0]:,} protected items.")
         counts["items"] += guessed[2]
-    say(f"Read {counts['items']:,} items again; {mended:,} of {len(before):,} are fully read now.")
+    say(f"Read {counted(counts['items'], 'item')} again; {mended:,} of {len(before):,} are fully read now.")
 
 
 def _locked(case: Case, chosen: set[str]) -> list[Item]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.console import counted, say, say_json, say_table
 from cli.console import note as tell
-from cli.console import say, say_json, say_table
 from cli.options import CaseOption, JsonOption, open_case
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def tag(
         case.update_index()
         case.record("tag", tag=name, removed=remove, query=query, items=changed)
     done = "removed from" if remove else "put on"
-    say(f"{name}: {done} {len(changed):,} of {len(ids):,} items.")
+    say(f"{name}: {done} {len(changed):,} of {counted(len(ids), 'item')}.")
 
 
 def note(

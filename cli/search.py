@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import BOLD, DIM, columns, cut, marked, note, say, say_json, size_of, style
+from cli.console import BOLD, DIM, columns, counted, cut, marked, note, say, say_json, size_of, style
 from cli.options import CaseOption, JsonOption, open_case
 from search.sanitise import visible
 
@@ -69,7 +69,7 @@ def search(
         if item.language:
             told += f"  {item.language}"
         if hit.duplicates:
-            told += f"  same bytes at {len(hit.duplicates):,} more place{'s' * (len(hit.duplicates) != 1)}"
+            told += f"  same bytes at {counted(len(hit.duplicates), 'more place')}"
         if tags[item.id]:
             told += f"  [{', '.join(mark.text for mark in tags[item.id])}]"
         if item.is_deleted:
@@ -80,4 +80,4 @@ def search(
         for highlight in hit.highlights[:3]:
             say(f"     {style(cut(visible(highlight.locator), room // 3), DIM)}: {marked(highlight)}")
     left = f"; more: --start {answer.next}" if answer.next < answer.total else ""
-    note(f"{answer.total:,} {'hit' if answer.total == 1 else 'hits'}{left}")
+    note(f"{counted(answer.total, 'hit')}{left}")

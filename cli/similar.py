@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.answers import FormatOption, OutputOption, give
-from cli.console import note
+from cli.console import counted, note
 from cli.options import CaseOption, JobsOption, JsonOption, PasswordsOption, open_case, read_passwords
 
 if TYPE_CHECKING:
@@ -100,4 +100,4 @@ def _keep(case: Case, found: list[Cluster], kinds: list[str]) -> None:
     except LockedError as error:
         note(f"Queries and facets will not know these clusters: {error}")
         return
-    note(f"{len(found):,} clusters kept; {count:,} items indexed anew.")
+    note(f"{counted(len(found), 'cluster')} kept; {counted(count, 'item')} indexed anew.")

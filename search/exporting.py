@@ -60,6 +60,8 @@ def export(report: Report, kind: str, path: Path) -> Written:
     """
     if kind not in FORMATS:
         raise UsageError(f"{kind}: no such format; there are {', '.join(sorted(FORMATS))}")
+    if str(path) == "-":
+        raise UsageError("an export is a file, written whole or not at all: name it; --json shows rows as they come")
     if kind in ITEMS and report.items is None:
         raise UsageError(f"{kind} is about items, this answer is a table; write {', '.join(sorted(TABLES))}")
     module = importlib.import_module(f"search.exports.{FORMATS[kind]}")

@@ -1,17 +1,18 @@
-"""Regular expressions over every kept text, exact and in linear time: nothing hides behind tokens.
+"""Regular expressions over every kept text, name and field, exact and in linear time: nothing hides behind tokens.
 
 RE2 reads the pattern, so that no pattern can hang (no look-behind, no back-references).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from indexer.errors import QueryError
-from indexer.model import Highlight, Item
+from indexer.model import Field, Highlight, Item, Text
 from search.case import Case
+from search.schema import key, speaks
 
 _MEMORY = 256 << 20
 """Bytes that one compiled pattern may use."""
@@ -33,24 +34,46 @@ class Match:
 def grep(case: Case, pattern: str, *, ignore_case: bool = False) -> Iterator[Match]:
     """Every match in every text, items sorted by provenance path, matches by their place.
 
+    Then what matches in the item's name and in what its fields say, unless its text says the same.
+
     Raises:
         QueryError: RE2 does not take the pattern; the message says why.
     """
     expression = compile_pattern(pattern, ignore_case=ignore_case)
     nothing_in: set[str] = set()
     for item, reading in case.catalog.items():
-        if reading is None or not reading.chunks or reading.key in nothing_in:
-            continue
-        found = False
-        for text in case.texts.of(reading.key, reading.chunks):
-            for match in expression.finditer(text.body):
-                start, end = match.span()
-                if start == end:
-                    continue
-                found = True
-                yield Match(item, text.locator, start, end, _around(text.body, text.locator, start, end))
-        if not found:
-            nothing_in.add(reading.key)
+        named = (Text(item.name, "name"), *said_in(item.fields))
+        beside = [match for text in named for match in _matches(expression, item, text)]
+        waiting = {_words(match) for match in beside}
+        if reading is not None and reading.chunks and reading.key not in nothing_in:
+            found = False
+            for text in case.texts.of(reading.key, reading.chunks):
+                for match in _matches(expression, item, text):
+                    found = True
+                    waiting.discard(_words(match))
+                    yield match
+            if not found:
+                nothing_in.add(reading.key)
+        yield from (match for match in beside if _words(match) in waiting)
+
+
+def said_in(fields: Iterable[Field]) -> Iterator[Text]:
+    """What fields say, as passages that are located by their names."""
+    for field in fields:
+        if isinstance(field.value, str) and speaks(key(field.name)):
+            yield Text(field.value, field.name)
+
+
+def _matches(expression: Any, item: Item, text: Text) -> Iterator[Match]:
+    for match in expression.finditer(text.body):
+        start, end = match.span()
+        if start < end:
+            yield Match(item, text.locator, start, end, _around(text.body, text.locator, start, end))
+
+
+def _words(match: Match) -> str:
+    (span,) = match.line.spans
+    return match.line.text[slice(*span)]
 
 
 def compile_pattern(pattern: str, *, ignore_case: bool = False) -> Any:

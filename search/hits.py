@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from indexer.model import Field, Highlight, Hit, Item, Text, print_time
 from search import analysis, schema
 from search.near import is_near, join
-from search.tree import Every, FuzzyTerm, Not, NumericRange, Phrase, Prefix, Query, Term, Wildcard
+from search.tree import Every, FuzzyTerm, Not, NumericRange, Phrase, Prefix, Query, Term, Wildcard, field_of
 from search.tree import Sequence as Row
 from search.units import micros, number_of
 
@@ -62,7 +62,7 @@ def highlight(
     """
     nodes: dict[str, list[Query]] = {}
     for node in leaves(tree):
-        nodes.setdefault(_field_of(node), []).append(node)
+        nodes.setdefault(field_of(node), []).append(node)
     found: list[tuple[int, int, int, Highlight]] = []
     left = _MOST_READ
     if "text" in nodes:
@@ -167,12 +167,6 @@ def _leaves(tree: Query, kinds: tuple[type[Query], ...]) -> Iterator[Query]:
         return
     for part in () if isinstance(tree, Row) else getattr(tree, "subqueries", ()):
         yield from _leaves(part, kinds)
-
-
-def _field_of(node: Query) -> str:
-    while isinstance(node, Row):
-        node = node.subqueries[0]
-    return str(node.fieldname)
 
 
 def _matches_whole(node: Query, value: str) -> bool:

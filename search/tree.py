@@ -4,6 +4,8 @@ Everything that builds, reads or evaluates a tree takes them from here; only the
 of Whoosh than these.
 """
 
+from __future__ import annotations
+
 from search.engine import _whoosh  # noqa: F401
 
 # isort: split
@@ -35,4 +37,12 @@ __all__ = [
     "Sequence",
     "Term",
     "Wildcard",
+    "field_of",
 ]
+
+
+def field_of(node: Query) -> str:
+    """The field that a leaf asks for."""
+    while isinstance(node, Sequence):
+        node = node.subqueries[0]
+    return str(node.fieldname)

@@ -9,9 +9,9 @@ A list is TOML, CSV or plain lines:
     note = "a title"             # [group] before the terms of a group, # before a remark
 
 A literal is looked up by the rules of the index: full and half width, traditional and simplified, composed or
-not, and counted where the index says that it stands. An expression between slashes is RE2's, tried on every text
-once. What is summed up of items stands in columns, a million in some hundred megabytes (`columns`); no item is opened
-but those that are shown.
+not, and counted where the index says that it stands. An expression between slashes is RE2's, tried once on every text.
+What fields say counts in items where neither text nor name says it. What is summed up of items stands in columns, a
+million in some hundred megabytes (`columns`); no item is opened but those that are shown.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import io
 import tomllib
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import QueryError, UsageError, reason_of
-from indexer.model import Item
+from indexer.model import Item, Text
 from search.case import Case
 from search.engine.columns import (
     NEVER,
@@ -42,15 +42,17 @@ from search.engine.columns import (
     distinct,
     hex_of,
     moment_of,
+    not_in,
     readings_among,
     rows_reading,
     total_of,
 )
-from search.grep import compile_pattern, compile_set
+from search.grep import compile_pattern, compile_set, said_in
 from search.hits import highlight, leaves
 from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
-from search.tree import Or, Query
+from search.schema import META
+from search.tree import Or, Query, field_of
 
 MOST = 200_000
 """Terms of a list."""
@@ -193,7 +195,9 @@ def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tupl
         hits = 0
         for at in members:
             found = [(rows_of[documents], times) for documents, times in islice(counts, len(parts[at]))]
-            rows, times = total_of([*found, *expressed.get(at, ())], chosen)
+            told = [each for each, leaf in zip(found, parts[at], strict=True) if field_of(leaf) != META]
+            said = [not_in(each, told) for each, leaf in zip(found, parts[at], strict=True) if field_of(leaf) == META]
+            rows, times = total_of([*told, *said, *expressed.get(at, ())], chosen)
             tallies[at] = _Tally.of(columns, rows, int(times.sum()))
             every.add(rows)
             hits += tallies[at].hits
@@ -205,21 +209,29 @@ def _gather(case: Case, entries: Sequence[Entry], only: set[str] | None) -> tupl
 def _search(
     case: Case, entries: Sequence[Entry], columns: Columns, chosen: Array
 ) -> dict[int, list[tuple[Array, Array]]]:
-    """For each entry with expressions the rows whose texts they match, and how often; each text is read once."""
+    """For each entry with expressions the rows whose texts or fields they match, and how often; each is read once."""
     searched = [(number, each) for number, entry in enumerate(entries) for each in entry.expressions]
     if not searched:
         return {}
     every = compile_set([each for _, each in searched])
     each_alone = [compile_pattern(each) for _, each in searched]
+
+    def count(texts: Iterable[Text]) -> dict[int, int]:
+        counts: Counter[int] = Counter()
+        for text in texts:
+            for place in every.Match(_storable(text.body)) or ():
+                counts[place] += sum(1 for _ in each_alone[place].finditer(text.body))
+        return +counts
+
     found: dict[int, tuple[array[int], array[int]]] = {}
     for reading in readings_among(columns, chosen):
-        for text in case.texts.of(hex_of(columns.readings[reading]), int(columns.chunks[reading])):
-            for place in every.Match(_storable(text.body)) or ():
-                count = sum(1 for _ in each_alone[place].finditer(text.body))
-                if count:
-                    readings, counts = found.setdefault(searched[place][0], (array("q"), array("q")))
-                    readings.append(reading)
-                    counts.append(count)
+        key = hex_of(columns.readings[reading])
+        read = case.catalog.reading(key)
+        in_texts = count(case.texts.of(key, int(columns.chunks[reading])))
+        for place, hits in {**count(said_in(read.fields if read else ())), **in_texts}.items():
+            readings, counts = found.setdefault(searched[place][0], (array("q"), array("q")))
+            readings.append(reading)
+            counts.append(hits)
     return {number: [rows_reading(columns, *held)] for number, held in found.items()}
 
 
@@ -265,7 +277,7 @@ def _best(case: Case, entry: Entry, tally: _Tally) -> tuple[str, str, str, str]:
             return identity, str(item.provenance), marks[0].locator, marks[0].text
     for expression in entry.expressions:
         pattern = compile_pattern(expression)
-        for text in texts:
+        for text in chain(texts, said_in(item.fields)):
             match = pattern.search(text.body)
             if match:
                 start, end = match.span()

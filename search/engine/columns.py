@@ -144,6 +144,13 @@ def total_of(found: Sequence[tuple[Array, Array]], chosen: Array) -> tuple[Array
     return rows, np.bincount(places, np.concatenate([each[1] for each in found]), len(rows)).astype(np.int64)
 
 
+def not_in(found: tuple[Array, Array], others: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The rows that are in none of the others, with what was counted in them."""
+    rows, times = found
+    keep = ~np.isin(rows, np.concatenate([np.zeros(0, np.int64), *(each for each, _ in others)]))
+    return rows[keep], times[keep]
+
+
 class AnyOf:
     """Rows that are in any of many arrays; no more are held than there are rows."""
 

@@ -33,7 +33,7 @@ from search.engine.expand import expand
 from search.engine.layout import PLACED
 from search.engine.question import K1, Question, View, physical
 from search.engine.read import distinct, runs
-from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Term
+from search.tree import And, Every, FuzzyTerm, Not, NumericRange, Or, Phrase, Prefix, Query, Term, field_of
 from search.tree import Sequence as Row
 
 Array = NDArray[Any]
@@ -343,13 +343,6 @@ def _phrase(node: Phrase | Row, view: View, ask: Question) -> Found:
     documents = distinct(view.segment.places(name).documents(spans[0]), view.count)
     documents = documents[view.alive(documents)]
     return Found(documents, _row_scores(node, name, documents, view, ask))
-
-
-def field_of(node: Query) -> str:
-    """The field that a leaf asks for."""
-    while isinstance(node, Row):
-        node = node.subqueries[0]
-    return str(node.fieldname)
 
 
 def _mixed(node: Query, field: str) -> bool:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.engine.codes import before
-from search.engine.evaluate import field_of, find_spans
+from search.engine.evaluate import find_spans
 from search.engine.question import Question, View, physical
-from search.tree import Phrase, Query, Term
+from search.tree import Phrase, Query, Term, field_of
 from search.tree import Sequence as Row
 
 Array = NDArray[Any]

@@ -131,6 +131,16 @@ def test_grep_finds_what_stands_in_the_log(tour: Path) -> None:
     assert "RE2" in bad.stderr
 
 
+def test_grep_reads_names_and_fields_too_and_tells_nothing_twice(tour: Path) -> None:
+    def places(pattern: str) -> list[tuple[str, str]]:
+        rows = lines(archivore("grep", pattern, "--json", "-n", "0", case=tour))
+        return [(str(row["path"]).rpartition("/")[2], str(row["locator"])) for row in rows]
+
+    assert places(r"_C034_v\d_ok") == [("S03E05_C034_v3_ok.png", "name")]
+    assert places("Paper W[a-z]+ E02") == [("S03E05_edit_sheet.xlsx", "xlsx.sheet")] * 2
+    assert places("TP-4 Pocket") == [("TP4_2041.jpg", "exif")]  # exif.model says the same
+
+
 def test_exports_are_sorted_whole_and_the_same_twice(tour: Path, tmp_path: Path) -> None:
     for kind in ("csv", "jsonl"):
         for name in ("one", "two"):
@@ -167,6 +177,7 @@ def test_exports_are_sorted_whole_and_the_same_twice(tour: Path, tmp_path: Path)
         (["new", "."], 2, "empty"),
         (("export", "*", "--output", "hits.docx"), 2, "no format is called docx; --format takes one of body"),
         (("timeline", "--output", "times.docx"), 2, "no format is called docx"),
+        (("export", "--output", "-"), 2, "an export is a file"),
     ],
 )
 def test_mistakes_end_in_one_line_that_says_how_to_mend_them(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from indexer.model import Source
 from search.case import Case
 from search.watchlist import Entry, read_list, watch
 
+TOUR = Path(__file__).parents[2] / "fixtures/tour"
 MAIL = """From: lead@studio.example
 To: a@b.example
 Date: Tue, 2 Apr 2024 05:41:03 +0000
@@ -65,6 +67,20 @@ def test_terms_are_counted_by_hits_items_bytes_families_and_sources(case: Case) 
     assert found["wudi"]["items"] == 1
     assert found["/C0\\d\\d/"]["hits"] == 3
     assert "무적" in str(row["snippet"])
+
+
+def test_what_fields_say_counts_too(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "day2"
+    folder.mkdir()
+    (folder / "page.html").write_text('<meta name="author" content="Ri Jong-88"><p>nothing')
+    shutil.copy(TOUR / "day1/sheets/S03E05_edit_sheet.xlsx", folder)
+    ingest(case, Source("day2", str(folder)))
+    sheet = "xlsx.sheet"
+    terms = {"paper whale e02": sheet, r"/Whale \w\d+/": sheet, "ri jong": "meta", r"/Jong-\d+/": "meta"}
+    found = rows(case, [Entry(term) for term in terms])
+    for term, place in terms.items():
+        assert (found[term]["items"], found[term]["hits"]) == (1, 1), term  # what a text says too is not counted twice
+        assert found[term]["locator"] == place
 
 
 def test_aliases_count_together_and_groups_are_sums(case: Case) -> None:
