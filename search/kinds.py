@@ -59,7 +59,8 @@ _KINDS: dict[str, str] = {
     "application/x-dosexec application/x-msdownload application/vnd.microsoft.portable-executable "
     "application/x-ms-ne-executable application/x-mach application/x-elf application/java-vm application/x-java "
     "application/vnd.android application/x-ios-app application/wasm",
-    "disk": "application/x-iso9660 application/vnd.efi application/x-raw-disk application/x-ewf application/x-encase "
+    "disk": "application/x-iso9660 application/x-disc-sectors application/vnd.efi application/x-raw-disk "
+    "application/x-ewf application/x-encase "
     "application/x-qemu application/x-qcow application/x-virtualbox application/x-vdi application/x-vhd "
     "application/x-vmdk application/x-vmware application/x-aff4 application/x-apple-diskimage "
     "application/vnd.squashfs application/x-squashfs application/x-cramfs inode/partition inode/unallocated "

@@ -40,6 +40,8 @@ class Volume(Struct):
 
     joliet: bool
     data: bytes
+    base: int = 0
+    """The block of the disc with which the image begins: not 0 for a later session that stands alone."""
 
     @property
     def block(self) -> int:
@@ -77,12 +79,16 @@ class Record(Struct):
         return sum(size for _, size in self.extents)
 
 
-def read_volumes(stream: Stream) -> tuple[list[Volume], int]:
-    """The descriptors of trees in their order, and the block of the boot catalogue (0 where there is none)."""
+def read_volumes(stream: Stream, session: int = 0) -> tuple[list[Volume], int]:
+    """The descriptors of trees in their order, and the block of the boot catalogue (0 where there is none).
+
+    Args:
+        session: the sector with which the session begins.
+    """
     volumes: list[Volume] = []
     catalogue = 0
     for number in range(MOST_DESCRIPTORS):
-        data = stream.at(FIRST + number * SECTOR, SECTOR)
+        data = stream.at(FIRST + (session + number) * SECTOR, SECTOR)
         if len(data) < 190 or data[1:6] != b"CD001":
             break
         if data[0] == 255:
@@ -128,7 +134,8 @@ def walk(stream: Stream, volume: Volume) -> Iterator[Record | EvidenceError]:
     """Every file and folder below the root, and what could not be followed."""
     block = volume.block
     root = volume.data[156:190]
-    waiting: list[tuple[tuple[bytes, ...], int, int]] = [((), *struct.unpack_from("<I4xI", root, 2))]
+    where, length = struct.unpack_from("<I4xI", root, 2)
+    waiting: list[tuple[tuple[bytes, ...], int, int]] = [((), where - volume.base, length)]
     seen = {waiting[0][1]}
     skip, rock = _find_rock(stream, waiting[0][1] * block)
     left = MOST_RECORDS
@@ -149,7 +156,7 @@ def walk(stream: Stream, volume: Volume) -> Iterator[Record | EvidenceError]:
             if record.folder:
                 where, length = record.extents[0]
                 if record.child is not None:
-                    where = record.child
+                    where = record.child - volume.base
                     length = _length_of(stream, where * block)
                 if where in seen:
                     yield EvidenceError("corrupt", f"a folder leads back to block {where}: not followed")
@@ -201,10 +208,10 @@ def _read_directory(
             continue
         where, length = struct.unpack_from("<I4xI", raw, 2)
         stamp = short_time("M", raw[18:25], "iso.recorded")
-        record = Record((*path, name), raw[25], [(where + raw[1], length)], [stamp] if stamp else [])
+        record = Record((*path, name), raw[25], [(where + raw[1] - volume.base, length)], [stamp] if stamp else [])
         if skip >= 0:
             place = 33 + raw[32] + (1 - raw[32] % 2) + skip
-            _read_rock(stream, block, record, raw[place:])
+            _read_rock(stream, volume, record, raw[place:])
         if record.names:
             record.path = (*path, b"".join(record.names))
         if unfinished is not None:
@@ -217,7 +224,7 @@ def _read_directory(
         yield unfinished
 
 
-def _read_rock(stream: Stream, block: int, record: Record, area: bytes) -> None:
+def _read_rock(stream: Stream, volume: Volume, record: Record, area: bytes) -> None:
     """The entries of a system use area, continued elsewhere perhaps; each place is read once."""
     seen: set[tuple[int, int]] = set()
     link: list[bytes] = []
@@ -238,7 +245,7 @@ def _read_rock(stream: Stream, block: int, record: Record, area: bytes) -> None:
         area = b""
         if following and following[:2] not in seen and len(seen) < MOST_CONTINUED:
             seen.add(following[:2])
-            area = stream.at(following[0] * block + following[1], min(following[2], SECTOR))
+            area = stream.at((following[0] - volume.base) * volume.block + following[1], min(following[2], SECTOR))
     if link:
         record.link = b"/".join(link) if link != [b""] else b"/"
 

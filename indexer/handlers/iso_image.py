@@ -1,12 +1,11 @@
 """ISO 9660 images: files by Rock Ridge, Joliet or plain names, links, boot images, UDF.
 
 Where a disc holds several trees, the one with the best names is given, and of the others only what it
-does not hold.
+does not hold; of the sessions before the last what the last does not show any more.
 
 Source: ECMA-119; Joliet Specification of 1995; IEEE P1282 (Rock Ridge); ECMA-167 (UDF).
-Limits: sessions before the last are not looked for; images of raw sectors (2,352 bytes) are not read;
-what lies in no file is not given; of UDF, the streams of the volume itself are not read, nor is the
-second copy of the metadata but where the first is gone.
+Limits: of UDF, only the last session is read; what lies in no file is not given; of UDF, the streams of the
+volume itself are not read, nor is the second copy of the metadata but where the first is gone.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from indexer.handlers._iso import (
     boot_images,
     long_time,
     read_extents,
-    read_volumes,
     unpack_zisofs,
     walk,
 )
+from indexer.handlers._iso_sessions import Session, first_session, gaps_in, sessions_in
 from indexer.handlers._streams import open_chunks, open_slice
 from indexer.handlers._udf import Node, Udf
 from indexer.handlers._udf_tree import Tree
@@ -53,7 +52,7 @@ TIMES = (("B", "created", 813), ("M", "modified", 830))
 
 class IsoImage(Handler):
     name = "iso"
-    version = 5
+    version = 6
     media_types = ("application/x-iso9660-image", "application/vnd.efi.iso")
     suffixes = (".iso", ".udf", ".cdr")
     holds = CONTROLS
@@ -66,6 +65,8 @@ class IsoImage(Handler):
         "iso.preparer": "who or what prepared it",
         "iso.application": "program that wrote it",
         "iso.tree": "whose names the members have: rock-ridge, joliet, plain, udf",
+        "iso.sessions": "sessions with a tree of their own",
+        "iso.session": "the session that holds it, where it is not the last",
         "iso.hidden": "the directory hides the file",
         "iso.uid": "owner's number",
         "iso.gid": "group's number",
@@ -83,22 +84,51 @@ class IsoImage(Handler):
         return self.media_types[0] if mark == b"CD001" or (mark == b"BEA01" and _has_udf(stream)) else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        volumes, catalogue = read_volumes(stream)
+        first = first_session(stream)
+        later = list(sessions_in(stream, first.end, -(-stream.size // SECTOR))) if first.volumes else []
+        last = later[-1] if later else first
+        volumes, catalogue = last.volumes, last.catalogue
         if volumes:
             yield from _labels(volumes)
         elif not _has_udf(stream):
             raise EvidenceError("corrupt", "no descriptor of a volume stands in sector 16")
         seen: set[int] = set()
         linked: set[str] = set()
+        spans: list[tuple[int, int]] = []
         if _has_udf(stream):
             yield from _read_udf(stream, seen, linked, has_others=bool(volumes))
         for tree, volume in _by_names(stream, volumes):
-            yield from _read_tree(stream, tree, volume, seen, linked)
+            yield from _read_tree(stream, tree, volume, seen, linked, spans)
+        if volumes:
+            yield from _read_before(stream, [first, *later], seen, linked, spans)
         for number, (start, size) in enumerate(boot_images(stream, catalogue) if catalogue else [], 1):
             if start not in seen:
                 name = f"[boot image {number}]"
                 opening = partial(_open, stream, 2048, Record((), 0, [(start, size)], []))
                 yield Child(name, name.encode(), opening, fields=(Field("file.kind", "boot-image"),))
+
+
+def _read_before(
+    stream: Stream, known: list[Session], seen: set[int], linked: set[str], spans: list[tuple[int, int]]
+) -> Iterator[Fact]:
+    """What the sessions before the last hold that it does not show, the newest first.
+
+    Args:
+        known: the session of the first descriptors, and those that stand behind it.
+        spans: where the files of the last one lie; descriptors in them belong to images among the files.
+    """
+    within = (each for gap in gaps_in(spans, min(known[0].end, known[-1].end)) for each in sessions_in(stream, *gap))
+    sessions = {each.root: each for each in (*within, *known)}  # the last one's descriptors may stand twice
+    if len(sessions) < 2:
+        return
+    yield Field("iso.sessions", len(sessions))
+    in_order = sorted(sessions.values(), key=lambda each: each.volumes[0].base + each.root)
+    for number, session in reversed(list(enumerate(in_order, 1))):
+        if session is known[-1]:
+            continue
+        marks = (Field("iso.session", number), Field("file.deleted", True))
+        for tree, volume in _by_names(stream, session.volumes):
+            yield from _read_tree(stream, tree, volume, seen, linked, [], marks)
 
 
 def _has_udf(stream: Stream) -> bool:
@@ -209,7 +239,15 @@ def _cut_off(stream: Stream, reached: int) -> Problem:
     return Problem("truncated", message, resolution="kept so far")
 
 
-def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], linked: set[str]) -> Iterator[Fact]:
+def _read_tree(
+    stream: Stream,
+    tree: str,
+    volume: Volume,
+    seen: set[int],
+    linked: set[str],
+    spans: list[tuple[int, int]],
+    marks: tuple[Field, ...] = (),
+) -> Iterator[Fact]:
     """One tree; what was given before, at the same extent or as a link of the same name, is left out."""
     first = not seen
     if first:
@@ -223,6 +261,7 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], linked
             continue
         # An empty file has no place, whatever its record says.
         reached = max(reached, *(start * volume.block + size for start, size in part.extents if size), 0)
+        spans += part.extents
         is_link = part.link is not None
         if not first and not is_link and (part.folder or not part.size or part.extents[0][0] in seen):
             continue
@@ -231,7 +270,7 @@ def _read_tree(stream: Stream, tree: str, volume: Volume, seen: set[int], linked
             continue
         if is_link:
             linked.add(name)
-        yield _child(stream, volume, part, raw, name, names)
+        yield _child(stream, volume, part, raw, name, names, marks)
         found.update(start for start, size in part.extents if size)
     seen.update(found)
     if first:
@@ -271,7 +310,15 @@ def _name(record: Record, volume: Volume, names: _TreeNames) -> tuple[bytes, str
     return raw, name if record.rock or record.folder else name.removesuffix(";1").removesuffix(".")
 
 
-def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str, names: _TreeNames) -> Child:
+def _child(
+    stream: Stream,
+    volume: Volume,
+    record: Record,
+    raw: bytes,
+    name: str,
+    names: _TreeNames,
+    marks: tuple[Field, ...],
+) -> Child:
     kind = FOLDER if record.folder else FILE
     if record.mode is not None and not record.folder:
         kind = kind_of_mode(record.mode)
@@ -289,9 +336,12 @@ def _child(stream: Stream, volume: Volume, record: Record, raw: bytes, name: str
     if record.unpacked is not None:
         fields.append(Field("iso.packed_size", record.size))
     opening: Callable[[], BinaryIO] | None = None
-    if kind == FILE:
+    problems: tuple[Problem, ...] = ()
+    if any(start < 0 for start, size in record.extents if size):
+        problems = (Problem("truncated", "lies in a session before, which this image does not hold"),)
+    elif kind == FILE:
         opening = partial(_open, stream, volume.block, record)
-    return Child(name, raw, opening, timestamps=tuple(record.times), fields=tuple(fields))
+    return Child(name, raw, opening, tuple(record.times), (*fields, *marks), problems)
 
 
 @lru_cache(maxsize=1024)

@@ -26,7 +26,22 @@ from indexer.registry import all_handlers
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 WALKED, UNPACKED = (
     (
-        *("ar", "arj", "brotli", "cpio", "cramfs", "iso", "lha", "lrzip", "lzip", "lzop", "mtree", "rpm", "snappy"),
+        *(
+            "ar",
+            "arj",
+            "brotli",
+            "cpio",
+            "cramfs",
+            "disc-sectors",
+            "iso",
+            "lha",
+            "lrzip",
+            "lzip",
+            "lzop",
+            "mtree",
+            "rpm",
+            "snappy",
+        ),
         *("squashfs", "warc", "xar"),
     ),
     ("cab", "chm", "dmg", "nsis", "rar", "wim"),
