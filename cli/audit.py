@@ -15,9 +15,7 @@ from cli.progress import Reporter
 DIFFERENT = 3
 """Exit code where something is not what it was."""
 
-audit = typer.Typer(
-    name="audit", help="Show and check the log of everything that was done and asked.", no_args_is_help=True
-)
+audit = typer.Typer(name="audit", help="Show and check the log of all that was done and asked.", no_args_is_help=True)
 
 
 @audit.command("show")
@@ -74,7 +72,7 @@ def verify(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Read all evidence anew and compare every item's digests with the catalog; check index and texts.
+    """Compare all evidence with the catalog, digest by digest. Index and texts are checked too.
 
     Exits with 3 where anything differs, or could not be compared. Example: archivore verify
     """
@@ -112,7 +110,7 @@ def verify_export(
     case_path: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that a file is one that this case wrote: its digest stands in the audit log, and the log is whole.
+    """Prove that a file is one that this case wrote. Its digest stands in the audit log, and the log is whole.
 
     Exits with 3 where it is not. Example: archivore verify-export hits.csv
     """

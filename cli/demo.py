@@ -17,7 +17,7 @@ def demo(
     tour: Annotated[Path, typer.Argument(help="The folder with the tour.")] = Path("fixtures/tour"),
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the case and the lists go.")] = Path("demo"),
 ) -> None:
-    """Build a case from a small invented server, search it in three languages, and write hit lists.
+    """Build a small case, search it, write hit lists. Of an invented server, in three languages.
 
     Example: archivore demo fixtures/tour
     """

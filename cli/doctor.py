@@ -14,7 +14,7 @@ from indexer import VERSION
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check this machine: libraries, programs, limits; say how to get what is missing.
+    """Check this machine: libraries, programs, limits. Says how to get what is missing.
 
     Example: archivore doctor
     """

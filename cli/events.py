@@ -40,7 +40,7 @@ def events(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List what web, FTP, SSH, Samba, cloud and Windows logs recorded, the earliest first.
+    """List what logs recorded, the earliest first. Web, FTP, SSH, Samba, cloud, Windows, journals, changes on NTFS.
 
     Examples: archivore events --user kimd --since 2024-04-02   archivore events --country KP -o kp.xlsx
     """
@@ -70,7 +70,7 @@ def logins(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List who came in from where: logins, failed logins, and requests under a name, with first, last and count.
+    """List who came in from where. Logins, failed logins, requests under a name: first, last and count.
 
     Example: archivore logins --user pak
     """
@@ -96,7 +96,7 @@ def sessions(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List the sessions of each address: from when to when, how many events, paths and bytes.
+    """List the sessions of each address. From when to when, how many events, paths and bytes.
 
     Example: archivore sessions --gap 1h --country KP
     """
@@ -125,7 +125,7 @@ def addresses(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Count the events of each address, with where it is by the address books of the case.
+    """Count the events of each address. With where it is, by the address books of the case.
 
     Example: archivore addresses --network VPN
     """
@@ -151,7 +151,7 @@ def touched(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List who touched a file, and which item of the case that file is, by path and size.
+    """List who touched a file. And which item of the case that file is, by path and size.
 
     Example: archivore touched 'S03E05_C034*'
     """
@@ -177,7 +177,8 @@ def addressbook(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Keep a table of addresses in the case: countries, cities, networks, hosting and VPN; nothing is looked up online.
+    """Keep a table of addresses in the case. Countries, cities, networks, hosting and VPN; nothing is looked up
+    online.
 
     Example: archivore addressbook GeoLite2-City.mmdb
     """

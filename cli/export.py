@@ -24,7 +24,7 @@ def export(
     passwords: PasswordsOption = None,
     case_path: CaseOption = None,
 ) -> None:
-    """Write every item, or every hit of a query, sorted by provenance, without a cap.
+    """Write every item, or every hit of a query, to a file. Sorted by provenance, without a cap.
 
     Example: archivore export 'lang:ko' --output korean.xlsx --with-files korean.zip
     """

@@ -17,7 +17,7 @@ def extract(
     case_path: CaseOption = None,
     passwords: PasswordsOption = None,
 ) -> None:
-    """Write an item's bytes, re-opened from the evidence by its provenance, and check their digest.
+    """Write an item's bytes. Re-opened from the evidence by provenance, their digest checked.
 
     Example: archivore extract 3f2a91 --output photo.jpg
     """

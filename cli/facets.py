@@ -21,7 +21,7 @@ def facets(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Count the hits by type, language, source, day or any other field.
+    """Count the hits by type, language, source, day or any field.
 
     Example: archivore facets '修改 OR 수정' --by ext,lang,day
     """

@@ -29,7 +29,7 @@ def features(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Count the addresses, phone numbers, ids, accounts and purses that the texts name; each passed its check.
+    """Count addresses, phones, ids, accounts and purses. Each that the texts or fields name passed its check.
 
     They are gathered once; then queries know them too: email:*@studio.example, ipv4:175.45.176.0/22.
 

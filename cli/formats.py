@@ -14,7 +14,7 @@ def formats(
     as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="As the table of the README.")] = False,
 ) -> None:
-    """List the file types that are read, printed from their declarations.
+    """List the file types that are read. Printed from their declarations.
 
     Example: archivore formats --json
     """

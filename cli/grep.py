@@ -19,7 +19,7 @@ def grep(
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Matches shown at the most; 0: all.")] = 200,
     as_json: JsonOption = False,
 ) -> None:
-    """Search every kept text, name and field by regular expression: exact, with offsets, in linear time.
+    """Search by regular expression. Every kept text, name and field: exact, with offsets, in linear time.
 
     Example: archivore grep '175\\.45\\.17[6-9]\\.\\d+'
     """

@@ -156,8 +156,11 @@ def run() -> None:
 
 def _run(words: list[str]) -> int:
     """The exit code of a command line."""
+    if words and words[0].partition("=")[0] == "--case":  # it may stand before the command too
+        _, found, path = words.pop(0).partition("=")
+        os.environ["ARCHIVORE_CASE"] = path if found or not words else words.pop(0)
     try:
-        app_for(words)()
+        app_for(words)(words)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(left.code is not None)
     except QueryError as error:

@@ -17,7 +17,7 @@ def names(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List the patterns that make fields of names; a names.toml in the case folder replaces the default.
+    """List the patterns that make fields of names. A names.toml in the case folder replaces the default.
 
     Examples: archivore names --try 'S03E05/C034_v2_fix.psd'   archivore names --default > cases/studio/names.toml
     """
@@ -51,7 +51,7 @@ def names(
 
 
 def rename_fields(case_path: CaseOption = None) -> None:
-    """Apply changed patterns of names.toml to all items; nothing is read again from the evidence.
+    """Apply changed patterns of names.toml to all items. Nothing is read again from the evidence.
 
     Example: archivore rename-fields
     """

@@ -18,7 +18,7 @@ def pack(
     passwords: PasswordsOption = None,
     case_path: CaseOption = None,
 ) -> None:
-    """Write the case, or a query's part of it, into one file that `open-pack` opens elsewhere.
+    """Write the case, or a query's part of it, into one file. `open-pack` opens it elsewhere.
 
     Example: archivore pack 'tag:responsive' --with-files --output responsive.zip
     """
@@ -49,7 +49,7 @@ def open_pack(
         list[str] | None, typer.Option("--evidence", help="NAME=PATH: where a source lies on this machine.")
     ] = None,
 ) -> None:
-    """Make a case of a packed one: digests are checked, nothing in it is run, the index is built anew.
+    """Make a case of a packed one. Digests are checked, nothing in it is run, the index is built anew.
 
     Example: archivore open-pack responsive.zip cases/responsive
     """

@@ -20,7 +20,7 @@ def pairs(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Find phrases of two languages that stand beside each other: in cells, lines, layers, parallel files.
+    """Find phrases of two languages that stand side by side. In cells, lines, layers, parallel files.
 
     Example: archivore pairs --languages zh,ko --min 2 -o glossary.csv
     """

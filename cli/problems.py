@@ -23,7 +23,7 @@ def problems(
     case_path: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List items that were not fully read, and why; of protected ones, by what, and what was tried.
+    """List items that were not fully read, and why. Of protected ones, by what, and what was tried.
 
     Example: archivore problems --cause encrypted
     """

@@ -7,7 +7,7 @@ from cli.options import CaseOption, open_case
 
 
 def reindex(case_path: CaseOption = None) -> None:
-    """Build the index anew from the case; the evidence is not needed.
+    """Build the index anew, without the evidence.
 
     Example: archivore reindex --case cases/studio
     """

@@ -38,7 +38,7 @@ def retry(
     limit: Annotated[list[str] | None, typer.Option("--limit", help="NAME=VALUE, such as seconds=600.")] = None,
     case_path: CaseOption = None,
 ) -> None:
-    """Read again only what failed, by cause, by handler, by id, or what an older handler made.
+    """Read again only what failed. By cause, by handler, by id, or what an older handler made.
 
     With --ocr alone, what holds pictures or scanned pages on which no drawn words were looked for.
 

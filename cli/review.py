@@ -28,7 +28,7 @@ def tag(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Put a tag on items, with your name and the time; without arguments, list the tags.
+    """Put a tag on items, with your name and the time. Without arguments, list the tags.
 
     Examples: archivore tag notable 3f2a91   archivore tag responsive --query 'path:*/daily/*'
     """
@@ -54,7 +54,7 @@ def note(
     text: Annotated[str, typer.Argument(help="What there is to say.")],
     case_path: CaseOption = None,
 ) -> None:
-    """Write a note about an item, with your name and the time; `show` and exports have it.
+    """Write a note about an item, with your name and the time. `show` and exports have it.
 
     Example: archivore note 3f2a91 'same cut list as day 1, one line added'
     """

@@ -27,7 +27,7 @@ def search(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search texts, names and fields; hits with their provenance, best first.
+    """Search texts, names and fields, best hits first. Each comes with its provenance.
 
     Examples: archivore search 'deadline AND ext:xlsx'   archivore search '修改 OR 수정' --sort date
     """

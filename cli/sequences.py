@@ -19,7 +19,7 @@ def sequences(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List pictures of one folder whose names differ by one number: range, gaps, size, first and last date.
+    """List pictures whose names differ by a number only. By folder: range, gaps, size, first and last date.
 
     Examples: archivore sequences   archivore sequences 'path:C012' --min 5 -o sequences.csv
     """

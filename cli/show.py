@@ -15,7 +15,7 @@ def show(
     case_path: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one item: where it was found, digests, fields, times with their origin, members, problems.
+    """Show one item. Where it was found, digests, fields, times with their origin, members, problems.
 
     Example: archivore show 3f2a91
     """

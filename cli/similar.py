@@ -38,7 +38,7 @@ def similar(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Find near-duplicates: texts with a few words changed, pictures scaled, cut or recompressed, scenes of videos.
+    """Find near-duplicate texts, pictures and videos. A few words changed; scaled, cut, recompressed; scenes.
 
     Clusters of the whole case are kept: then queries know them, cluster:ID, and `facets --by cluster`.
 

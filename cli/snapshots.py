@@ -22,7 +22,7 @@ def diff(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List what is new, changed, repacked, moved, copied, re-sent or gone from one source to another.
+    """List what changed from one source to another. New, changed, repacked, moved, copied, re-sent or gone.
 
     Examples: archivore diff day1 day2   archivore diff day1 day2 --by folder
     """
@@ -49,7 +49,7 @@ def series(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Show the daily batches of one server: how much came, changed, went and came again.
+    """Show the daily batches of one server. How much came, changed, went and came again.
 
     Example: archivore series nk-server
     """

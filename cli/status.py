@@ -7,7 +7,7 @@ from cli.options import CaseOption, JsonOption, open_case
 
 
 def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
-    """Show what the case holds: sources, items, problems, runs, and whether the counts balance.
+    """Show sources, items, problems and runs of the case. Counts balance: found = read + partly read + not read.
 
     Example: archivore status --case cases/studio
     """

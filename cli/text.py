@@ -17,7 +17,7 @@ def text(
     case_path: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print an item's text, each passage under its locator (page, sheet and row, part).
+    """Print an item's text. Each passage under its locator (page, sheet and row, part).
 
     Example: archivore text 3f2a91
     """

@@ -24,7 +24,7 @@ def timeline(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """List every recorded time in order, with its origin, its resolution and whether its zone is known.
+    """List every recorded time in order. Each with its origin, its resolution and whether its zone is known.
 
     Examples: archivore timeline 'path:*/daily/*' --by day   archivore timeline --events -o times.csv
     """

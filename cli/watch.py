@@ -24,7 +24,7 @@ def watch(
     as_json: JsonOption = False,
     case_path: CaseOption = None,
 ) -> None:
-    """Ask for every term of the lists at once; exit code 0 where something is found, 1 where nothing is.
+    """Ask for every term of the lists at once. Exit code 0 where something is found, 1 where nothing is.
 
     Example: archivore watch shows.toml names.csv --since last
     """

@@ -131,6 +131,21 @@ def test_grep_finds_what_stands_in_the_log(tour: Path) -> None:
     assert "RE2" in bad.stderr
 
 
+def test_every_command_is_told_in_one_line() -> None:
+    told = archivore("--help").stdout.partition("Commands:")[2].splitlines()[1:]
+    assert len(told) > 40
+    assert not [line for line in told if line.endswith("...") or len(line.split(maxsplit=1)) < 2]
+
+
+def test_the_case_may_be_named_before_the_command(tour: Path) -> None:
+    asked = ("search", "수정", "--json")
+    behind = archivore(*asked, "--case", str(tour))
+    for first in (("--case", str(tour)), (f"--case={tour}",)):
+        assert archivore(*first, *asked).stdout == behind.stdout
+    assert archivore("--case", str(tour)).returncode == archivore().returncode == 2
+    assert archivore("--case").returncode == 2
+
+
 def test_grep_reads_names_and_fields_too_and_tells_nothing_twice(tour: Path) -> None:
     def places(pattern: str) -> list[tuple[str, str]]:
         rows = lines(archivore("grep", pattern, "--json", "-n", "0", case=tour))
