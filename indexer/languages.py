@@ -151,7 +151,9 @@ def _main_language(sample: str, counts: _Counts) -> str:
     if east * 3 >= max(latin, cyrillic, arabic) and east >= 2:
         if kana * 8 >= east and kana >= hangul:
             return "ja"
-        return "ko" if hangul * 4 >= east else "zh"
+        if hangul * 4 >= east:
+            return "ko"
+        return "ja" if _is_japanese(frozenset(sample[:_SCRIPT_SAMPLE])) else "zh"
     if cyrillic > latin and cyrillic >= 4:
         return "ru"
     if arabic > latin and arabic >= 4:
@@ -191,21 +193,45 @@ def _cells_in(language: str, sample: str, main: str, *, kana: bool) -> list[str]
 
 
 class _Only(NamedTuple):
-    """Characters that only simplified, only traditional, and only Chinese text has, by the national standards."""
+    """Characters that only simplified, traditional, Chinese and Japanese text has, by the national standards.
+
+    `strange` are those that Japanese text of the usual standard never has.
+    """
 
     simplified: frozenset[str]
     traditional: frozenset[str]
     chinese: frozenset[str]
+    japanese: frozenset[str]
+    strange: frozenset[str]
 
 
 @cache
 def _only() -> _Only:
     block = "".join(map(chr, range(0x4E00, 0xA000)))
-    mainland, taiwan, japan = (
-        frozenset(block.encode(codec, "ignore").decode(codec)) for codec in ("gb2312", "big5", "euc_jp")
+    mainland, taiwan, japan, usual = (
+        frozenset(block.encode(codec, "ignore").decode(codec)) for codec in ("gb2312", "big5", "euc_jp", "shift_jis")
     )
     frequent = frozenset(char for char in taiwan if char.encode("big5") < b"\xc6\xa1")
-    return _Only(mainland - taiwan, frequent - mainland, (mainland | frequent) - japan)
+    first = frozenset(char for char in usual if char.encode("shift_jis") < b"\x98\x9f")
+    return _Only(
+        mainland - taiwan,
+        frequent - mainland,
+        (mainland | frequent) - japan,
+        first - mainland - taiwan,
+        frozenset(block) - usual,
+    )
+
+
+def _is_japanese(chars: frozenset[str]) -> bool:
+    """Whether text without kana is Japanese: in characters that neither of the two scripts of Chinese has together.
+
+    Measured on pieces of a Japanese text without its kana: of 8 characters 72 % are known, of 16 93 %; of Chinese
+    in either script 1.3 % at most are taken for Japanese.
+    """
+    only = _only()
+    if chars & only.strange:
+        return False
+    return bool(chars & only.japanese or (chars & only.simplified and chars & only.traditional))
 
 
 def _chinese_scripts(text: str) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ _NEEDED = defaultdict(
     lambda: re.compile("(?!)"),
     {
         "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"),
-        "ja": re.compile("[\u3040-\u30ff\uff66-\uff9d]"),
+        "ja": re.compile("[\u3040-\u30ff\uff66-\uff9d\u4e00-\u9fff]"),
         "ko": re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff]"),
         "ru": re.compile("[\u0400-\u04ff]"),
         "ar": re.compile("[\u0600-\u06ff]"),
