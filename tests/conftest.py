@@ -2,6 +2,6 @@
 
 from hypothesis import settings
 
-settings.register_profile("steady", derandomize=True)
-settings.register_profile("wild", derandomize=False, print_blob=True)
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("wild", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile("steady")

@@ -142,7 +142,7 @@ def test_random_bytes_are_not_believed() -> None:
     assert detect(noise).confidence < 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400), st.sampled_from(["", "cp949", "utf-16", "iso-2022-jp", "utf-7", "nonsense"]))
 def test_any_bytes_decode(data: bytes, declared: str) -> None:
     found = decode(data, declared)
@@ -152,7 +152,7 @@ def test_any_bytes_decode(data: bytes, declared: str) -> None:
     assert "\ufffd" not in found.text or found.lossy or "\ufffd".encode(found.codec, "ignore") in data
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(TEXTS), st.integers(1, 40))
 def test_pieces_give_the_same_text_as_the_whole(pair: tuple[str, str], chunk: int) -> None:
     text, codec = pair
@@ -170,7 +170,7 @@ def test_late_foreign_words_decide_for_a_long_ascii_log() -> None:
     assert reader.detection.codec == "cp949"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=60))
 def test_kps_9566_never_loses_ascii(data: bytes) -> None:
     text, used = dprk.decode(data, "replace")

@@ -40,7 +40,7 @@ def test_bytes_decide(data: bytes, media_type: str) -> None:
 
 
 @given(st.sampled_from(MARKS), st.binary(max_size=400), st.sampled_from(["", "a.csv", "b.json", "c.eml", "d.exe"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_bytes_make_it_raise(mark: bytes, rest: bytes, name: str) -> None:
     stream = Stream(io.BytesIO(mark + rest), name=name)
     assert "/" in IDENTIFIER.identify(stream).media_type

@@ -106,7 +106,7 @@ def test_a_folder_repeated_a_thousand_times_has_one_vote() -> None:
     assert decode_names(raws).codec == "cp949"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.binary(max_size=40), max_size=6), st.sampled_from(["", "utf-8", "cp949", "\0"]))
 def test_every_name_comes_back_as_one_string(raws: list[bytes], declared: str) -> None:
     decision = decode_names(raws, declared=declared)

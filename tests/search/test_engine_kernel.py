@@ -79,7 +79,7 @@ def test_kernel_and_arrays_write_the_same_bytes(tmp_path: Path, monkeypatch: pyt
 
 @needs_kernel
 @given(TEXTS, TEXTS, st.text(CHARS, max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_texts_give_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], names: list[str], name: str
 ) -> None:
@@ -101,7 +101,7 @@ LISTS = st.lists(st.lists(st.integers(0, 5000), max_size=40, unique=True), min_s
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @given(LISTS, st.integers(5001, 1 << 32), st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_lists_come_back(kernel: Any, lists: list[list[int]], universe: int, step: int) -> None:
     counts = np.array([len(each) for each in lists])
     values = np.array([value for each in lists for value in sorted(each)], np.int64)
@@ -122,7 +122,7 @@ def test_lists_come_back(kernel: Any, lists: list[list[int]], universe: int, ste
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @given(st.binary(max_size=60), st.lists(st.tuples(st.integers(0, 500), st.integers(0, 60)), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bits_are_ascending_numbers_or_too_few(kernel: Any, raw: bytes, asked: list[tuple[int, int]]) -> None:
     starts, counts = np.array(asked).T
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -189,7 +189,7 @@ LONG_OR_SHORT = st.text("ab动画\u0416\U0002a6df\x01", min_size=1, max_size=20)
 
 
 @given(st.lists(LONG_OR_SHORT, max_size=200), st.lists(st.integers(0, 1 << 64), max_size=150))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_terms_come_back(words: list[str], numbers: list[int]) -> None:
     held = {word.encode() for word in words} | {b"long" * 300, b"long" * 300 + b"er"}
     held |= {f"sha\0{number:032x}".encode() for number in numbers} | {

@@ -42,7 +42,7 @@ def by_rules(text: str, *, split: bool) -> tuple[set[tuple[str, int]], int]:
 
 
 @given(TEXTS, st.booleans())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_arrays_give_the_terms_that_the_rules_give(texts: list[str], split: bool) -> None:
     assert by_arrays(texts, split=split) == [by_rules(text, split=split) for text in texts]
 

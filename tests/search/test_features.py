@@ -195,14 +195,14 @@ def test_features_stand_where_they_were_found_through_all_windows() -> None:
     assert all(each.value in each.context and len(each.context) < 200 for each in found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=300), st.sampled_from([sign[0] for signs in SIGNS.values() for sign in signs]))
 def test_no_text_breaks_the_checks(noise: str, sign: str) -> None:
     for text in (noise, noise + sign + noise, sign[::-1], f"{sign}{sign}", f"\udcff{sign}\x00"):
         assert all(each.value and each.type in KINDS for each in features_in(text))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=120))
 def test_no_text_breaks_the_validators(text: str) -> None:
     for name in ("resident", "credit", "iban", "card", "bitcoin", "tron", "ethereum", "monero"):

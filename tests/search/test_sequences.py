@@ -101,7 +101,7 @@ def test_the_same_name_twice_counts_twice_and_once() -> None:
     assert rows_of(["a1", "a1", "a2"]) == [("a#", 1, 2, 3, 0, None)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.integers(0, 1200), min_size=2, max_size=60))
 def test_numbers_and_gaps_make_up_the_range(numbers: set[int]) -> None:
     for padded in (True, False):

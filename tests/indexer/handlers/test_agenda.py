@@ -87,7 +87,7 @@ def test_what_is_neither_is_not_claimed(head: bytes) -> None:
     assert Icalendar().claims(stream) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.sampled_from(sorted(SAMPLES)), st.integers(0, 1 << 16), st.integers(1, 255))
 def test_flipped_bits_never_crash(case: str, at: int, bits: int) -> None:
     broken = bytearray(SAMPLES[case])
@@ -96,7 +96,7 @@ def test_flipped_bits_never_crash(case: str, at: int, bits: int) -> None:
         assert all(problem.cause != "crash" for problem in item.problems)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(SAMPLES)), st.floats(0, 1))
 def test_cuts_never_crash(case: str, share: float) -> None:
     for item in crawl_bytes(SAMPLES[case][: int(len(SAMPLES[case]) * share)]):

@@ -94,7 +94,7 @@ def test_azo_unpacks_in_pieces_of_any_size() -> None:
     assert _azo._relative(bytearray(b"\x90\xe8\x10\0\0\0\x90")) == b"\x90\xe8\x0f\0\0\0\x90"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=3000) | st.text("ab", max_size=3000).map(str.encode))
 def test_bzip2_without_checksums_unpacks(data: bytes) -> None:
     if data:
@@ -115,7 +115,7 @@ def test_bzip2_keeps_the_blocks_before_the_damage() -> None:
         next(chunks)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(path=st.sampled_from(SAMPLES), seed=st.integers(0, 10**9), cut=st.none() | st.integers(0, 10**6))
 def test_damage_never_leaves_the_crawl(path: Path, seed: int, cut: int | None) -> None:
     dice = random.Random(seed)

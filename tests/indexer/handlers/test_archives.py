@@ -85,13 +85,13 @@ def read(data: bytes, name: str = "input", **more: object) -> list[Item]:
     return crawl_bytes(data, name, handlers=HANDLERS, **more)  # type: ignore[arg-type]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(path=samples(WALKED), edits=EDITS, cut=CUT)
 def test_damage_never_leaves_the_crawl(path: Path, edits: list[tuple[int, int]], cut: int | None) -> None:
     damage(path, edits, cut)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(path=samples(UNPACKED), edits=EDITS, cut=CUT)
 def test_damage_never_leaves_the_crawl_with_a_program(
     path: Path, edits: list[tuple[int, int]], cut: int | None

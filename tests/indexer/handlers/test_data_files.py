@@ -49,7 +49,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_damage_is_never_a_crash(kind: str, data: st.DataObject) -> None:
     path = FIXTURES / kind / KINDS[kind]
     sample = bytearray(path.read_bytes())
@@ -61,7 +61,7 @@ def test_damage_is_never_a_crash(kind: str, data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=300), st.binary(min_size=1, max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_delta_is_applied_or_refused(source: bytes, delta: bytes) -> None:
     try:
         assert len(apply_delta(source, delta)) <= 1 << 26

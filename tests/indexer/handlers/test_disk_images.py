@@ -77,7 +77,7 @@ def test_a_format_gives_the_disk_that_went_in(name: str) -> None:
     assert image.read_at(-1, 10) == b""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(sorted(FORMATS)), st.integers(0, len(DISK) + 100), st.integers(0, 20_000))
 def test_any_range_is_that_range(name: str, offset: int, length: int) -> None:
     assert open_format(name).read_at(offset, length) == DISK[offset : offset + length]
@@ -227,7 +227,7 @@ def test_sectors_of_4096_bytes() -> None:
 # -- damage ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.sampled_from(["kite.dd", "logical.dd", *SMALL]),
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=6),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from indexer.handlers._dwg_pages import unpack
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200), st.integers(0, 4000))
 def test_a_page_of_a_drawing_never_grows_beyond_its_bound(data: bytes, most: int) -> None:
     assert len(unpack(data, most)) <= most

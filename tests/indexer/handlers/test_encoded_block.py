@@ -21,7 +21,7 @@ HANDLERS = [handler for handler in all_handlers() if handler.name in ("encoded",
 make = importlib.import_module("encoded.make")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.binary(min_size=4, max_size=900), cut=st.integers(1, 400))
 def test_every_encoding_comes_back(data: bytes, cut: int) -> None:
     import hashlib
@@ -54,7 +54,7 @@ def test_ordinary_texts_are_texts(text: str) -> None:
     assert item.handler == "text"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(path=st.sampled_from(SAMPLES), seed=st.integers(0, 10**9))
 def test_damage_never_leaves_the_crawl(path: Path, seed: int) -> None:
     dice = random.Random(seed)

@@ -307,7 +307,7 @@ def test_a_chain_that_loops_is_told_and_ends() -> None:
 
 
 @pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "ntfs", "ext4", "xfs"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(number=st.integers(0, 1 << 30))
 def test_damage_ends_in_problems_alone(name: str, number: int) -> None:
     plain = FOLDER / name / "input.img"

@@ -50,7 +50,7 @@ def test_attributes_with_and_without_quotes() -> None:
 
 
 @given(st.text(alphabet="<>/!-='\" abpscript&;[]?x", max_size=200), st.lists(st.integers(0, 200), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pieces_make_the_same_page_as_the_whole(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[start:end] for start, end in pairwise(edges)]
@@ -113,7 +113,7 @@ def test_a_large_page_comes_in_runs_and_whole(monkeypatch: pytest.MonkeyPatch) -
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damaged_pages_are_never_a_crash(data: st.DataObject) -> None:
     sample = bytearray(PAGE)
     for at in data.draw(st.lists(st.integers(0, len(sample) - 1), max_size=6)):
@@ -172,7 +172,7 @@ FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(FRAGMENTS, max_size=40), st.integers(1, 60), st.integers(1, 90))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_stretches_read_in_bulk_give_what_tokens_give(fragments: list[str], longest: int, cut: int) -> None:
     text = "".join(fragments)
     pieces = [text[at : at + cut * 20] for at in range(0, len(text), cut * 20)]

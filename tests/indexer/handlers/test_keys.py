@@ -28,7 +28,7 @@ def test_a_private_key_is_named_and_not_shown(before: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_damaged_private_key_is_not_shown_either(data: st.DataObject) -> None:
     sample = bytearray(PEM)
     end = PEM.index(b"-----END")
@@ -41,7 +41,7 @@ def test_a_damaged_private_key_is_not_shown_either(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_damaged_certificates_are_never_a_crash(data: st.DataObject) -> None:
     sample = bytearray(keys.certificate(keys.named(CN="雲"), keys.named(O="Kumo")))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -37,7 +37,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_damage_is_never_a_crash(kind: str, data: st.DataObject) -> None:
     path = FIXTURES / KINDS[kind]
     sample = bytearray(path.read_bytes())
@@ -95,7 +95,6 @@ def test_values_by_their_format(value: float, code: int, shown: tuple[str, str])
 
 
 @given(raw=st.binary(max_size=200), kind=st.sampled_from(["lmbcs", "lics", "plain"]))
-@settings(deadline=None)
 def test_any_bytes_are_a_text(raw: bytes, kind: str) -> None:
     letters = Letters(kind)
     letters.sample(raw)

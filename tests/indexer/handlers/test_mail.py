@@ -97,7 +97,7 @@ def coded(body: bytes, coding: str) -> Part:
 
 
 @given(st.binary(max_size=300), st.integers(1, 90))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_base64_comes_back_however_it_is_folded(data: bytes, width: int) -> None:
     body = base64.b64encode(data)
     folded = b"\r\n".join(body[at : at + width] for at in range(0, len(body), width))
@@ -120,7 +120,7 @@ def test_base64_glued_from_padded_pieces() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_transfer_encoding_raises_anything_but_evidence_errors(data: bytes) -> None:
     for coding in ("base64", "quoted-printable", "x-uuencode", "8bit"):
         pieces = Pieces(decoded(Stream(io.BytesIO(data)), coded(data, coding)))
@@ -188,7 +188,7 @@ def test_repeated_marks_take_linear_time(line: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_damaged_mail_is_never_a_crash(name: str, data: st.DataObject) -> None:
     sample = bytearray(SAMPLES[name])
     for at in data.draw(st.lists(st.integers(0, len(sample) - 1), max_size=6)):
@@ -204,7 +204,7 @@ def test_damaged_mail_is_never_a_crash(name: str, data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damaged_mailboxes_are_never_a_crash(data: st.DataObject) -> None:
     sample = bytearray(MAILBOX)
     for at in data.draw(st.lists(st.integers(0, len(sample) - 1), max_size=6)):

@@ -124,7 +124,7 @@ def test_what_is_no_envelope_is_not_claimed(head: bytes) -> None:
     assert Pkcs7().claims(Stream(io.BytesIO(head))) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.sampled_from(sorted(SAMPLES)), st.integers(0, 1 << 16), st.integers(1, 255))
 def test_flipped_bits_never_crash(case: str, at: int, bits: int) -> None:
     broken = bytearray(SAMPLES[case])
@@ -133,7 +133,7 @@ def test_flipped_bits_never_crash(case: str, at: int, bits: int) -> None:
         assert all(problem.cause != "crash" for problem in item.problems)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @example(case="openpgp-packed", share=0.90625)
 @given(case=st.sampled_from(sorted(SAMPLES)), share=st.floats(0, 1))
 def test_cuts_never_crash(case: str, share: float) -> None:

@@ -60,7 +60,7 @@ def test_a_name_makes_no_lines() -> None:
     assert "| 메\ufffd.\ufffdxt |" in item.texts[0].body
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sample=st.sampled_from([TABLE[60 * 1024 :], JOURNAL]), data=st.data())
 def test_damage_is_never_a_crash(sample: bytes, data: st.DataObject) -> None:
     held = bytearray(sample)

@@ -87,7 +87,7 @@ def test_words_split_over_spans_are_joined_and_asides_are_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["text", "sheet", "slides", "flat", "encrypted"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_damage_never_leaves_the_crawl(name: str, data: st.DataObject) -> None:
     damaged = bytearray(SAMPLES[name])
@@ -100,7 +100,7 @@ def test_damage_never_leaves_the_crawl(name: str, data: st.DataObject) -> None:
         assert not [problem for problem in item.problems if problem.cause == "crash"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_tags_in_any_order_never_leave_the_walker(data: st.DataObject) -> None:
     text = SAMPLES["flat"].decode()

@@ -127,7 +127,7 @@ def test_names_of_any_digits_keep_their_order() -> None:
     assert [text.locator for text in item.texts][:2] == ["header 9", "header 10"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=40)), max_size=30), st.binary(max_size=20))
 def test_records_of_any_kind_never_leave_the_crawl(records: list[tuple[int, bytes]], rest: bytes) -> None:
     made = made_by("xlsb")
@@ -236,7 +236,7 @@ def test_numbers_are_shown_as_the_sheet_shows_them(value: float, code: str, show
 
 
 @given(st.floats(), st.text('0#?.,%/E+-;@[]"\\_*ymdhs年$AMP/General<=1 ', max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_format_raises(value: float, code: str) -> None:
     show(value, code)
     format_kind(0, code)
@@ -270,7 +270,7 @@ def test_a_row_with_a_wide_gap_is_two_texts() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_damage_never_leaves_the_crawl(name: str, data: st.DataObject) -> None:
     damaged = bytearray(SAMPLES[name])
@@ -284,7 +284,7 @@ def test_damage_never_leaves_the_crawl(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", ["docx", "pptx", "xlsx"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_damaged_xml_never_leaves_the_crawl(name: str, data: st.DataObject) -> None:
     """The zip is whole, its XML is not: tags lost, doubled and moved."""
@@ -309,7 +309,7 @@ def test_damaged_xml_never_leaves_the_crawl(name: str, data: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("folder", "handler"), [("word-xml", WordXml), ("excel-xml", ExcelXml), ("flat-office", FlatOffice)]
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_xml_of_office_is_told_and_never_a_crash(
     folder: str, handler: type[Handler], data: st.DataObject

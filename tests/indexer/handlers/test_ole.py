@@ -169,7 +169,7 @@ def test_what_a_rich_text_skips_does_not_come_out() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.data())
 def test_damage_never_crashes(name: str, data: st.DataObject) -> None:
     sample = bytearray(WHOLE[name])
@@ -181,7 +181,7 @@ def test_damage_never_crashes(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", ["BodyText", "WordDocument", "Workbook", "PowerPoint Document"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=3000))
 def test_streams_of_noise_never_crash(kind: str, data: bytes) -> None:
     head = b"HWP Document File".ljust(40, b"\0")
@@ -191,7 +191,7 @@ def test_streams_of_noise_never_crash(kind: str, data: bytes) -> None:
     check(compound({**tree, "Current User": data, "\x05SummaryInformation": data, "Data": data}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.sampled_from([b"{", b"}", b"\\*", b"\\pict", b"\\bin9 ", b"\\u-5", b"\\'a", b"\\upr", b"\\ud", b"x"]),

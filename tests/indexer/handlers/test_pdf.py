@@ -152,7 +152,7 @@ def test_a_transfer_that_broke_off_keeps_its_first_page(share: float) -> None:
     assert {problem.cause for problem in item.problems} >= {"truncated"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, len(EVERYTHING) - 1), st.integers(0, 255)), max_size=12), st.integers(0, 3))
 def test_damage_never_leaves_the_crawl(flips: list[tuple[int, int]], cut: int) -> None:
     data = bytearray(EVERYTHING)

@@ -173,7 +173,7 @@ def test_lzw_is_undone_at_every_width(early: int, colours: int) -> None:
     assert image.tobytes() == plain
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=128), st.tuples(st.integers(2, 128), st.integers(0, 255)))))
 def test_runs_are_undone(runs: list[bytes | tuple[int, int]]) -> None:
     plain = packed = b""
@@ -324,7 +324,7 @@ def test_values_nest_so_deep_and_no_deeper() -> None:
     assert repr(parse(b"[" * 10_000)).count("[") == 16
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from(["pdf/samples", "pdf/samples-damaged", "jbig2/sequential", "jbig2/random-access"]),
     st.lists(st.tuples(st.integers(0, 1 << 16), st.sampled_from(b"\0\xff<>[]()/ R0123456789")), max_size=40),

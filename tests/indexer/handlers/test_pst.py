@@ -66,7 +66,7 @@ def test_a_value_that_is_lost_leaves_the_rest_of_the_message() -> None:
     assert any(item.name == "inner.txt" for item in items)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(sorted(SAMPLES)), st.integers(0, len(SAMPLES["unicode"]) - 1), st.integers(1, 255))
 def test_flipped_bits_never_crash(case: str, at: int, bits: int) -> None:
     whole = SAMPLES[case]
@@ -76,7 +76,7 @@ def test_flipped_bits_never_crash(case: str, at: int, bits: int) -> None:
         assert all(problem.cause != "crash" for problem in item.problems)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(sorted(SAMPLES)), st.floats(0, 1))
 def test_cuts_never_crash(case: str, share: float) -> None:
     whole = SAMPLES[case]

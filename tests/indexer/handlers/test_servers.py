@@ -35,7 +35,7 @@ def crashes(items: list[Item]) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 @given(data=st.data())
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_damage_is_never_a_crash(name: str, data: st.DataObject) -> None:
     sample = bytearray(SAMPLES[name].read_bytes())
     for _ in range(data.draw(st.integers(0, 8))):
@@ -46,7 +46,7 @@ def test_damage_is_never_a_crash(name: str, data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_names_are_no_proof(data: st.DataObject) -> None:
     names = (".bash_history", "lastlog", "btmp", "crontab", "shadow", ".viminfo", "Login Data-wal", "id_rsa")
     name = data.draw(st.sampled_from(names))

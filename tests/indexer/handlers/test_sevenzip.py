@@ -216,7 +216,7 @@ def test_a_key_of_a_billion_rounds_is_refused() -> None:
     assert "2^30" in items[0].problems[0].message
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     name=st.sampled_from(["SOLID", "SINGLE", "LOCKED"]),
     at=st.integers(0, 10**6),
@@ -233,7 +233,7 @@ def test_damage_never_leaves_the_crawl(name: str, at: int, value: int, cut: bool
     assert "crash" not in [problem.cause for item in read(bytes(data)) for problem in item.problems]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(edits=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_directory_that_lies_under_good_checksums_never_leaves_the_crawl(edits: list[tuple[int, int]]) -> None:
     single = make.SINGLE

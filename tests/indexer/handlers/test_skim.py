@@ -244,7 +244,7 @@ BOOK = (Path(__file__).parents[3] / "fixtures" / "xls" / "whole" / "input.xls").
 
 
 @given(st.lists(st.tuples(st.integers(0, len(BOOK) - 1), st.integers(0, 255)), max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cells_of_old_workbooks(flips: list[tuple[int, int]]) -> None:
     data = bytearray(BOOK)
     for place, value in flips:

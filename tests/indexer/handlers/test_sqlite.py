@@ -123,7 +123,7 @@ def test_rows_on_both_sides_of_torn_pages_are_read() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damaged_databases_are_never_a_crash(data: st.DataObject) -> None:
     sample = bytearray(CUTS)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -142,7 +142,7 @@ def test_secrets_of_browsers_are_never_text() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damaged_logs_are_never_a_crash(data: st.DataObject) -> None:
     sample = bytearray((CUTS_FOLDER / "wal" / "input.tar").read_bytes())
     for _ in range(data.draw(st.integers(1, 6))):

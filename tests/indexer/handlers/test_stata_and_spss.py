@@ -71,7 +71,7 @@ def test_portable_numbers(digits: bytes, value: float) -> None:
     ["stata/release-114/input.dta", "stata/long-117/input.dta", "spss/coded/input.sav", "spss/portable/input.por"],
 )
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_damage_is_never_a_crash(name: str, data: st.DataObject) -> None:
     path = FIXTURES / name
     sample = bytearray(path.read_bytes())

@@ -23,7 +23,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_damage_is_never_a_crash(kind: str, data: st.DataObject) -> None:
     path = FIXTURES / kind / KINDS[kind]
     sample = bytearray(path.read_bytes())

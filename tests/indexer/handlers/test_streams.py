@@ -214,7 +214,7 @@ def test_a_magic_alone_claims_nothing(head: bytes) -> None:
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(name=st.sampled_from(sorted(PACK)), at=st.integers(0, 10**6), value=st.integers(1, 255), cut=st.booleans())
 def test_damage_never_leaves_the_crawl(name: str, at: int, value: int, cut: bool) -> None:
     data = bytearray(SAMPLES[name])
@@ -228,7 +228,7 @@ def test_damage_never_leaves_the_crawl(name: str, at: int, value: int, cut: bool
     assert not {"memory", "timeout"} & set(causes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.binary(max_size=80),
     magic=st.sampled_from([b"", b"\x5d\0\0\x80\0", b"\x1f\x9d", b"BZh9", b"\x28\xb5\x2f\xfd"]),

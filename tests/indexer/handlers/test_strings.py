@@ -73,7 +73,7 @@ def test_the_limit_of_characters_stops_it() -> None:
     assert len(read(b"some words and more\0" * 20_000, Limits(text_chars=1_000))) < 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read(data: bytes) -> None:
     runs = _runs.find_runs(data)
@@ -82,7 +82,7 @@ def test_any_bytes_are_read(data: bytes) -> None:
     read(data)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(sorted(WORDS)), st.integers(0, 200), st.integers(1, 255))
 def test_damage_only_costs_the_words_it_hits(codec: str, position: int, value: int) -> None:
     data = bytearray(b"\0\0\0\0" + WORDS[codec].encode(codec) + b"\0\0\0\0harbour lights\0")

@@ -82,7 +82,7 @@ def test_numbers(raw: bytes, value: int | None) -> None:
     assert number(raw) == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(min_size=512, max_size=512))
 def test_checksums_are_exact(block: bytes) -> None:
     total = sum(block) - sum(block[148:156]) + 256
@@ -165,7 +165,7 @@ def test_many_headers_are_walked_quickly() -> None:
 SAMPLE = written(tarfile.PAX_FORMAT)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(at=st.integers(0, len(SAMPLE) - 1), value=st.integers(1, 255), cut=st.booleans())
 def test_damage_never_leaves_the_crawl(at: int, value: int, cut: bool) -> None:
     data = bytearray(SAMPLE)
@@ -177,7 +177,7 @@ def test_damage_never_leaves_the_crawl(at: int, value: int, cut: bool) -> None:
     list(TarArchive().read(Stream(io.BytesIO(bytes(data)))))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from([b"\0", b"7", b"\xff", b"\x80", b" ", b"S"]), min_size=512, max_size=512))
 def test_any_fields_under_a_good_checksum_are_survived(cells: list[bytes]) -> None:
     block = b"".join(cells)

@@ -83,7 +83,7 @@ def test_what_only_looks_like_a_table_or_json_is_text(data: bytes) -> None:
     assert claimed(data) == ["text/plain"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.csv", "a.json", ""]))
 def test_any_bytes_are_read_by_every_handler(data: bytes, name: str) -> None:
     for handler in HANDLERS:
@@ -92,7 +92,7 @@ def test_any_bytes_are_read_by_every_handler(data: bytes, name: str) -> None:
         assert list(handler.read(stream)) is not None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 255), st.booleans(), st.sampled_from(["csv", "json", "txt"]))
 def test_damage_never_crashes(position: int, value: int, cut: bool, kind: str) -> None:
     data = bytearray(TABLE.encode("cp949") * 5 if kind == "csv" else json.dumps(NESTED).encode() * 3)
@@ -117,7 +117,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(JSON_VALUES, st.booleans(), st.integers(8, 64))
 def test_every_string_of_json_is_in_the_text(value: object, escaped: bool, chunk: int) -> None:
     data = json.dumps([value], ensure_ascii=escaped).encode("utf-8", "replace")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
@@ -88,7 +88,6 @@ def test_a_partition_that_is_not_described_holds_nothing() -> None:
         Missing().places(0, 1)
 
 
-@settings(deadline=None)
 @given(image=st.sampled_from(IMAGES), data=st.data())
 def test_damage_is_told_and_never_a_crash(image: Path, data: st.DataObject) -> None:
     held = bytearray(image.read_bytes())

@@ -146,13 +146,13 @@ def test_blocks_that_follow_one_another_are_unpacked() -> None:
 
 
 @given(st.binary(max_size=600), st.integers(0, 1 << 32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_unpacking_ends_within_the_declared_size(data: bytes, size: int) -> None:
     assert len(unpack(b"\x99" * 256 + data, size)) <= min(size, 40_000)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_version_texts_of_any_bytes(noise: bytes) -> None:
     good = version({"CompanyName": "구름"})
     at = len(noise) % len(good)

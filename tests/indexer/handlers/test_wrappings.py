@@ -19,7 +19,7 @@ HANDLERS = [handler for handler in all_handlers() if handler.name in (*NAMES, "s
 SAMPLES = [path for name in NAMES for path in sorted((FIXTURES / name).glob("*/input*"))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example(path=FIXTURES / "ms-lz/good/input.tx_", seed=1971)
 @given(path=st.sampled_from(SAMPLES), seed=st.integers(0, 10**9))
 def test_damage_never_leaves_the_crawl(path: Path, seed: int) -> None:
@@ -33,7 +33,7 @@ def test_damage_never_leaves_the_crawl(path: Path, seed: int) -> None:
         assert all(problem.cause != "crash" for problem in item.problems), item.problems
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400))
 def test_claims_never_raise(data: bytes) -> None:
     for handler in HANDLERS:

@@ -90,7 +90,7 @@ def test_claims_takes_no_time(unit: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_damaged_files_are_never_a_crash(data: st.DataObject) -> None:
     sample = bytearray(SHEET)
     for at in data.draw(st.lists(st.integers(0, len(sample) - 1), max_size=6)):

@@ -79,7 +79,7 @@ bodies = st.binary(max_size=3000) | st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(names, st.tuples(bodies, st.sampled_from((0, 8, 12, 14))), max_size=6), st.binary(max_size=40))
 def test_gives_what_was_put_in(files: dict[str, tuple[bytes, int]], before: bytes) -> None:
     held = io.BytesIO()
@@ -258,7 +258,7 @@ def test_claims(data: bytes, claimed: bool) -> None:
     assert (ZipArchive().claims(Stream(io.BytesIO(data))) is not None) is claimed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=300), st.binary(max_size=60))
 def test_claims_never_raises(start: bytes, rest: bytes) -> None:
     ZipArchive().claims(Stream(io.BytesIO(start + b"PK\x05\x06" + rest)))
