@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import UsageError
@@ -87,7 +87,7 @@ def test_what_is_no_book_changes_nothing(tmp_path: Path, text: str) -> None:
         add_book(tmp_path, tmp_path / "bad.mmdb", "mine")
 
 
-calmly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+calmly = settings(max_examples=60)
 networks = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 63)), max_size=12)
 
 

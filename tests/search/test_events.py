@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.runs import ingest_sources, limits_of
@@ -29,7 +29,7 @@ from search.events.touching import touched
 from search.exporting import TABLES, export
 from search.report import Report
 
-calmly = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+calmly = settings(max_examples=100)
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 WRITTEN = datetime(2024, 4, 3, 12, 0, tzinfo=UTC)
 COMBINED = (

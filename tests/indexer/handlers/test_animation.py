@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import media_parts
@@ -40,7 +40,7 @@ def no_crash(items: list[Item]) -> None:
         assert not [problem for problem in item.problems if problem.cause == "crash"], item.problems
 
 
-@settings(max_examples=160, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=160)
 @given(st.sampled_from(SAMPLES), st.data())
 def test_no_damage_crashes_a_reader(path: Path, data: st.DataObject) -> None:
     held = bytearray(path.read_bytes())

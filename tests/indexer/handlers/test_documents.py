@@ -48,7 +48,7 @@ def check(data: bytes, name: str) -> list[Item]:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(max_examples=2, deadline=None, derandomize=True)
+@settings(max_examples=2, derandomize=True)
 @given(st.data())
 def test_damage_is_told_and_never_a_crash(name: str, data: st.DataObject) -> None:
     path = SAMPLES[name]
@@ -86,7 +86,7 @@ def test_what_is_no_day_is_none(serial: float) -> None:
     assert day(serial) is None
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.binary(max_size=200))
 def test_any_bytes_unpack_or_say_why_not(data: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
@@ -49,7 +49,7 @@ def fields(item: Item) -> dict[str, object]:
     return {field.name: field.value for field in item.fields}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.sampled_from(SAMPLES), st.data())
 def test_damage_of_any_kind_never_crashes(path: Path, data: st.DataObject) -> None:
     raw = bytearray(path.read_bytes())

@@ -304,7 +304,7 @@ def read_all(data: bytes, name: str) -> None:
         assert not [problem for problem in item.problems if problem.cause == "crash"], item.problems
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(SAMPLES),
     flips=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), min_size=1, max_size=8),

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import EvidenceError
@@ -157,7 +157,7 @@ def bent(text: str, changes: list[tuple[int, str]]) -> str:
     bends,
     st.integers(1, 700),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_rows_and_strings(rows: list[str], strings: list[str], changes: list[tuple[int, str]], step: int) -> None:
     numbered = "".join(row.replace("{n}", str(number)) for number, row in enumerate(rows, 1))
     assert_same(Xlsx(), workbook(bent(numbered, changes), bent("".join(strings), changes[:1])), step)
@@ -170,7 +170,7 @@ def test_rows_and_strings(rows: list[str], strings: list[str], changes: list[tup
     bends,
     st.integers(1, 3000),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 def test_rows_of_one_shape(
     runs: list[tuple[str, int]],
     strings: list[str],
@@ -203,7 +203,7 @@ def test_rows_of_one_shape_are_read_in_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @given(st.lists(st.sampled_from(PARAGRAPHS), max_size=8), bends, st.integers(1, 700))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_paragraphs(paragraphs: list[str], changes: list[tuple[int, str]], step: int) -> None:
     assert_same(Docx(), document(bent("".join(paragraphs), changes)), step)
 

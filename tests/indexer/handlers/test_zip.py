@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import build
@@ -90,7 +90,7 @@ def test_gives_what_was_put_in(files: dict[str, tuple[bytes, int]], before: byte
     assert got == {name: (body, "") for name, (body, _) in files.items()}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.sampled_from(INPUTS), st.randoms(use_true_random=False))
 def test_damage_never_crashes(data: bytes, chance: random.Random) -> None:
     damaged = bytearray(data)
