@@ -150,7 +150,7 @@ def _main_language(sample: str, counts: _Counts) -> str:
     east = kana + hangul + han
     if east * 3 >= max(latin, cyrillic, arabic) and east >= 2:
         if kana * 8 >= east and kana >= hangul:
-            return "ja"
+            return "zh" if _is_chinese_for_the_most(sample[:_SCRIPT_SAMPLE]) else "ja"
         if hangul * 4 >= east:
             return "ko"
         return "ja" if _is_japanese(frozenset(sample[:_SCRIPT_SAMPLE])) else "zh"
@@ -220,6 +220,20 @@ def _only() -> _Only:
         first - mainland - taiwan,
         frozenset(block) - usual,
     )
+
+
+def _is_chinese_for_the_most(text: str) -> bool:
+    """Whether text with kana is Chinese but for some lines."""
+    if not _only().strange.intersection(text):
+        return False
+    with_kana, without = 0, 0
+    for line in text.split("\n"):
+        count = sum(char >= "\u3041" for char in line)
+        if _KANA_LETTER.search(line):
+            with_kana += count
+        else:
+            without += count
+    return without > with_kana
 
 
 def _is_japanese(chars: frozenset[str]) -> bool:
