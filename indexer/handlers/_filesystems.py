@@ -17,16 +17,18 @@ from indexer.model import Fact, Problem
 from indexer.passwords import Passwords
 
 FIELDS: Mapping[str, str] = {
-    "filesystem.kind": "file system of a volume: NTFS, FAT12, FAT16, FAT32, exFAT, ext2, ext3, ext4, XFS, HFS+, APFS",
+    "filesystem.kind": "file system of a volume: NTFS, FAT12, FAT16, FAT32, exFAT, ext2, ext3, ext4, XFS, Btrfs, "
+    "HFS+, APFS",
     "filesystem.version": "version of its format",
     "filesystem.label": "name of the volume",
     "filesystem.uuid": "unique number of the volume",
     "filesystem.serial": "serial number of the volume, as Windows shows it",
+    "filesystem.snapshot_of": "subvolume that a snapshot was taken from; what both hold alike is given there alone",
     "filesystem.block_size": "bytes of a cluster or block",
     "filesystem.mounted_on": "folder on which the volume was mounted last",
     "file.kind": "directory, symlink, junction, fifo, socket, a device; stream (beside the main bytes), record (one of "
-    "NTFS without bytes), volume, unallocated (space that no file owns, long stretches of zeros left out), "
-    "file-table (whose records are the members here), listed-file (whose bytes are not here)",
+    "NTFS without bytes), volume, subvolume, snapshot, unallocated (space that no file owns, long stretches of "
+    "zeros left out), file-table (whose records are the members here), listed-file (whose bytes are not here)",
     "file.link_target": "where a link points, as recorded; links are never followed",
     "file.deleted": "the entry or its folder was deleted",
     "file.recovery": "how the place of a deleted file's bytes was found where the volume no longer tells it",
@@ -79,6 +81,7 @@ _KINDS = (
     _Kind(_magic(3, b"NTFS    "), "_fs_ntfs", "walk_ntfs"),
     _Kind(_magic(3, b"EXFAT   "), "_fs_exfat", "walk_exfat"),
     _Kind(_magic(0, b"XFSB"), "_fs_xfs", "walk_xfs"),
+    _Kind(_magic(0x10040, b"_BHRfS_M"), "_fs_btrfs", "walk_btrfs"),
     _Kind(_magic(32, b"NXSB"), "_fs_apfs", "walk_apfs"),
     _Kind(_magic(1024, b"H+\0\4", b"HX\0\5"), "_fs_hfs", "walk_hfs"),
     _Kind(_ext, "_fs_ext", "walk_ext"),
@@ -87,7 +90,7 @@ _KINDS = (
 
 
 def name_file_system(disk: DiskReader, start: int, length: int) -> str:
-    """Which reader knows the file system in a range: ntfs, exfat, xfs, apfs, hfs, ext, fat; or an empty string."""
+    """Which reader knows the file system in a range: ntfs, exfat, xfs, btrfs, apfs, hfs, ext, fat; or nothing."""
     head = _head(disk, start, length)
     for kind in _KINDS:
         if kind.found(head):
