@@ -203,7 +203,8 @@ def walk_btrfs(volume: Volume, prefix: str) -> Iterator[Fact]:
     listed = [trees.root(), *trees.backups()]
     current = next((each for each in listed if trees.block(each, told=each == listed[0])), None)
     if current is None:
-        raise EvidenceError("corrupt", "Btrfs: there is no tree of roots that can be read")
+        why = next(iter(trees.damaged.values()), "it is not there")
+        raise EvidenceError("corrupt", f"Btrfs: there is no tree of roots that can be read: {why}")
     if current != listed[0]:
         message = f"Btrfs: the tree of roots is damaged; the one of generation {current.generation} is read"
         yield Problem("corrupt", message)

@@ -167,6 +167,8 @@ def content(trees: Trees, root: Pointer, number: int, size: int, *, told: bool =
             at += len(piece)
             if piece:
                 yield piece
+            if at >= size:
+                break
         if len(item.data) >= _EXTENT_SIZE and not _is_stored(item.data):
             here = min(unpack_from("<Q", item.data, 45)[0], size - at)
             holes = _more(holes, here)
