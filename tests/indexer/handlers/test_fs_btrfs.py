@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import random
-from struct import pack, pack_into, unpack_from
+from pathlib import Path
+from struct import iter_unpack, pack, pack_into, unpack_from
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from indexer.model import Child, Fact, Field, Problem
 
 VOLUME = btrfs()
 SUPER = 0x10000
+MADE = Path(__file__).parents[3] / "fixtures" / "file_systems" / "seeds" / "btrfs.blocks.xz"
 
 
 class Disk:
@@ -106,6 +109,25 @@ def test_bytes_come_out_of_every_kind_of_extent() -> None:
     padded = SHEET.ljust(8192, b"\0") * 2
     assert content(found["holes.bin"]) == bytes(4096) + padded[4096:12288] + bytes(30_000 - 12288)
     assert content(found["hard.txt"]) == content(found["원화/第3話/hard too.txt"]) == NOTE
+
+
+def test_a_volume_that_its_own_program_made() -> None:
+    packed = lzma.decompress(MADE.read_bytes())
+    pieces = {at: bytes(data) for at, data in iter_unpack("<Q4096s", packed[8:])}
+    disk = Disk(b"", unpack_from("<Q", packed)[0], pieces)
+    facts = list(walk_file_system(disk, 0, disk.size, ""))
+    found = members(facts)
+    assert not causes(facts)
+    assert content(found["sheet.bin"]) == b"".join(f"cut {n:05}: {n * 7} frames\n".encode() for n in range(6000))
+    for number in range(80):
+        name = f"many/cut_{number:03}_修正.txt"
+        assert content(found[name]) == f"cut {number}\n".encode() * (number * 3), name
+    holes = content(found["sparse.txt"])
+    assert (len(holes), holes[60_000:60_020].decode()) == (90_001, "中割り 第二稿\n")
+    assert told(found["원화/第3話/컷_012.txt"])["file.mode"] == "0640"
+    assert told(found["link"])["file.link_target"] == "메모.txt"
+    assert told(found["pipe"])["file.kind"] == "fifo"
+    assert "2025-06-15T15:06:40+00:00" in {each.at.isoformat() for each in found["many/cut_001_修正.txt"].timestamps}
 
 
 def test_times_have_their_nanoseconds_as_far_as_a_timestamp_has_them() -> None:
