@@ -1,20 +1,18 @@
 """The trees of Btrfs: super block, chunks, tree blocks with their checksums, items by key.
 
-Source: Btrfs documentation, "On-disk Format" (btrfs.readthedocs.io); RFC 3720, 12.1 (CRC-32C).
+Source: Btrfs documentation, "On-disk Format" (btrfs.readthedocs.io).
 """
 
 from __future__ import annotations
 
-import hashlib
-from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from struct import iter_unpack, unpack_from
 from typing import NamedTuple
 
 from indexer.errors import EvidenceError
+from indexer.handlers._fs_btrfs_sums import SUMS, is_sound
 from indexer.handlers._fs_parts import Run, Volume
 
 Key = tuple[int, int, int]
@@ -23,7 +21,6 @@ SUPERS = (0x10000, 0x4000000, 0x4000000000)
 """Where the super block and its copies stand."""
 SUPER_SIZE = 4096
 MAGIC = b"_BHRfS_M"
-CHECKSUMS = ("crc32c", "xxhash64", "sha256", "blake2b")
 _HEADER = 101
 _STRIPED = 0x8 | 0x40 | 0x80 | 0x100
 _CHUNK_ITEM = 228
@@ -70,97 +67,6 @@ class Chunk(NamedTuple):
         return self.size // max(parts, 1)
 
 
-@cache
-def _crc_tables() -> tuple[array[int], array[int]]:
-    """What the lower and the upper half of a word of 32 bits turn into."""
-    octet = []
-    for number in range(256):
-        for _ in range(8):
-            number = number >> 1 ^ (0x82F63B78 if number & 1 else 0)
-        octet.append(number)
-    high = array("I", bytes(4 << 16))
-    low = array("I", bytes(4 << 16))
-    for number in range(1 << 16):
-        one = octet[number & 0xFF] ^ number >> 8
-        two = octet[one & 0xFF] ^ one >> 8
-        high[number] = two
-        two = octet[two & 0xFF] ^ two >> 8
-        low[number] = octet[two & 0xFF] ^ two >> 8
-    return low, high
-
-
-def crc32c(data: bytes) -> int:
-    """The CRC-32C of bytes."""
-    low, high = _crc_tables()
-    value = 0xFFFFFFFF
-    whole = len(data) & ~3
-    for (word,) in iter_unpack("<I", data[:whole]):
-        word ^= value
-        value = low[word & 0xFFFF] ^ high[word >> 16]
-    for octet in data[whole:]:
-        value ^= octet
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    return value ^ 0xFFFFFFFF
-
-
-_P1, _P2, _P3, _P4, _P5 = (
-    0x9E3779B185EBCA87,
-    0xC2B2AE3D27D4EB4F,
-    0x165667B19E3779F9,
-    0x85EBCA77C2B2AE63,
-    0x27D4EB2F165667C5,
-)
-
-
-def _round(value: int, word: int) -> int:
-    value = value + word * _P2 & LAST
-    return (value << 31 | value >> 33) * _P1 & LAST
-
-
-def xxhash64(data: bytes) -> int:
-    """The xxHash of 64 bits, without a seed."""
-    sums = [_P1 + _P2 & LAST, _P2, 0, -_P1 & LAST]
-    whole = len(data) & ~31
-    for words in iter_unpack("<4Q", data[:whole]):
-        sums = [_round(value, word) for value, word in zip(sums, words, strict=True)]
-    value = _P5
-    if whole:
-        value = sum((each << turn | each >> 64 - turn) & LAST for each, turn in zip(sums, (1, 7, 12, 18), strict=True))
-        for each in sums:
-            value = ((value ^ _round(0, each)) * _P1 + _P4) & LAST
-    value = value + len(data) & LAST
-    at = whole
-    for at in range(whole, len(data) - 7, 8):
-        value ^= _round(0, unpack_from("<Q", data, at)[0])
-        value = ((value << 27 | value >> 37) * _P1 + _P4) & LAST
-    at = len(data) & ~7
-    if len(data) - at >= 4:
-        value ^= unpack_from("<I", data, at)[0] * _P1 & LAST
-        value = ((value << 23 | value >> 41) * _P2 + _P3) & LAST
-        at += 4
-    for octet in data[at:]:
-        value ^= octet * _P5 & LAST
-        value = (value << 11 | value >> 53) * _P1 & LAST
-    value = (value ^ value >> 33) * _P2 & LAST
-    value = (value ^ value >> 29) * _P3 & LAST
-    return value ^ value >> 32
-
-
-_SUMS: tuple[Callable[[bytes], bytes], ...] = (
-    lambda data: crc32c(data).to_bytes(4, "little"),
-    lambda data: xxhash64(data).to_bytes(8, "little"),
-    lambda data: hashlib.sha256(data).digest(),
-    lambda data: hashlib.blake2b(data, digest_size=32).digest(),
-)
-
-
-def is_sound(block: bytes, kind: int) -> bool:
-    """Whether a block is what its checksum says."""
-    found = _SUMS[kind](block[32:])
-    return block.startswith(found)
-
-
 def find_super(volume: Volume) -> tuple[bytes, str]:
     """The super block, or the newest sound copy of it, and what is wrong with the first one.
 
@@ -173,7 +79,7 @@ def find_super(volume: Volume) -> tuple[bytes, str]:
         if len(head) < SUPER_SIZE or head[0x40:0x48] != MAGIC or unpack_from("<Q", head, 0x30)[0] != place:
             continue
         kind = unpack_from("<H", head, 0xC4)[0]
-        sound = kind < len(_SUMS) and is_sound(head, kind)
+        sound = kind < len(SUMS) and is_sound(head, kind)
         if sound and place == SUPERS[0]:
             return head, ""
         heads.append((sound, unpack_from("<Q", head, 0x48)[0], head))
@@ -207,7 +113,7 @@ class Trees:
         powers = [1 << n for n in range(9, 17)]
         if self.unit not in powers or self.node not in powers or self.node < 1024:
             raise EvidenceError("corrupt", f"Btrfs: blocks of {self.unit} bytes, nodes of {self.node}")
-        if self.kind >= len(_SUMS):
+        if self.kind >= len(SUMS):
             raise EvidenceError("unsupported", f"Btrfs: checksums of kind {self.kind}")
         self.damaged: dict[int, str] = {}
         self.misses = 0
@@ -372,12 +278,11 @@ class Trees:
                 continue
             count = min(count, (self.node - _HEADER) // 33)
             below: list[Pointer] = []
-            for number, kind, offset, place, generation in iter_unpack("<QBQQQ", data[_HEADER : _HEADER + count * 33]):
-                key = number, kind, offset
-                if key > high:
+            first = _last_before(data, count, low)
+            pointers = data[_HEADER + first * 33 : _HEADER + count * 33]
+            for number, kind, offset, place, generation in iter_unpack("<QBQQQ", pointers):
+                if (number, kind, offset) > high:
                     break
-                if key <= low:
-                    below.clear()
                 below.append(Pointer(place, generation, here.level - 1))
             waiting += reversed(below)
 
@@ -392,6 +297,16 @@ class Trees:
             key = number, kind, offset
             if low <= key <= high:
                 yield Item(key, data[_HEADER + at : _HEADER + at + size])
+
+
+def _last_before(data: bytes, count: int, low: Key) -> int:
+    """Which pointer of a node leads to the first item that is not before a key."""
+
+    def key(index: int) -> Key:
+        number, kind, offset = unpack_from("<QBQ", data, _HEADER + index * 33)
+        return number, kind, offset
+
+    return max(bisect_right(range(count), low, key=key) - 1, 0)
 
 
 def _copies(chunk: Chunk) -> tuple[int, ...]:
