@@ -1,7 +1,8 @@
 """The file systems of disks: which one stands in a range, and its members.
 
 Source: the readers' own pages (`_fs_*.py`) name the specification of each file system.
-Limits: journals are not replayed; snapshots, and volumes that span several disks, are not put together.
+Limits: journals are not replayed; snapshots (but those of Btrfs), and volumes that span several disks, are not
+    put together.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btrfs_parts import LOGICAL, NODE, REST, SYSTEM, Btrfs, Files, extent, inline, seal
+from btrfs_parts import LOGICAL, NODE, REST, SYSTEM, Btrfs, Files, backref, extent, inline, seal
 from btrfs_volume import GONE, NOISE, NOTE, SHEET, btrfs
 from indexer.errors import EvidenceError
 from indexer.handlers._filesystems import name_file_system, walk_file_system
@@ -162,6 +162,47 @@ def test_a_snapshot_whose_origin_is_gone_is_given_whole() -> None:
             data[at : at + NODE] = seal(data[at : at + NODE])
     found = members(facts_of(bytes(data)))
     assert sum(name.startswith("원화/작업@어제/layer_") for name in found) == 16
+
+
+@settings(max_examples=12, deadline=None)
+@given(number=st.integers(0, 1 << 40))
+def test_snapshots_and_what_was_given_before_make_up_the_whole(number: int) -> None:
+    chance = random.Random(number)
+    disk = Btrfs(1 << 20)
+    work = Files()
+    now: dict[str, tuple[int, bytes]] = {}
+    states = []
+    trees = []
+    for turn in range(chance.randrange(2, 6)):
+        for step in range(40 if not turn else chance.randrange(0, 7)):
+            name = chance.choice(sorted(now)) if turn and chance.random() < 0.7 else f"cel_{turn}_{step}"
+            ident, _ = now.pop(name, (0, b""))
+            for key in [key for key in work.items if ident and (key[0] == ident or _leads_to(work, key, ident))]:
+                del work.items[key]
+            if chance.random() < 0.8:
+                text = f"{turn} {step} ".encode() * chance.randrange(1, 200)
+                ident = ident or next(work.numbers)
+                work.add(256, name, len(text), (0, inline(text)), number=ident)
+                now[name] = ident, text
+        states.append(dict(now))
+        trees.append(disk.tree(257 + turn, work.items, 20 + turn))
+    top = Files()
+    roots = {}
+    for turn, tree in enumerate([trees[-1], *trees[:-1]]):
+        born = 20 + (turn - 1) % len(trees)
+        item = disk.root(tree, born, uuid=turn + 1, origin=1 if turn else 0)
+        roots |= {(256 + turn, 132, turn): item, **backref(256 + turn, 5, top.mount(256, b"s%d" % turn, 256 + turn))}
+    roots[5, 132, 0] = disk.root(disk.tree(5, top.items, 40), 40)
+    found = members(facts_of(disk.finish(roots, 40)))
+    for turn, state in enumerate([states[-1], *states[:-1]]):
+        before = [states[-1]] * (turn > 0) + [states[turn - 2]] * (turn > 1)
+        new = [name for name in state if not any(state[name] == each.get(name) for each in before)]
+        there = {name[3:]: content(each) for name, each in found.items() if name.startswith(f"s{turn}/")}
+        assert there == {name: state[name][1] for name in new}, turn
+
+
+def _leads_to(files: Files, key: tuple[int, int, int], number: int) -> bool:
+    return key[:2] == (256, 96) and files.items[key].startswith(pack("<Q", number))
 
 
 def test_a_file_that_only_an_earlier_tree_holds_is_deleted() -> None:
