@@ -63,7 +63,9 @@ _FLAGS = (
     (0x100000000, "sealed"),
 )
 _MOST_TARGET = 4096
-_MOST_PATHS = 1 << 18
+_MOST_PATHS = 32 << 20
+"""Bytes of the paths of folders that are kept to be looked up again."""
+_MOST_PLACE = 4096
 _MOST_ROOTS = 1 << 16
 
 
@@ -98,6 +100,7 @@ class _Paths:
         self._trees = trees
         self._tree = tree
         self._known: dict[int, bytes] = {}
+        self._size = 0
 
     def of(self, folder: int) -> bytes:
         """The path of a folder with a stroke at its end; below a folder of ours where it has lost its own."""
@@ -119,11 +122,13 @@ class _Paths:
             met.add(parent)
             above.append((here, name))
             here = parent
-        if len(self._known) > _MOST_PATHS:
+        if self._size > _MOST_PATHS:
             self._known.clear()
+            self._size = 0
         for number, name in reversed(above):
             path += name + b"/"
             self._known[number] = path
+            self._size += len(path) + 100
         return path
 
 
@@ -155,17 +160,25 @@ class _Btrfs:
                 raise EvidenceError("limit", f"Btrfs: more than {_MOST_ROOTS} subvolumes")
         return found
 
-    def place(self, root: _Root, roots: dict[int, _Root]) -> bytes:
-        """The path of a subvolume with a stroke at its end; nothing for the topmost."""
+    def place(self, root: _Root, roots: dict[int, _Root], known: dict[int, bytes]) -> bytes:
+        """The path of a subvolume with a stroke at its end; nothing for the topmost. Paths are `known` once found."""
+        chain = [root]
+        met = {root.number}
         path = b""
-        met: set[int] = set()
-        while root.number != _TOP:
-            met.add(root.number)
-            above = roots.get(root.parent)
-            if above is None or not root.name or above.number in met or len(met) > MOST_DEPTH:
-                return f"{ORPHANS}/subvolume-{root.number}/".encode() + path
-            path = _Paths(self.trees, above.tree).of(root.folder) + root.name + b"/" + path
-            root = above
+        while chain[-1].number != _TOP and chain[-1].number not in known:
+            here = chain[-1]
+            above = roots.get(here.parent)
+            if above is None or not here.name or above.number in met or len(met) > MOST_DEPTH:
+                known[here.number] = f"{ORPHANS}/subvolume-{here.number}/".encode()
+                break
+            met.add(above.number)
+            chain.append(above)
+        path = known.setdefault(chain[-1].number, b"")
+        for above, here in zip(chain[:0:-1], chain[-2::-1], strict=True):
+            path += _Paths(self.trees, above.tree).of(here.folder) + here.name + b"/"
+            if len(path) > _MOST_PLACE:
+                path = f"{ORPHANS}/subvolume-{here.number}/".encode()
+            known[here.number] = path
         return path
 
     def show(self, raw: bytes) -> str:
@@ -209,7 +222,9 @@ def walk_btrfs(volume: Volume, prefix: str) -> Iterator[Fact]:
         message = f"Btrfs: the tree of roots is damaged; the one of generation {current.generation} is read"
         yield Problem("corrupt", message)
     roots = fs.roots(current)
-    places = {number: fs.place(root, roots) for number, root in roots.items()}
+    places: dict[int, bytes] = {}
+    for root in roots.values():
+        fs.place(root, roots, places)
     met: set[int] = set()
     for root in roots.values():
         for item in trees.items(root.tree, seen=met):
@@ -218,12 +233,15 @@ def walk_btrfs(volume: Volume, prefix: str) -> Iterator[Fact]:
                     fs.names.see(name)
     yield from fs.names.fields()
     whole = trees.misses == 0
-    done: list[_Root] = []
+    sources = {root.uuid: root.number for root in roots.values()}
+    kin: dict[bytes, list[_Root]] = {}
     for root in roots.values():
         if root.number != _TOP:
-            yield _tell_root(fs, prefix, root, places, done)
-        yield from _tell_tree(fs, prefix, root, places[root.number], done)
-        done.append(root)
+            yield _tell_root(fs, prefix, root, places, sources)
+        others = kin.get(root.origin, []) if root.origin else []
+        yield from _tell_tree(fs, prefix, root, places[root.number], others)
+        for mark in (root.uuid, root.origin):
+            kin[mark] = [*kin.get(mark, [])[:1], root]
     met = set()
     for pointer in listed:
         if pointer.generation < current.generation:
@@ -235,13 +253,13 @@ def walk_btrfs(volume: Volume, prefix: str) -> Iterator[Fact]:
         yield Problem("corrupt", message, resolution="what they tell of is left out")
 
 
-def _tell_root(fs: _Btrfs, prefix: str, root: _Root, places: dict[int, bytes], done: list[_Root]) -> Child:
+def _tell_root(fs: _Btrfs, prefix: str, root: _Root, places: dict[int, bytes], sources: dict[bytes, int]) -> Child:
     """The member that stands for a subvolume."""
     raw = places[root.number].rstrip(b"/")
-    source = next((each for each in done if root.origin and each.uuid == root.origin), None)
     taken = None
     if root.origin:
-        taken = (fs.show(places[source.number].rstrip(b"/")) or "/") if source else str(UUID(bytes=root.origin))
+        source = sources.get(root.origin)
+        taken = (fs.show(places[source].rstrip(b"/")) or "/") if source else str(UUID(bytes=root.origin))
     times = (("B", "root.otime", 339), ("C", "root.ctime", 327), ("received", "root.rtime", 363))
     told: Told = {
         "file.kind": "snapshot" if root.origin else "subvolume",
@@ -254,11 +272,9 @@ def _tell_root(fs: _Btrfs, prefix: str, root: _Root, places: dict[int, bytes], d
     return member(prefix, fs.show(raw), raw, stamps=stamps, fields=told)
 
 
-def _tell_tree(fs: _Btrfs, prefix: str, root: _Root, place: bytes, done: list[_Root]) -> Iterator[Child]:
+def _tell_tree(fs: _Btrfs, prefix: str, root: _Root, place: bytes, others: list[_Root]) -> Iterator[Child]:
     """The members of a subvolume; of a snapshot those that differ from what it was taken from."""
     before = fs.trees.misses
-    kin = [each for each in done if root.origin and root.origin in (each.uuid, each.origin)]
-    others = kin[:1] + kin[1:][-1:]
     seen = fs.told if others else set()
     paths = _Paths(fs.trees, root.tree)
     for inode in inodes(fs.trees, root.tree, seen=seen):
@@ -296,10 +312,10 @@ def _tell_earlier(
     if not fs.trees.block(pointer, told=False):
         return
     earlier = fs.roots(pointer, told=False)
+    places: dict[int, bytes] = {}
     note = f"a tree of generation {pointer.generation}"
     for root in earlier.values():
         now = roots.get(root.number)
-        place = b""
         paths = _Paths(fs.trees, root.tree)
         for inode in inodes(fs.trees, root.tree, told=False, seen=fs.told):
             other = fs.inode(now.tree, inode.number) if now else None
@@ -312,7 +328,7 @@ def _tell_earlier(
             if mark in met:
                 continue
             met.add(mark)
-            place = place or fs.place(root, earlier)
+            place = fs.place(root, earlier, places)
             yield from _tell(fs, prefix, root, place, paths, old, gone=whole, note=note)
 
 

@@ -397,6 +397,21 @@ def test_folders_that_hold_one_another_and_nodes_that_lead_back_end() -> None:
     assert next(name for name in found if name.endswith("메모.txt")).startswith("$Orphans/inode-")
 
 
+def test_subvolumes_in_subvolumes_and_in_one_another_have_a_place() -> None:
+    disk = Btrfs(400 * 1024)
+    roots = {}
+    for number, parent in ((256, 5), (257, 256), (258, 257), (300, 301), (301, 300), (302, 999)):
+        inside = Files()
+        inside.text(256, "메모.txt", NOTE)
+        roots[number, 132, 0] = disk.root(disk.tree(number, inside.items, 9), 9, uuid=number - 250)
+        roots |= backref(number, parent, (256, 2, b"sub%d" % number))
+    top = disk.tree(5, Files().items, 9)
+    found = members(facts_of(disk.finish({**roots, (5, 132, 0): disk.root(top, 9)}, 9)))
+    assert content(found["sub256/sub257/sub258/메모.txt"]) == NOTE
+    texts = sorted(name for name in found if name.endswith("메모.txt"))
+    assert len(texts) == 6 and sum(name.startswith("$Orphans/subvolume-") for name in texts) == 3
+
+
 def test_label_and_size_are_fields() -> None:
     facts = facts_of(VOLUME)
     assert {Field("filesystem.label", "작화 NAS"), Field("filesystem.block_size", 4096)} <= set(facts)
