@@ -31,7 +31,7 @@ PIECE = GIB
 """A longer stretch that lies in no volume is given in parts: each is spooled whole."""
 MOST_LOST = GIB
 """Where more than this cannot be read, nothing behind it is looked for."""
-READ = frozenset({"ntfs", "exfat", "xfs", "apfs", "hfs", "ext", "fat"})
+READ = frozenset({"ntfs", "exfat", "xfs", "btrfs", "apfs", "hfs", "ext", "fat"})
 """File systems whose files are given; a volume with any other one is given as it is."""
 ALIGN = 64 * MIB
 """Parts begin at multiples of this, where what lies before holds nothing."""

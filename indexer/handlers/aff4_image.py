@@ -34,6 +34,7 @@ TIMES = {"startTime": "acquired", "endTime": "acquired-until"}
 
 class Aff4Image(Handler):
     name = "aff4"
+    version = 2
     media_types = ("application/x-aff4",)
     signatures = (Signature(LOCAL),)
     suffixes = (".aff4", ".af4")

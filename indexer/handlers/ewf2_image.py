@@ -23,6 +23,7 @@ from indexer.model import Fact, Field
 
 class Ewf2Disk(Handler):
     name = "ewf2"
+    version = 2
     media_types = ("application/x-ewf2",)
     signatures = (Signature(MAGIC), Signature(LOGICAL))
     suffixes = (".ex01", ".lx01")

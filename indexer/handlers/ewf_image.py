@@ -31,6 +31,7 @@ from indexer.model import Fact, Field
 
 class EwfDisk(Handler):
     name = "ewf"
+    version = 2
     media_types = ("application/x-ewf", "application/x-encase")
     signatures = (Signature(MAGIC), Signature(LOGICAL))
     suffixes = (".e01", ".s01", ".l01")

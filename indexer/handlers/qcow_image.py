@@ -19,6 +19,7 @@ from indexer.model import Fact, Field, Problem
 
 class QcowImage(Handler):
     name = "qcow"
+    version = 2
     media_types = ("application/x-qemu-disk", "application/x-qcow")
     signatures = (Signature(MAGIC),)
     suffixes = (".qcow2", ".qcow", ".qcow3", ".img")

@@ -31,6 +31,7 @@ OPTICAL = (b"CD001", b"BEA01", b"NSR02", b"NSR03")
 
 class RawDisk(Handler):
     name = "raw-disk"
+    version = 2
     media_types = ("application/x-raw-disk-image",)
     suffixes = (".dd", ".raw", ".img", ".ima", ".bin", ".dsk", ".flp", ".vfd", ".vmdk", ".001", ".000")
     fields: ClassVar[Mapping[str, str]] = {

@@ -19,6 +19,7 @@ from indexer.model import Fact, Field
 
 class VdiImage(Handler):
     name = "vdi"
+    version = 2
     media_types = ("application/x-virtualbox-vdi", "application/x-vdi-disk")
     signatures = (Signature(MAGIC, 64),)
     suffixes = (".vdi",)

@@ -19,6 +19,7 @@ from indexer.timestamps import from_unix
 
 class VhdImage(Handler):
     name = "vhd"
+    version = 2
     media_types = ("application/x-virtualbox-vhd", "application/x-vhd")
     suffixes = (".vhd", ".avhd", ".vpc")
     holds = CONTROLS

@@ -19,6 +19,7 @@ from indexer.model import Fact, Field, Problem
 
 class VhdxImage(Handler):
     name = "vhdx"
+    version = 2
     media_types = ("application/x-vhdx",)
     signatures = (Signature(MAGIC),)
     suffixes = (".vhdx", ".avhdx")

@@ -30,6 +30,7 @@ ENTRIES = {
 
 class VmdkImage(Handler):
     name = "vmdk"
+    version = 2
     media_types = ("application/x-vmdk", "application/x-vmware-vmdk")
     suffixes = (".vmdk",)
     holds = CONTROLS + b"#"

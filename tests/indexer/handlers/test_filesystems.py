@@ -254,7 +254,7 @@ def test_no_file_system_is_unsupported() -> None:
 
 
 def test_every_field_is_declared() -> None:
-    volumes = [(FOLDER / name / "input.img").read_bytes() for name in ("fat12", "exfat", "hfs-plus")]
+    volumes = [(FOLDER / name / "input.img").read_bytes() for name in ("fat12", "exfat", "hfs-plus", "btrfs")]
     for data in [*volumes, seed("ntfs"), seed("ext4"), seed("xfs")]:
         for fact in walk_file_system(Disk(data), 0, len(data), ""):
             told = fact.fields if isinstance(fact, Child) else (fact,) if isinstance(fact, Field) else ()
@@ -306,7 +306,7 @@ def test_a_chain_that_loops_is_told_and_ends() -> None:
     assert sum(run.size for run in clusters.runs(2, 300)) == 300
 
 
-@pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "ntfs", "ext4", "xfs"])
+@pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "btrfs", "ntfs", "ext4", "xfs"])
 @settings(max_examples=8)
 @given(number=st.integers(0, 1 << 30))
 def test_damage_ends_in_problems_alone(name: str, number: int) -> None:
@@ -348,7 +348,7 @@ def test_ext_names_of_an_encrypted_folder_are_hexadecimal() -> None:
     assert "동화_목록.txt" in found
 
 
-@pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "ntfs", "ext4", "xfs"])
+@pytest.mark.parametrize("name", ["fat12", "exfat", "hfs-plus", "btrfs", "ntfs", "ext4", "xfs"])
 def test_structures_that_cannot_be_read_are_told_and_the_rest_is_given(name: str) -> None:
     plain = FOLDER / name / "input.img"
     data = plain.read_bytes() if plain.exists() else seed(name)
