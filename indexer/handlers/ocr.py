@@ -21,7 +21,8 @@ from indexer.errors import EvidenceError
 from indexer.footage import NoFilmError, stills
 from indexer.handler import Handler, Stream
 from indexer.handlers._media import clock
-from indexer.handlers._ocr_engine import PARTS, Line, load_engine
+from indexer.handlers._ocr_columns import Line
+from indexer.handlers._ocr_engine import PARTS, load_engine
 from indexer.handlers._pdfium import WrongPasswordError, closing_with, load_pdfium, open_document
 from indexer.model import Fact, Field, Text
 from indexer.rendering import on_white, opened
