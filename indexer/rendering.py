@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
 from indexer.errors import EvidenceError
+from indexer.heic import is_heic, open_heic
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 MOST_PIXELS = 200_000_000
 """Of a picture that is decoded; more would take more memory than a worker has."""
 _QUALITY = 75
+_HEAD = 256
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE",
+    6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
 _BY_OTHERS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
@@ -33,8 +40,16 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
     """
     with opened(file, "RGB", edge * 2) as picture:
         out = io.BytesIO()
-        on_white(picture, edge).save(out, "JPEG", quality=_QUALITY)
+        upright(on_white(picture, edge), picture).save(out, "JPEG", quality=_QUALITY)
         return out.getvalue()
+
+
+def upright(small: Image, picture: Image) -> Image:
+    """What was made of a picture, turned as the picture says it is to be shown."""
+    from PIL import Image
+
+    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    return small.transpose(Image.Transpose[turn]) if turn else small
 
 
 def on_white(picture: Image, edge: int) -> Image:
@@ -94,10 +109,12 @@ def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Itera
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     ImageFile.LOAD_TRUNCATED_IMAGES = torn
     file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=_formats()) as picture:
+            with open_heic(file) if is_heic(head) else Image.open(file, formats=_formats()) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
                 picture.draft(mode, (edge, edge))

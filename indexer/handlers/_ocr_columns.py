@@ -45,6 +45,8 @@ _BLANK: Final = 6
 """Of 255, how much of a row is ink where it counts as none: a thin line may cross."""
 _CONTRAST: Final = 24
 """Of 255, between ground and ink, below which there is nothing to cut."""
+_EACH: Final = 0.08
+"""What each cell costs, so that parts of a character stay together."""
 _STRICT: Final = 1.5
 """What a cell that is half as high again as a square costs, in rows full of ink cut through, times four."""
 
@@ -189,7 +191,7 @@ def _cells(ink: Image, square: float) -> tuple[float, list[tuple[int, int]]]:
         for start in range(max(0, end - _MOST), end - _LEAST + 1):
             if held[end] > held[start]:
                 odd = (end - start - _STEPS) / _STEPS
-                tried = cost[start] + cuts[start] + cuts[end] + _STRICT * odd * odd
+                tried = cost[start] + cuts[start] + cuts[end] + _STRICT * odd * odd + _EACH
                 if tried < best:
                     best, begin = tried, start
         cost.append(best)

@@ -137,7 +137,8 @@ class Engine:
         if (shown := laid_down(Image.fromarray(upright[:, :, ::-1].copy()))) is None:
             return before
         line = self._reader.load_img(shown)
-        read = self._choose(line, self._recognise([line])[0])
+        best, *others = self._choose(line, self._recognise([line])[0])
+        read = [best, *(each for each in others if len(each.text) > 2)]  # less is a part of a character
         return max(before, read, key=lambda lines: (_sureness(lines[0]), lines[0].confidence))
 
     def _choose(self, line: Any, other: Line) -> list[Line]:
