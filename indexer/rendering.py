@@ -44,11 +44,17 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
         return out.getvalue()
 
 
+def orientation(picture: Image) -> int:
+    """Of 1 to 8, which side is up, as EXIF counts; 1 where nothing says so."""
+    told = picture.getexif().get(_ORIENTATION, 1)
+    return int(told) if told in _TURNS else 1
+
+
 def upright(small: Image, picture: Image) -> Image:
     """What was made of a picture, turned as the picture says it is to be shown."""
     from PIL import Image
 
-    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    turn = _TURNS.get(orientation(picture))
     return small.transpose(Image.Transpose[turn]) if turn else small
 
 
