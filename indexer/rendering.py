@@ -1,7 +1,7 @@
 """Pictures made small: a JPEG of a few kilobytes for reports, made in a worker, never in the process that writes.
 
-Source: Pillow, Image.draft, Image.thumbnail.
-Limits: what Pillow cannot open (vector formats, most raw pictures) has no small picture; of several frames,
+Source: Pillow, Image.draft, Image.thumbnail; for HEIC see `heic.py`.
+Limits: what cannot be opened (vector formats, most raw pictures) has no small picture; of several frames,
 pages or layers the first, or the composite, is shown.
 """
 

@@ -79,7 +79,7 @@ def in_order(pieces: list[Piece]) -> list[Line]:
         return [line for piece in held for line in piece.lines]
     blocks: list[list[list[Piece]]] = []
     for column in sorted(columns, key=lambda each: -each[0].right):
-        beside = next((block for block in blocks if _are_beside(block[-1], column)), None)
+        beside = next((block for block in blocks if any(_are_beside(each, column) for each in block)), None)
         if beside is None:
             blocks.append([column])
         else:
@@ -201,4 +201,4 @@ def _cells(ink: Image, square: float) -> tuple[float, list[tuple[int, int]]]:
         if at - came[at] > 1:
             found.append((round(came[at] / scale), min(ink.height, round(at / scale))))
         at = came[at]
-    return cost[count], found[::-1]
+    return cost[count] - _EACH * len(found), found[::-1]
