@@ -1,6 +1,7 @@
 """Pictures made small: a JPEG of a few kilobytes for reports, made in a worker, never in the process that writes.
 
-Source: Pillow, Image.draft, Image.thumbnail; for HEIC see `heic.py`.
+Source: Pillow, Image.draft, Image.thumbnail; for HEIC see `heic.py`, for large Photoshop documents
+`composites.py`.
 Limits: what cannot be opened (vector formats, most raw pictures) has no small picture; of several frames,
 pages or layers the first, or the composite, is shown.
 """
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
+from indexer.composites import is_composite, open_composite
 from indexer.errors import EvidenceError
 from indexer.heic import is_heic, open_heic
 
@@ -97,6 +99,19 @@ def _formats() -> tuple[str, ...]:
     return tuple(each for each in Image.ID if each not in _BY_OTHERS)
 
 
+def _open(file: BinaryIO, edge: int) -> Image:
+    from PIL import Image
+
+    file.seek(0)
+    head = file.read(_HEAD)
+    if is_heic(head):
+        return open_heic(file)
+    if is_composite(head):
+        return open_composite(file, edge, MOST_PIXELS)
+    file.seek(0)
+    return Image.open(file, formats=_formats())
+
+
 @contextmanager
 def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Iterator[Image]:
     """A picture to be looked at; whatever decoding it raises inside the `with` is told as an EvidenceError.
@@ -114,13 +129,10 @@ def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Itera
         raise EvidenceError("missing-library", "looking at pictures needs Pillow: pip install pillow") from error
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     ImageFile.LOAD_TRUNCATED_IMAGES = torn
-    file.seek(0)
-    head = file.read(_HEAD)
-    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with open_heic(file) if is_heic(head) else Image.open(file, formats=_formats()) as picture:
+            with _open(file, edge) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
                 picture.draft(mode, (edge, edge))

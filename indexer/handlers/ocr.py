@@ -6,8 +6,8 @@ Limits: Chinese, Japanese, English and what else is written in Latin letters; Ko
 Tesseract's Korean model; no Cyrillic, no Arabic. Handwriting is read seldom, writing upside down is not. From top to
 bottom Chinese and Japanese are read as well as in lines, Korean less so, and columns are told from right to left; words
 whose letters lie on their side are read where they run downwards. Letters lower than one in a hundred of the longer
-side are missed. Of moving pictures the first frame, of layers the composite is looked at; what cannot be opened (PSB,
-most raw pictures) is not. Pages of PDF that hold text of their own are left out. Of a video up to 40 moments are looked
+side are missed. Of moving pictures the first frame, of layers the composite is looked at; what cannot be opened (most
+raw pictures) is not. Pages of PDF that hold text of their own are left out. Of a video up to 40 moments are looked
 at, such as key frames of its scenes, and what stands in several of them is told once. A machine's reading points to the
 picture, it never proves.
 """

@@ -215,3 +215,88 @@ def test_a_picture_opened_stays_as_it_is() -> None:
     Image.new("RGB", (40, 30), "navy").save(held, "PNG")
     with opened(held, "RGB", 20) as picture_opened:
         assert picture_opened.size == (40, 30)
+
+
+def packed(row: bytes) -> bytes:
+    """PackBits: bytes that are the same as a run, others as they are."""
+    out, at = b"", 0
+    while at < len(row):
+        end = at + 1
+        while end < len(row) and end - at < 128 and row[end] == row[at]:
+            end += 1
+        out += bytes([(257 - (end - at)) & 0xFF, row[at]]) if end - at > 1 else bytes([0, row[at]])
+        at = end
+    return out
+
+
+def document(drawn: Image.Image, *, big: bool = True, bits: int = 8, rows: bool = True, extra: int = 0) -> bytes:
+    """A Photoshop document of a picture alone, with channels beside its colours."""
+    bands = [*drawn.split(), *[Image.new("L", drawn.size, 77)] * extra]
+    deep = bits // 8
+    planes = [bytes(value for point in band.tobytes() for value in (point, 9)[:deep]) for band in bands]
+    width = drawn.width * deep
+    lines = [plane[at : at + width] for plane in planes for at in range(0, len(plane), width)]
+    lines = [packed(line) for line in lines] if rows else lines
+    counts = struct.pack(f">{len(lines)}{'I' if big else 'H'}", *map(len, lines)) if rows else b""
+    mode = {"L": 1, "RGB": 3, "CMYK": 4}[drawn.mode]
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1 + big, len(bands), drawn.height, drawn.width, bits, mode)
+    sections = struct.pack(">I2sI4s", 2, b"cm", 4, b"8BIM") + (struct.pack(">Q" if big else ">I", 6) + b"layers")
+    return head + sections + struct.pack(">H", rows) + counts + b"".join(lines)
+
+
+@pytest.mark.parametrize("rows", [True, False])
+@pytest.mark.parametrize(("big", "bits"), [(True, 8), (True, 16), (False, 16)])
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+def test_large_and_deep_photoshop_documents_are_looked_at(mode: str, big: bool, bits: int, rows: bool) -> None:
+    drawn = Image.new("RGB", (70, 50), "white")
+    drawn.paste(RED, (0, 0, 35, 25))
+    drawn.paste(BLUE, (35, 0, 70, 25))
+    stored = drawn.convert(mode)
+    if mode == "CMYK":  # Photoshop keeps it the other way round
+        stored = Image.merge("CMYK", [band.point(lambda value: 255 - value) for band in stored.split()])
+    small = shown(document(stored, big=big, bits=bits, rows=rows, extra=1))
+    assert small.size == (70, 50)
+    if mode == "L":
+        assert [small.getpixel(at) for at in ((9, 9), (60, 40))] == [(76, 76, 76), (255, 255, 255)]
+    else:
+        assert corners(small) == [RED, BLUE, WHITE, WHITE]
+
+
+def test_a_document_that_lies_about_its_pixels_is_told() -> None:
+    body = document(Image.new("RGB", (70, 50), "navy"))
+    lies = {
+        "limit": body[:14] + struct.pack(">II", 250_000, 250_000) + body[22:],
+        "truncated": body[: len(body) // 2],
+        "corrupt": body[:12] + b"\xff\xff" + body[14:],
+        "unsupported": body[:24] + b"\0\2" + body[26:],
+    }
+    for cause, lie in lies.items():
+        with pytest.raises(EvidenceError) as raised:
+            thumbnail(io.BytesIO(lie), 64)
+        assert raised.value.cause == cause
+    huge = body[:14] + struct.pack(">II", 10_000, 20_000) + body[22:]
+    with pytest.raises(EvidenceError, match="ends before its pixels"):
+        thumbnail(io.BytesIO(huge), 64)
+
+
+def test_damaged_documents_raise_nothing_else() -> None:
+    chooser = random.Random(5)
+    drawn = Image.new("RGB", (40, 30), "navy")
+    bodies = [document(drawn), document(drawn, bits=16), document(drawn, rows=False)]
+    for number in range(600):
+        body = bytearray(bodies[number % 3])
+        for _ in range(chooser.randrange(1, 5)):
+            body[chooser.randrange(5, chooser.choice((80, len(body))))] = chooser.randrange(256)
+        try:
+            assert thumbnail(io.BytesIO(bytes(body)), 32).startswith(b"\xff\xd8")
+        except EvidenceError:
+            pass
+
+
+def test_very_large_documents_are_made_smaller_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from indexer import composites
+
+    monkeypatch.setattr(composites, "_MANY", 1000)
+    body = document(Image.new("RGB", (600, 400), "white"))
+    with opened(io.BytesIO(body), "RGB", 100) as picture_opened:
+        assert picture_opened.size == (100, 67)
