@@ -8,7 +8,7 @@ same is done for the picture without its edges, for each `CROPS`: a picture that
 Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010); Pillow, Image.draft,
 Image.resize.
 Limits: pictures of one colour have no likeness; of several frames or layers the first, or the composite, counts;
-turned by more than a few degrees or mirrored, a picture is another one.
+turned by more than a few degrees or mirrored, a picture is another one, unless the file itself says how to turn it.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _columns(pieces: list[Piece]) -> list[list[Piece]]:
 def _is_below(upper: Piece, lower: Piece) -> bool:
     narrow, wide = sorted((upper.width, lower.width))
     shared = min(upper.right, lower.right) - max(upper.left, lower.left)
-    return wide <= _ALIKE * narrow and shared >= narrow / 2 and -narrow / 2 <= lower.top - upper.bottom <= wide
+    return wide <= _ALIKE * narrow and shared >= narrow / 2 and -narrow <= lower.top - upper.bottom <= wide
 
 
 def _are_beside(right: list[Piece], left: list[Piece]) -> bool:
