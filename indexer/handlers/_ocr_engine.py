@@ -140,7 +140,11 @@ class Engine:
         line = self._reader.load_img(shown)
         best, *others = self._choose(line, self._recognise([line])[0])
         read = [best, *(each for each in others if len(each.text) > 2)]  # less is a part of a character
-        return max(before, read, key=lambda lines: (_sureness(lines[0]), lines[0].confidence))
+        if _sureness(best) > _sureness(before[0]):
+            return read
+        # Of what the same model says of both it is as sure where it left a character out.
+        is_surer = before[0].confidence < _WORTH <= best.confidence and len(best.text) >= len(before[0].text)
+        return read if is_surer else before
 
     def _choose(self, line: Any, other: Line) -> list[Line]:
         if other.confidence >= _WORTH and _fills(other.text, line):
