@@ -137,6 +137,8 @@ def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Itera
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
                 picture.draft(mode, (edge, edge))
                 yield picture
+    except MemoryError as error:
+        raise EvidenceError("memory", "looking at the picture takes more memory than a worker has") from error
     except UnidentifiedImageError as error:
         raise EvidenceError("unsupported", "cannot be looked at: no picture of a known kind") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:

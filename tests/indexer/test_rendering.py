@@ -217,6 +217,14 @@ def test_a_picture_opened_stays_as_it_is() -> None:
         assert picture_opened.size == (40, 30)
 
 
+def test_a_picture_too_large_for_the_worker_is_told() -> None:
+    held = io.BytesIO()
+    Image.new("RGB", (40, 30), "navy").save(held, "PNG")
+    with pytest.raises(EvidenceError) as raised, opened(held, "RGB", 20):
+        raise MemoryError
+    assert raised.value.cause == "memory"
+
+
 def packed(row: bytes) -> bytes:
     """PackBits: bytes that are the same as a run, others as they are."""
     out, at = b"", 0
