@@ -1,8 +1,8 @@
 """Writing from top to bottom: columns laid down as lines, their characters side by side, and the order of columns.
 
-What reads lines was taught lines from left to right; a column that is turned shows it letters that lie on their side.
-Characters of Chinese, Japanese and Korean fill squares, so the column is cut where cells of about its own width end
-on as little ink as can be; blank rows between cells cost nothing.
+RapidOCR reads columns that are turned, Tesseract does not: it is shown the column as a line. Characters of Chinese,
+Japanese and Korean fill squares, so the column is cut where cells of about its own width end on as little ink as can
+be; blank rows between cells cost nothing.
 
 Limits: ground and ink must differ clearly; writing that leans is cut askew.
 """
