@@ -28,6 +28,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def _checks() -> list[tuple[str, str, str]]:
     from indexer.handlers._ocr_engine import KOREAN, korean_data
+    from indexer.heic import INSTALL, LIBRARIES, heic_library
     from indexer.identify import magic_version
     from indexer.registry import all_handlers
 
@@ -59,6 +60,9 @@ def _checks() -> list[tuple[str, str, str]]:
     for name, use in (("duckdb", "to ask the events of logs"), ("maxminddb", "for address books in MMDB")):
         advice = "" if _module(name) else f"pip install 'archivore[logs]', {use}"
         rows.append((name, "missing" if advice else "present", advice))
+    found = heic_library()
+    advice = "" if found else f"{INSTALL}, to look at pictures in HEIC"
+    rows.append((found or LIBRARIES[0], "present" if found else "missing", advice))
     found = korean_data()
     rows.append(
         ("drawn Korean", "present" if found else "missing", "" if found else f"apt install {KOREAN}, for --ocr")

@@ -8,7 +8,7 @@ same is done for the picture without its edges, for each `CROPS`: a picture that
 Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010); Pillow, Image.draft,
 Image.resize.
 Limits: pictures of one colour have no likeness; of several frames or layers the first, or the composite, counts;
-turned by more than a few degrees or mirrored, a picture is another one.
+turned by more than a few degrees or mirrored, a picture is another one, unless the file itself says how to turn it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from functools import cache
 from operator import mul
 from typing import TYPE_CHECKING, BinaryIO
 
-from indexer.rendering import in_bytes, opened
+from indexer.rendering import in_bytes, opened, orientation, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-VERSION = 1
+VERSION = 2
 """Rises when the same picture gives other bytes."""
 EDGE = 32
 _LOW = 9
@@ -45,7 +45,9 @@ def likeness(file: BinaryIO) -> bytes:
     """
     with opened(file, "L", WORKING * 2) as picture:
         width, height = picture.size
-        grey = _in_grey(picture)
+        grey = upright(_in_grey(picture), picture)
+        if orientation(picture) > 4:  # it lies on its side
+            width, height = height, width
     return min(width, 65_535).to_bytes(2, "little") + min(height, 65_535).to_bytes(2, "little") + vectors(grey)
 
 

@@ -1,7 +1,8 @@
 """Pictures made small: a JPEG of a few kilobytes for reports, made in a worker, never in the process that writes.
 
-Source: Pillow, Image.draft, Image.thumbnail.
-Limits: what Pillow cannot open (vector formats, most raw pictures) has no small picture; of several frames,
+Source: Pillow, Image.draft, Image.thumbnail; for HEIC see `heic.py`, for large Photoshop documents
+`composites.py`.
+Limits: what cannot be opened (vector formats, most raw pictures) has no small picture; of several frames,
 pages or layers the first, or the composite, is shown.
 """
 
@@ -14,7 +15,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
+from indexer.composites import is_composite, open_composite
 from indexer.errors import EvidenceError
+from indexer.heic import is_heic, open_heic
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
 MOST_PIXELS = 200_000_000
 """Of a picture that is decoded; more would take more memory than a worker has."""
 _QUALITY = 75
+_HEAD = 256
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE",
+    6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
 _BY_OTHERS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
@@ -33,8 +42,22 @@ def thumbnail(file: BinaryIO, edge: int) -> bytes:
     """
     with opened(file, "RGB", edge * 2) as picture:
         out = io.BytesIO()
-        on_white(picture, edge).save(out, "JPEG", quality=_QUALITY)
+        upright(on_white(picture, edge), picture).save(out, "JPEG", quality=_QUALITY)
         return out.getvalue()
+
+
+def orientation(picture: Image) -> int:
+    """Of 1 to 8, which side is up, as EXIF counts; 1 where nothing says so."""
+    told = picture.getexif().get(_ORIENTATION, 1)
+    return int(told) if told in _TURNS else 1
+
+
+def upright(small: Image, picture: Image) -> Image:
+    """What was made of a picture, turned as the picture says it is to be shown."""
+    from PIL import Image
+
+    turn = _TURNS.get(orientation(picture))
+    return small.transpose(Image.Transpose[turn]) if turn else small
 
 
 def on_white(picture: Image, edge: int) -> Image:
@@ -76,6 +99,19 @@ def _formats() -> tuple[str, ...]:
     return tuple(each for each in Image.ID if each not in _BY_OTHERS)
 
 
+def _open(file: BinaryIO, edge: int) -> Image:
+    from PIL import Image
+
+    file.seek(0)
+    head = file.read(_HEAD)
+    if is_heic(head):
+        return open_heic(file)
+    if is_composite(head):
+        return open_composite(file, edge, MOST_PIXELS)
+    file.seek(0)
+    return Image.open(file, formats=_formats())
+
+
 @contextmanager
 def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Iterator[Image]:
     """A picture to be looked at; whatever decoding it raises inside the `with` is told as an EvidenceError.
@@ -93,15 +129,16 @@ def opened(file: BinaryIO, mode: str, edge: int, *, torn: bool = False) -> Itera
         raise EvidenceError("missing-library", "looking at pictures needs Pillow: pip install pillow") from error
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     ImageFile.LOAD_TRUNCATED_IMAGES = torn
-    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=_formats()) as picture:
+            with _open(file, edge) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise EvidenceError("limit", f"{picture.width} x {picture.height} pixels are not decoded")
                 picture.draft(mode, (edge, edge))
                 yield picture
+    except MemoryError as error:
+        raise EvidenceError("memory", "looking at the picture takes more memory than a worker has") from error
     except UnidentifiedImageError as error:
         raise EvidenceError("unsupported", "cannot be looked at: no picture of a known kind") from error
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:

@@ -118,7 +118,7 @@ class Alike:
             raise UsageError(f"{case.path}: cannot be written; likenesses are kept beside the case, copy it first")
         self._database = Database(path, _SCHEMA, write=write)
         self._write = write
-        self._missing: dict[str, str] = {}
+        self._missing: dict[str, tuple[int, str]] = {}
         if write:
             self._drop_older()
 
@@ -170,12 +170,13 @@ class Alike:
 
     def _take(self, kind: str, items: Iterable[Item], look: Looking, tell: Callable[[int], None]) -> int:
         new = (item for item in items if item.digests and not self._has(f"{kind}s", item.digests.sha256))
+        self._missing.pop(kind, None)
         count = 0
         for looked in look(new) if self._write else ():
             if looked.item.digests is None:
                 continue
             if looked.problem.startswith("missing-library"):
-                self._missing[kind] = looked.problem  # looked at when it is there
+                self._missing[kind] = self._missing.get(kind, (0,))[0] + 1, looked.problem  # looked at when it is there
                 continue
             width, height = sizes_in(looked.body)
             row = (bytes.fromhex(looked.item.digests.sha256), looked.body[_HEAD:], width, height, looked.problem)
@@ -200,7 +201,8 @@ class Alike:
             if count:
                 told.append(f"{count:,} {kind}s could not be looked at, and are not compared.")
             if kind in self._missing:
-                told.append(f"No {kind}s were looked at: {self._missing[kind]}.")
+                missing, why = self._missing[kind]
+                told.append(f"{missing:,} {kind}s were not looked at: {why}.")
         return tuple(told)
 
     def signature(self, kind: str, key: str) -> list[Seen]:

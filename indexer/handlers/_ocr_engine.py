@@ -2,7 +2,8 @@
 
 RapidOCR finds the lines in any script and reads Chinese, Japanese, English and other Latin ones. Its model knows no
 Hangul, and says so by reading next to nothing; each line is shown to Tesseract's Korean model too, where the system
-has it, and what that is surer of counts.
+has it, and what that is surer of counts. Boxes that are higher than wide it turns, and reads Chinese and Japanese so;
+where it is in doubt, the column is laid down as a line too.
 
 Source: PaddleOCR, PP-OCRv6 (models in RapidOCR's wheel); Tesseract 5. Both were measured on lines of four languages:
 on lines without Hangul the Korean model was never sure above 50, on those with it seldom below 70.
@@ -15,9 +16,10 @@ import unicodedata
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from indexer.errors import EvidenceError
+from indexer.handlers._ocr_columns import Line, Piece, in_order, laid_down
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,13 +45,6 @@ _WIDE, _NARROW = 1.0, 0.55
 _EDGE = 10
 """Pixels of ground that Tesseract wants around a line."""
 _MOST_LINES = 1000
-
-
-class Line(NamedTuple):
-    """What one line says, and how sure the machine is, 0 to 1."""
-
-    text: str
-    confidence: float
 
 
 def missing_parts() -> list[str]:
@@ -116,14 +111,40 @@ class Engine:
     def _read(self, picture: Image) -> list[Line]:
         pixels = self._reader.load_img(picture)
         boxes = self._reader(pixels, use_det=True, use_cls=False, use_rec=False).boxes
-        lines = [self._crop(pixels, box.astype("float32")) for box in (() if boxes is None else boxes[:_MOST_LINES])]
-        lines = [line for line in lines if min(line.shape[:2]) > 1]
+        boxes = [] if boxes is None else boxes[:_MOST_LINES]
+        found = [(box, self._crop(pixels, box.astype("float32"))) for box in boxes]
+        found = [(box, line) for box, line in found if min(line.shape[:2]) > 1]
+        pieces: list[Piece] = []
+        for (box, line), other in zip(found, self._recognise([line for _, line in found]), strict=True):
+            across, down = [float(x) for x, _ in box], [float(y) for _, y in box]
+            piece = Piece(min(across), min(down), max(across), max(down), self._choose(line, other))
+            # What is higher than wide was turned, so that lines on their side stand upright.
+            if piece.is_tall and line.shape[1] > line.shape[0] and not _is_surely(other, line):
+                piece = piece._replace(lines=self._read_column(line, piece.lines))
+            pieces.append(piece._replace(lines=[each for each in piece.lines if _is_writing(each)]))
+        return in_order(pieces)
+
+    def _recognise(self, lines: list[Any]) -> list[Line]:
         if not lines:
             return []
         answer = self._reader.recognize_txt(lines)
-        pairs = zip(lines, answer.txts, answer.scores, strict=True)
-        read = [each for line, text, score in pairs for each in self._choose(line, Line(text.strip(), float(score)))]
-        return [line for line in read if _is_writing(line)]
+        return [Line(text.strip(), float(score)) for text, score in zip(answer.txts, answer.scores, strict=True)]
+
+    def _read_column(self, turned: Any, before: list[Line]) -> list[Line]:
+        """What a column says when its characters are laid side by side, or what it said before, if that is surer."""
+        from PIL import Image
+
+        upright = turned[::-1].swapaxes(0, 1)
+        if (shown := laid_down(Image.fromarray(upright[:, :, ::-1].copy()))) is None:
+            return before
+        line = self._reader.load_img(shown)
+        best, *others = self._choose(line, self._recognise([line])[0])
+        read = [best, *(each for each in others if len(each.text) > 2)]  # less is a part of a character
+        if _sureness(best) > _sureness(before[0]):
+            return read
+        # Of what the same model says of both it is as sure where it left a character out.
+        is_surer = before[0].confidence < _WORTH <= best.confidence and len(best.text) >= len(before[0].text)
+        return read if is_surer else before
 
     def _choose(self, line: Any, other: Line) -> list[Line]:
         if other.confidence >= _WORTH and _fills(other.text, line):
@@ -151,6 +172,10 @@ def _fills(text: str, line: Any) -> bool:
     """Whether a reading is as long as the line it was read from; one that left a part out is not."""
     height, width = line.shape[:2]
     return bool(sum(_WIDE if ord(char) > 0x2E80 else _NARROW for char in text) * height >= width)
+
+
+def _is_surely(reading: Line, line: Any) -> bool:
+    return reading.confidence >= _DOUBT and _fills(reading.text, line)
 
 
 def _is_writing(line: Line) -> bool:

@@ -3,11 +3,13 @@
 Never chosen by a file's type: it is asked for, and comes after the handlers that it names.
 Source: see `_ocr_engine.py`.
 Limits: Chinese, Japanese, English and what else is written in Latin letters; Korean where the system has
-Tesseract's Korean model; no Cyrillic, no Arabic. Handwriting is read seldom, writing from top to bottom or upside
-down is not. Letters lower than one in a hundred of the longer side are missed. Of moving pictures the first frame,
-of layers the composite is looked at; what Pillow cannot open (HEIC, PSB, most raw pictures) is not. Pages of PDF that
-hold text of their own are left out. Of a video up to 40 moments are looked at, such as key frames of its scenes, and
-what stands in several of them is told once. A machine's reading points to the picture, it never proves.
+Tesseract's Korean model; no Cyrillic, no Arabic. Handwriting is read seldom, writing upside down is not. From top to
+bottom Chinese and Japanese are read as well as in lines, Korean less so, and columns are told from right to left; words
+whose letters lie on their side are read where they run downwards. Letters lower than one in a hundred of the longer
+side are missed. Of moving pictures the first frame, of layers the composite is looked at; what cannot be opened (most
+raw pictures) is not. Pages of PDF that hold text of their own are left out. Of a video up to 40 moments are looked
+at, such as key frames of its scenes, and what stands in several of them is told once. A machine's reading points to the
+picture, it never proves.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from indexer.errors import EvidenceError
 from indexer.footage import NoFilmError, stills
 from indexer.handler import Handler, Stream
 from indexer.handlers._media import clock
-from indexer.handlers._ocr_engine import PARTS, Line, load_engine
+from indexer.handlers._ocr_columns import Line
+from indexer.handlers._ocr_engine import PARTS, load_engine
 from indexer.handlers._pdfium import WrongPasswordError, closing_with, load_pdfium, open_document
 from indexer.model import Fact, Field, Text
 from indexer.rendering import on_white, opened
@@ -48,7 +51,7 @@ _FILM_TYPES = ("application/mp4", "application/ogg", "application/vnd.ms-asf", "
 
 class Ocr(Handler):
     name = "ocr"
-    version = 1
+    version = 2
     media_types = ()
     fields = {
         "ocr.engine": "what looked for words drawn on the picture",

@@ -3,9 +3,11 @@
     python tests/benchmarks/bench_ocr.py [--pictures 40] [--edge 1200]
 
 Each picture holds one line in one of four languages, in a size and a colour of its own, on a plain ground that a few
-lines cross, as on the layout of a cut. Letters are those of the system's Noto Sans CJK (apt install fonts-noto-cjk).
-The likeness is that of what was drawn and what was read, white space left out: 1 where they are the same; beside it
-that of Tesseract alone, all four of its models together, where the system has them. Nothing is asserted.
+lines cross, as on the layout of a cut; or columns of it that are written from top to bottom, the first to the right;
+or a line that is turned by 90 degrees. Letters are those of the system's Noto Sans CJK (apt install fonts-noto-cjk).
+The likeness is that of what was drawn and what was read, white space left out: 1 where they are the same, of several
+columns also their order; beside it that of Tesseract alone, all four of its models together, where the system has
+them. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, features
 
 from indexer.handlers._ocr_engine import Engine, korean_data, load_engine
 
@@ -37,26 +39,61 @@ WORDS = {
     "ja": (0, ["目のハイライトを右に", "背景のランプを消す", "口パク修正", "セル重ね確認 C12"]),
     "en": (0, ["Eye highlight: move right", "S03E05 C034 retake", "hair swing x3"]),
 }
+ROWS = (
+    ("zh", ""), ("ko", ""), ("ja", ""), ("en", ""),
+    ("zh", "a column"), ("ko", "a column"), ("ja", "a column"),
+    ("zh", "three columns"), ("ko", "three columns"), ("ja", "three columns"),
+    ("zh", "turned"), ("en", "turned"),
+)  # fmt: skip
+_COLUMNS = {"a column": 1, "three columns": 3}
 _TESSERACT = "chi_sim+kor+jpn+eng"
 
 
-def picture(chooser: random.Random, words: str, face: int, edge: int) -> Image.Image:
-    """A line of words on a ground that other lines cross."""
+def picture(chooser: random.Random, words: list[str], way: str, face: int, edge: int) -> Image.Image:
+    """Words on a ground that other lines cross."""
     size = edge, edge * 2 // 3
     made = Image.new("RGB", size, chooser.choice(((255, 255, 255), (240, 235, 220), (200, 220, 240))))
     pen = ImageDraw.Draw(made)
     for _ in range(8):
         pen.line([chooser.randrange(size[each % 2]) for each in range(4)], fill=(120, 120, 120), width=2)
-    font = ImageFont.truetype(FONT, chooser.choice((22, 28, 36, 48)), index=face)
-    place = chooser.randrange(edge // 20, edge // 4), chooser.randrange(edge // 10, edge // 2)
-    pen.text(place, words, font=font, fill=chooser.choice(((0, 0, 0), (200, 0, 0), (0, 0, 160))))
+    em = chooser.choice((22, 28, 36, 48))
+    font = ImageFont.truetype(FONT, em, index=face)
+    across, down = chooser.randrange(edge // 20, edge // 4), chooser.randrange(edge // 10, edge // 2)
+    ink = chooser.choice(((0, 0, 0), (200, 0, 0), (0, 0, 160)))
+    if not way:
+        pen.text((across, down), words[0], font=font, fill=ink)
+    elif way == "turned":
+        line = Image.new("L", (round(font.getlength(words[0])), round(em * 1.5)))
+        ImageDraw.Draw(line).text((0, 0), words[0], font=font, fill=255)
+        line = line.transpose(Image.Transpose.ROTATE_270)
+        made.paste(Image.new("RGB", line.size, ink), (across, edge // 40), line)
+    else:
+        for number, column in enumerate(reversed(words)):
+            write_down(pen, (across + round(1.6 * em * number), edge // 40), column, font, ink)
     return made
 
 
-def likeness(drawn: str, lines: list[str]) -> float:
-    """Of the line that is most like it."""
-    bare = "".join(drawn.split())
-    return max((SequenceMatcher(None, bare, "".join(line.split())).ratio() for line in lines), default=0.0)
+def write_down(
+    pen: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    words: str,
+    font: ImageFont.FreeTypeFont,
+    ink: tuple[int, int, int],
+) -> None:
+    """Words from top to bottom, in the forms that letters have there, where Pillow can."""
+    if features.check("raqm"):
+        pen.text(place, words, font=font, fill=ink, direction="ttb")
+    else:
+        for number, letter in enumerate(words):
+            pen.text((place[0], place[1] + number * font.size), letter, font=font, fill=ink)
+
+
+def likeness(drawn: list[str], lines: list[str]) -> float:
+    """Of the line that is most like it; of several columns that of all lines together."""
+    bare = "".join("".join(drawn).split())
+    read = ["".join(line.split()) for line in lines]
+    read = ["".join(read)] if len(drawn) > 1 else read
+    return max((SequenceMatcher(None, bare, line).ratio() for line in read), default=0.0)
 
 
 def tesseract() -> Any:
@@ -71,14 +108,15 @@ def tesseract() -> Any:
 
 def measure(engine: Engine, other: Any, count: int, edge: int) -> None:
     """Prints a row for each language."""
-    chooser = random.Random(12)
     print("| drawn | pictures | likeness | cpu a picture | Tesseract alone | its cpu |")
     print("|---|---|---|---|---|---|")
-    for language, (face, lines) in WORDS.items():
+    for language, way in ROWS:
+        face, lines = WORDS[language]
+        chooser = random.Random(12)
         ours, theirs, our_cpu, their_cpu = 0.0, 0.0, 0.0, 0.0
         for number in range(count):
-            words = lines[number % len(lines)]
-            made = picture(chooser, words, face, edge)
+            words = [lines[(number + each) % len(lines)] for each in range(_COLUMNS.get(way, 1))]
+            made = picture(chooser, words, way, face, edge)
             start = time.process_time()
             ours += likeness(words, [line.text for line in engine.read(made)])
             our_cpu += time.process_time() - start
@@ -87,7 +125,7 @@ def measure(engine: Engine, other: Any, count: int, edge: int) -> None:
                 other.SetImage(made)
                 theirs += likeness(words, other.GetUTF8Text().splitlines())
                 their_cpu += time.process_time() - start
-        row = f"| {language} | {count} | {ours / count:.2f} | {our_cpu / count:.2f} s |"
+        row = f"| {language} {way} | {count} | {ours / count:.2f} | {our_cpu / count:.2f} s |"
         print(row, f"{theirs / count:.2f} | {their_cpu / count:.2f} s |" if other is not None else "not installed | |")
 
 

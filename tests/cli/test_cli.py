@@ -16,7 +16,7 @@ import pytest
 from typer.main import get_command
 
 from cli.main import COMMANDS, app_for
-from indexer import VERSION
+from indexer import VERSION, heic
 
 TOUR = Path(__file__).parents[2] / "fixtures" / "tour"
 EVIL = "evil[/]\x1b]52;c;aGk=\x07\u202egpj.exe"
@@ -356,6 +356,12 @@ def test_what_is_there_is_listed(command: str) -> None:
     answer = archivore(command, "--json")
     assert len(lines(answer)) > 3
     assert archivore(command).returncode == 0
+
+
+def test_doctor_says_whether_heic_can_be_looked_at() -> None:
+    (row,) = (row for row in lines(archivore("doctor", "--json")) if row["check"] in heic.LIBRARIES)
+    assert row["state"] == ("present" if heic.heic_library() else "missing")
+    assert (heic.INSTALL in str(row["advice"])) == (row["state"] == "missing")
 
 
 def test_an_export_never_replaces_what_is_no_plain_file(tour: Path, tmp_path: Path) -> None:

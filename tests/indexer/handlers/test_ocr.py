@@ -73,6 +73,30 @@ def test_each_page_of_a_fax_has_its_own_words() -> None:
 
 
 @engine
+def test_columns_are_read_from_right_to_left() -> None:
+    words = words_of(read("columns"), "ocr").splitlines()
+    assert words[:2] == ["灯笼太暗请加亮", "背景の線を細く"]
+    assert words[-1] == "eye highlight, retake"
+
+
+@engine
+@korean
+def test_a_column_of_korean_is_laid_down_and_read_in_one_line() -> None:
+    assert words_of(read("columns"), "ocr").splitlines()[2] == "입 모양 다름"
+
+
+@engine
+def test_a_line_on_its_side_is_read_as_a_line() -> None:
+    with Image.open(FIXTURES / "note" / "input.png") as note:
+        side = note.convert("L").crop((20, 260, 470, 320)).transpose(Image.Transpose.ROTATE_270)
+    held = io.BytesIO()
+    sheet = Image.new("L", (480, 480), "white")
+    sheet.paste(side, (200, 10))
+    sheet.save(held, "PNG")
+    assert "eye highlight, retake" in words_of(crawl(held.getvalue())[0], "ocr")
+
+
+@engine
 def test_of_a_document_only_pages_without_text_are_looked_at() -> None:
     item = read("scan")
     assert "eye highlight, retake" in words_of(item, "page 1, ocr")
