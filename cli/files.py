@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -51,22 +52,30 @@ def copy_files(report: Report, output: Path, *, passwords: tuple[Password, ...],
     known = (*passwords, *recall_passwords(case))
     lines: list[str] = []
     problems: list[str] = []
+    copied = 0
     try:
         with _target(output) as target, closing(Fetcher(known, limits)) as fetcher:
             for item in _with_bytes(report):
                 name = item.id + _suffix(item)
-                hasher = Hasher()
+                problem = ""
                 try:
+                    pieces = fetcher.fetch(sources[item.provenance.source], item.provenance)
+                    first = next(pieces, b"")  # before there is a file: what cannot be had leaves none
+                    # What the item is recorded as: a file that is not that fails its check.
+                    lines.append(f"{item.digests.sha256}  {name}\n" if item.digests else "")
+                    hasher = Hasher()
                     with target.put(name) as file:
-                        for data in fetcher.fetch(sources[item.provenance.source], item.provenance):
+                        for data in chain((first,), pieces):
                             hasher.update(data)
                             file.write(data)
-                    problem = "" if hasher.digests() == item.digests else "the evidence gives other bytes now"
+                    if hasher.digests() != item.digests:
+                        problem = "the evidence gives other bytes now"
                 except EvidenceError as error:
                     problem = f"{error.cause}: {error.message}"
                 if problem:
                     problems.append(json.dumps({"id": item.id, "path": str(item.provenance), "problem": problem}))
-                lines.append(f"{hasher.digests().sha256}  {name}\n")
+                else:
+                    copied += 1
             with target.put(MANIFEST) as file:
                 file.writelines(line.encode("ascii") for line in lines)
             with target.put(PROBLEMS) as file:
@@ -74,7 +83,7 @@ def copy_files(report: Report, output: Path, *, passwords: tuple[Password, ...],
     except OSError as error:
         raise StoreError(f"{output}: {reason_of(error)}") from error
     case.record("files", export=report.colophon.id, output=str(output), files=len(lines), problems=len(problems))
-    return len(lines) - len(problems), len(problems)
+    return copied, len(problems)
 
 
 @contextmanager

@@ -114,8 +114,10 @@ def _key_frames(file: BinaryIO) -> Iterator[tuple[int, Any]]:
         raise EvidenceError("missing-library", "looking at videos needs PyAV: pip install archivore[video]") from error
     file.seek(0)
     only = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_streams": "100"}
+    # From version 19 on, what is said in another encoding is no error.
+    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        with av.open(_Nameless(file), container_options=only, metadata_errors="replace", io_open=_refuse) as container:
+        with av.open(_Nameless(file), container_options=only, io_open=_refuse, **lenient) as container:
             if not container.streams.video:
                 raise NoFilmError("unsupported", "cannot be looked at: no video stream that is known")
             stream = container.streams.video[0]

@@ -55,8 +55,10 @@ _SURE = f"min(moment) FILTER (zone = '{KNOWN}'), max(moment) FILTER (zone = '{KN
 _ZONE = f"CASE WHEN bool_and(zone = '{KNOWN}') THEN '{KNOWN}' ELSE min(zone) FILTER (zone <> '{KNOWN}') END"
 _REFUSED = "count(*) FILTER (status IN ('401', '403', '530', 'failed') OR action = 'login failed')"
 _SIGNED = "('login', 'login failed', 'logout', 'boot', 'shutdown')"
+_NO_ACTS = "('unknown user', 'connect', 'disconnect', 'account created')"
+"""What is told of a user who may never have come in."""
 _WHAT = (
-    f"CASE WHEN action IN {_SIGNED} THEN action "
+    f"CASE WHEN action IN {_SIGNED} OR action IN {_NO_ACTS} THEN action "
     "WHEN status IN ('401', '403', '530', 'failed') THEN 'refused as user' ELSE 'acted as user' END"
 )
 

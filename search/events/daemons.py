@@ -67,6 +67,8 @@ _SSH: tuple[tuple[str | tuple[str, ...], re.Pattern[str], str], ...] = (
         "disconnect",
     ),
 )
+_REPEATED = re.compile(r"message repeated (\d{1,6}) times: \[ ?(?!message repeated )(.*)\]", re.DOTALL)
+"""How rsyslog writes what came several times: one event here, which says how often."""
 _PAM = re.compile(
     r"pam_\w+\((?P<how>[^)]{1,64})\): session (opened|closed) for user (?P<user>\S+?)(?:\(uid=\d+\))?"
     r"(?: by ([^\s()]{0,255}).*)?"
@@ -241,6 +243,10 @@ def read_message(event: Event, program: str, message: str) -> Event | bool:
     Args:
         event: its place and time.
     """
+    if message.startswith("message repeated ") and (again := _REPEATED.fullmatch(message)):
+        told = read_message(event, program, again[2])
+        repeated = f"repeated {again[1]} times"
+        return told._replace(detail=f"{told.detail}, {repeated}".strip(", ")) if isinstance(told, Event) else told
     if program.startswith("sshd"):
         for begins, pattern, action in _SSH:
             if message.startswith(begins) and (match := pattern.fullmatch(message)):

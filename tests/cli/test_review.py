@@ -178,6 +178,10 @@ def test_bytes_that_changed_are_told_and_kept_apart(tmp_path: Path) -> None:
     assert "2 items could not" in answer.stderr
     told = [json.loads(line) for line in (tmp_path / "x" / "not-copied.jsonl").read_text().splitlines()]
     assert ["other bytes" in told[0]["problem"], "unreadable" in told[1]["problem"]] == [True, True]
+    (sums,) = (tmp_path / "x" / "SHA256SUMS").read_text().splitlines()
+    digest, name = sums.split("  ")
+    assert digest == hashlib.sha256("분기 하나".encode()).hexdigest()  # what was recorded: the copy fails its check
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == sorted(["SHA256SUMS", "not-copied.jsonl", name])
 
 
 def test_names_are_fields_and_facets_and_change_without_the_evidence(case: Path, tmp_path: Path) -> None:

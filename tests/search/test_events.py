@@ -691,6 +691,40 @@ def test_touched_joins_events_to_items_by_path_and_size(case: Case, tmp_path: Pa
     assert rows(touched(case, "C03?*", Choice(user="nobody"))) == []
 
 
+def test_a_request_in_another_encoding_stops_no_question(case: Case, tmp_path: Path) -> None:
+    line = '1.2.3.4 - ri [02/Apr/2024:00:07:41 +0000] "GET /cuts/{} HTTP/1.1" 200 9 "-" "-"\n'
+    folder = keep(
+        tmp_path / "day1", "www", "".join(map(line.format, ("%D4%AD%BB%AD.psd", "%E5%8E%9F.psd", "C047.psd")))
+    )
+    keep(folder, "cuts/C047.psd", "x" * 9)
+    ingest(case, folder)
+    assert [row["item"] for row in rows(touched(case, "C047.psd", Choice()))] == ["day1:cuts/C047.psd"]
+    assert [row["path"] for row in rows(events(case, Choice(path="*原.psd")))] == ["/cuts/%E5%8E%9F.psd"]
+    assert len(rows(events(case, Choice(path="*.psd")))) == 3
+
+
+def test_who_never_came_in_has_not_acted(case: Case, tmp_path: Path) -> None:
+    folder = keep(
+        tmp_path / "day1",
+        "auth.log",
+        "Apr  2 10:11:12 box sshd[1]: Invalid user admin from 103.9.9.9 port 22\n"
+        "Apr  2 10:11:13 box sshd[2]: Connection closed by authenticating user root 91.1.1.1 port 22 [preauth]\n"
+        "Apr  2 10:11:14 box sshd[3]: Failed password for root from 45.95.147.77 port 22 ssh2\n"
+        "Apr  2 10:11:15 box sshd[3]: message repeated 5 times: [ Failed password for root from 45.95.147.77 port 22 "
+        "ssh2]\n"
+        "Apr  2 10:11:16 box useradd[4]: new user: name=backdoor, UID=0, GID=0, home=/root\n",
+    )
+    ingest(case, folder)
+    assert sorted((row["user"], row["what"], row["address"], row["count"]) for row in rows(logins(case, Choice()))) == [
+        ("admin", "unknown user", "103.9.9.9", 1),
+        ("backdoor", "account created", "", 1),
+        ("root", "disconnect", "91.1.1.1", 1),
+        ("root", "login failed", "45.95.147.77", 2),
+    ]
+    (told,) = [row for row in rows(events(case, Choice())) if "repeated" in str(row["detail"])]
+    assert told["detail"] == "password, repeated 5 times"
+
+
 def test_what_is_gone_is_forgotten_and_what_is_new_is_read(case: Case, tmp_path: Path) -> None:
     folder = keep(tmp_path / "day1", "www", "\n".join(access_lines(10)))
     ingest(case, folder)
