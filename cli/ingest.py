@@ -29,7 +29,12 @@ def ingest(
     custodian: Annotated[str, typer.Option("--custodian", help="Whose it was.")] = "",
     acquired: Annotated[str, typer.Option("--acquired", help="When it was taken, ISO 8601.")] = "",
     series: Annotated[str, typer.Option("--series", help="Ties the snapshots of one server together.")] = "",
-    zone: Annotated[str, typer.Option("--zone", help="Zone of times that carry none, such as Asia/Seoul.")] = "",
+    zone: Annotated[
+        str,
+        typer.Option(
+            "--zone", help="The zone its clocks ran in, such as Asia/Seoul: kept with the source, no time is changed."
+        ),
+    ] = "",
     manifest: Annotated[Path | None, typer.Option("--manifest", help="A TOML file of [[source]] tables.")] = None,
     passwords: PasswordsOption = None,
     guess: GuessOption = False,

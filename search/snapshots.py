@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from indexer.errors import UsageError
 from indexer.model import Source
@@ -99,16 +99,18 @@ def changes(case: Case, before: str, after: str, earlier: tuple[str, ...] = ()) 
     Args:
         earlier: sources of the same series from before `before`.
     """
+    moves = lru_cache(maxsize=4096)(partial(_moves, case, before, after))
     old, new = case.catalog.places(before), case.catalog.places(after)
     left, right = next(old, None), next(new, None)
     while left or right:
         if right is None or (left and left.path < right.path):
             assert left is not None
-            if not case.catalog.places_of(left.sha256, after):
+            if not left.size or left.path not in moves(left.sha256).values():
                 yield Change("gone", left, None, left.path)
             left = next(old, None)
         elif left is None or right.path < left.path:
-            yield _arrived(case, right, before, after, earlier)
+            origin = moves(right.sha256).get(right.path, "") if right.size else ""
+            yield _arrived(case, right, origin, before, earlier)
             right = next(new, None)
         else:
             if left.sha256 != right.sha256:
@@ -117,13 +119,33 @@ def changes(case: Case, before: str, after: str, earlier: tuple[str, ...] = ()) 
             left, right = next(old, None), next(new, None)
 
 
-def _arrived(case: Case, place: Place, before: str, after: str, earlier: tuple[str, ...]) -> Change:
-    """Whether what stands at a new place is new, moved, copied or sent again."""
-    held = case.catalog.places_of(place.sha256, before)
+def _moves(case: Case, before: str, after: str, sha256: str) -> dict[str, str]:
+    """From where each new place of some bytes was moved: from one that is gone, of its name or its folder first.
+
+    Each place that is gone is the origin of one at the most.
+    """
+    gone = [p.path for p in case.catalog.places_of(sha256, before) if not case.catalog.at_place(after, p.path)]
+    new = [p.path for p in case.catalog.places_of(sha256, after) if not case.catalog.at_place(before, p.path)]
+    found: dict[str, str] = {}
+    for part in (2, 0, None):  # the name, the folder, anything
+        waiting: dict[str, list[str]] = {}
+        for path in reversed(gone):
+            waiting.setdefault(path.rpartition("/")[part] if part is not None else "", []).append(path)
+        for path in new:
+            if path not in found and (held := waiting.get(path.rpartition("/")[part] if part is not None else "")):
+                found[path] = held.pop()
+        taken = set(found.values())
+        gone = [path for path in gone if path not in taken]
+    return found
+
+
+def _arrived(case: Case, place: Place, origin: str, before: str, earlier: tuple[str, ...]) -> Change:
+    """Whether what stands at a new place is new, moved, copied or sent again; empty files are always new."""
+    held = case.catalog.places_of(place.sha256, before) if place.size else []
     if held:
-        gone = [each for each in held if not case.catalog.at_place(after, each.path)]
-        return Change("moved" if gone else "copied", (gone or held)[0], place, place.path)
-    for name in reversed(earlier):
+        from_there = next((each for each in held if each.path == origin), held[0])
+        return Change("moved" if origin else "copied", from_there, place, place.path)
+    for name in reversed(earlier if place.size else ()):
         held = case.catalog.places_of(place.sha256, name)
         if held:
             return Change("re-sent", held[0], place, place.path)

@@ -72,6 +72,30 @@ def test_every_kind_of_change_is_told_by_its_name(case: Case) -> None:
     }
 
 
+def test_each_place_that_is_gone_is_told_or_is_the_origin_of_one(tmp_path: Path) -> None:
+    days: dict[str, dict[str, str | dict[str, str]]] = {
+        "day1": {"a/C052.psd": "blank", "b/C053.psd": "blank", "c/C045.psd": "blank", "c/C048.psd": "blank", "nil": ""},
+        "day2": {"b/C053.psd": "blank", "c/C048_final.psd": "blank", "x/C045.psd": "blank", "y/other.nil": ""},
+    }
+    sources = []
+    for name, files in days.items():
+        write(tmp_path / name, files)
+        sources.append(Source(name, str(tmp_path / name)))
+    with Case.create(tmp_path / "case") as made:
+        ingest_sources(made, sources, limits=limits_of(made), passwords=(), jobs=1, tell=lambda _: None)
+        found = {
+            change.path: (change.kind, change.before.path if change.kind == "moved" and change.before else "")
+            for change in changes(made, "day1", "day2")
+        }
+    assert found == {
+        "a/C052.psd": ("gone", ""),
+        "c/C048_final.psd": ("moved", "c/C048.psd"),
+        "x/C045.psd": ("moved", "c/C045.psd"),
+        "nil": ("gone", ""),
+        "y/other.nil": ("new", ""),
+    }
+
+
 def test_what_came_again_is_told_and_where_from(case: Case) -> None:
     (change,) = [each for each in changes(case, "day2", "day3", ("day1",)) if each.path == "back.txt"]
     assert change.kind == "re-sent"
