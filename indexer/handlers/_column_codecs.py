@@ -12,6 +12,7 @@ from typing import Final
 
 from indexer.errors import EvidenceError
 from indexer.handlers._snappy import unpack as unpack_snappy
+from indexer.handlers._zstd import load_zstd
 from indexer.limits import MIB
 
 MOST: Final = 256 * MIB
@@ -52,8 +53,7 @@ def _unpack(codec: str, data: bytes, size: int) -> bytes:
     if codec == "xz":
         return lzma.LZMADecompressor(memlimit=MOST).decompress(data, size + 1)
     if codec == "zstandard":
-        from backports import zstd
-
+        zstd = load_zstd()
         try:
             return bytes(zstd.ZstdDecompressor().decompress(data, size + 1))
         except zstd.ZstdError as error:

@@ -7,15 +7,15 @@ Source: RFC 9110, section 8.4.1; RFC 1950 to 1952; RFC 7932; RFC 8878.
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._streams import INPUT, Beginning, Inflater, Unbrotli, Unpacking, open_chunks, open_slice
+from indexer.handlers._zstd import load_zstd
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
@@ -95,14 +95,7 @@ def _brotli() -> _Way:
 
 
 def _zstd() -> _Way:
-    zstd: Any
-    try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-    except ImportError as error:
-        raise EvidenceError("missing-library", "zstd: pip install backports.zstd") from error
+    zstd = load_zstd()
 
     def begin(body: Stream, offset: int) -> Beginning:
         if body.at(offset, 4) != _ZSTD:

@@ -6,7 +6,6 @@ Source: Btrfs documentation, "On-disk Format" (INODE_ITEM, INODE_REF, INODE_EXTR
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from indexer.errors import EvidenceError
 from indexer.handlers._fs_btrfs_trees import LAST, Item, Key, Pointer, Trees
 from indexer.handlers._fs_parts import MOST_HOLES, Run, pour
 from indexer.handlers._lzo import unpack as unpack_lzo
+from indexer.handlers._zstd import load_zstd
 from indexer.model import Timestamp
 from indexer.timestamps import from_unix
 
@@ -270,13 +270,7 @@ def _unpack_sectors(packed: bytes, size: int, unit: int) -> bytes:
 
 
 def _expand(packed: bytes, size: int) -> bytes:
-    try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-    except ImportError as error:
-        raise EvidenceError("missing-library", "zstd: pip install backports.zstd") from error
+    zstd = load_zstd()
     try:
         return bytes(zstd.ZstdDecompressor().decompress(packed, size))
     except zstd.ZstdError:

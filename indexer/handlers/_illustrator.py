@@ -16,13 +16,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers import _layertree, _refs
 from indexer.handlers._layertree import Leaf
 from indexer.handlers._pdf_objects import object_streams, places_of, stream_of
 from indexer.handlers._picture import FIELD_CHARS, read_text, shared_codec
 from indexer.handlers._ps_tokens import unescape
+from indexer.handlers._zstd import load_zstd
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text
 
@@ -145,10 +145,7 @@ def _unpack(joined: bytes) -> tuple[bytes, Problem | None]:
 
 
 def _from_zstd(body: bytes) -> tuple[bytes, bool]:
-    try:
-        from backports import zstd
-    except ImportError as error:
-        raise EvidenceError("missing-library", "backports.zstd is needed: pip install backports.zstd") from error
+    zstd = load_zstd()
     engine = zstd.ZstdDecompressor()
     plain = bytearray()
     try:

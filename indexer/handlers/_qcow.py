@@ -6,7 +6,6 @@ Source: QEMU, docs/interop/qcow2.txt; QEMU, block/qcow.c for the layout of versi
 from __future__ import annotations
 
 import struct
-import sys
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,6 +16,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._image import BlockImage, Image, read_exactly
 from indexer.handlers._image_parents import ParentOf
+from indexer.handlers._zstd import load_zstd
 from indexer.limits import MIB
 from indexer.model import Fact, Field
 from indexer.timestamps import from_unix
@@ -204,14 +204,8 @@ def _inflate(packed: bytes, size: int) -> bytes:
 
 
 def _expand(packed: bytes, size: int) -> bytes:
+    zstd = load_zstd()
     try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-    except ImportError as error:
-        raise EvidenceError("missing-library", "zstd: pip install backports.zstd") from error
-    try:
-        return zstd.ZstdDecompressor().decompress(packed, size)
+        return bytes(zstd.ZstdDecompressor().decompress(packed, size))
     except zstd.ZstdError:
         return b""

@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._sevenzip_chain import CHAINED
 from indexer.handlers._sevenzip_files import Columns, Place, places, read_columns
+from indexer.handlers._zstd import load_zstd
 from indexer.limits import MIB
 from indexer.model import Timestamp
 
@@ -94,12 +96,8 @@ def parse_errors() -> tuple[type[Exception], ...]:
 
 
 def _codec_errors() -> Iterator[type[Exception]]:
-    try:
-        from backports.zstd import ZstdError
-
-        yield ZstdError
-    except ImportError:
-        pass
+    with suppress(EvidenceError):
+        yield load_zstd().ZstdError
     try:
         import brotli  # type: ignore[import-untyped]
 

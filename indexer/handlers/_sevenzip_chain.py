@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from indexer.errors import EvidenceError
+from indexer.handlers._zstd import load_zstd
 
 FILTERS = {
     "BCJ": lzma.FILTER_X86,
@@ -99,16 +100,8 @@ def _unpack(name: str, properties: bytes, pieces: Iterator[bytes], most_memory: 
 
 
 def _zstd_errors() -> Iterator[type[Exception]]:
-    with suppress(ImportError):
-        yield _zstd().ZstdError
-
-
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        from backports import zstd
-    return zstd
+    with suppress(EvidenceError):
+        yield load_zstd().ZstdError
 
 
 def _frames(name: str, properties: bytes, pieces: Iterator[bytes], most_memory: int) -> Iterator[bytes]:
@@ -141,7 +134,7 @@ def _frames(name: str, properties: bytes, pieces: Iterator[bytes], most_memory: 
 def _make(name: str, properties: bytes, most_memory: int) -> Decoder:
     try:
         if name == "ZSTD":
-            zstd = _zstd()
+            zstd = load_zstd()
             most = max(10, min(31, most_memory.bit_length() - 1))
             made: Decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: most})
             return made

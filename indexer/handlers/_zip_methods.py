@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from indexer.errors import EvidenceError
 from indexer.handlers._zip_records import DEFLATED, method_name
+from indexer.handlers._zstd import load_zstd
 from indexer.limits import MIB, Limits
 
 OUT = 256 * 1024
@@ -140,10 +140,7 @@ class Lzma1:
 
 
 def _zstd(limits: Limits) -> tuple[Callable[[], Decoder], type[Exception]]:
-    if sys.version_info >= (3, 14):  # asked first: a module that is not there is looked for anew at every import
-        from compression import zstd
-    else:
-        from backports import zstd
+    zstd = load_zstd()
     most = max(10, min(31, limits.dictionary.bit_length() - 1))
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: most}
     return lambda: zstd.ZstdDecompressor(options=options), zstd.ZstdError

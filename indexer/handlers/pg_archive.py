@@ -20,6 +20,7 @@ from indexer.handlers._lines import lines_of
 from indexer.handlers._rows import passages
 from indexer.handlers._sql_rows import as_row, copied, names_in
 from indexer.handlers._streams import open_chunks
+from indexer.handlers._zstd import load_zstd
 from indexer.limits import MIB
 from indexer.model import Fact, Field, Problem, Text, Timestamp
 
@@ -250,9 +251,8 @@ def _decompressor(packing: int) -> tuple[Callable[[bytes], bytes], tuple[type[Ex
 
             return lz4.frame.LZ4FrameDecompressor().decompress, (RuntimeError, EOFError)
         if packing == 3:
-            from backports import zstd
-
+            zstd = load_zstd()
             return zstd.ZstdDecompressor().decompress, (zstd.ZstdError, EOFError)
     except ImportError as error:
-        raise EvidenceError("missing-library", "lz4 and backports.zstd are needed: pip install archivore") from error
+        raise EvidenceError("missing-library", "lz4: pip install lz4") from error
     raise EvidenceError("unsupported", f"rows packed by method {packing}")

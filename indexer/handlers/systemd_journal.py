@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import lzma
 import struct
-import sys
 import uuid
 from collections.abc import Iterator
 from typing import ClassVar, Final
@@ -20,6 +19,7 @@ from typing import ClassVar, Final
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._moments import Moments, moment, print_moment, read_words, tell_lines
+from indexer.handlers._zstd import load_zstd
 from indexer.model import Fact, Field, Problem, Text
 
 _MAGIC: Final = b"LPKSHHRH"
@@ -236,13 +236,7 @@ def _zstd(raw: bytes) -> bytes:
     Raises:
         ValueError: where there is no such frame.
     """
-    try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-    except ImportError as error:
-        raise EvidenceError("missing-library", "zstd: pip install backports.zstd") from error
+    zstd = load_zstd()
     try:
         return bytes(zstd.ZstdDecompressor().decompress(raw, _MOST))
     except zstd.ZstdError as error:

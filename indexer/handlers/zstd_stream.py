@@ -6,13 +6,13 @@ Limits: frames that need a dictionary of their own are not read; frames of zstd 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
 from indexer.handlers._streams import FIELDS, SKIPPABLE, Beginning, Unpacking, content_name, read_frames, skip_frames
+from indexer.handlers._zstd import load_zstd
 from indexer.model import Fact
 
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -42,7 +42,7 @@ class ZstdStream(Handler):
         return self.media_types[0] if len(head) > 5 else None
 
     def read(self, stream: Stream) -> Iterator[Fact]:
-        zstd = _library()
+        zstd = load_zstd()
         most = stream.limits.dictionary.bit_length() - 1
 
         def begin(stream: Stream, offset: int) -> Beginning:
@@ -80,14 +80,3 @@ def _translate(error: Exception) -> EvidenceError:
     if "ictionary" in text:
         return EvidenceError("unsupported", "zstd: the frame needs a dictionary that is not in it")
     return EvidenceError("corrupt", f"zstd: {text}")
-
-
-def _library() -> Any:
-    try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-    except ImportError as error:
-        raise EvidenceError("missing-library", "zstd: pip install backports.zstd") from error
-    return zstd
