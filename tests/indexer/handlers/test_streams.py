@@ -19,13 +19,14 @@ from crawling import as_lines, crawl_bytes
 from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
 from indexer.handlers import compress_stream
+from indexer.handlers._zstd import load_zstd
 from indexer.handlers.bzip2_stream import Bzip2Stream
 from indexer.handlers.compress_stream import CompressStream
 from indexer.handlers.gzip_stream import GzipStream
 from indexer.handlers.lz4_stream import Lz4Stream
 from indexer.handlers.strings import Strings
 from indexer.handlers.xz_stream import XzStream
-from indexer.handlers.zstd_stream import ZstdStream, _library
+from indexer.handlers.zstd_stream import ZstdStream
 from indexer.limits import Limits
 from indexer.model import Child, Fact, Item
 
@@ -53,7 +54,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "alone": lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE),
-    "zstd": lambda data: _library().compress(data, options={_library().CompressionParameter.checksum_flag: 1}),
+    "zstd": lambda data: load_zstd().compress(data, options={load_zstd().CompressionParameter.checksum_flag: 1}),
     "lz4": lambda data: lz4.frame.compress(data, content_checksum=True),
     "compress": pack_lzw,
 }
