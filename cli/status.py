@@ -12,6 +12,7 @@ def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
     Example: archivore status --case cases/studio
     """
     from indexer.model import print_time
+    from search.folder import ABOUT, about_of
 
     with open_case(case_path) as case:
         items, size = case.catalog.totals()
@@ -22,12 +23,13 @@ def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
         runs = case.catalog.runs()
         sources = case.catalog.sources()
         stale = case.catalog.is_stale(1)
-        name = case.name
+        name, about = case.name, about_of(case.settings)
         case.record("answer", command="status", rows=items)
     if as_json:
         say_json(
             {
                 "case": name,
+                **about,
                 "items": items,
                 "bytes": size,
                 "status": by_status,
@@ -46,6 +48,7 @@ def status(case_path: CaseOption = None, as_json: JsonOption = False) -> None:
     say_card(
         [
             ("case", name),
+            *((ABOUT[key], value) for key, value in about.items()),
             ("items", f"{items:,} found = {balance}"),
             ("size", size_of(size)),
             ("last run", print_time(runs[-1].started) if runs else "none yet"),

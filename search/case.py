@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
 from itertools import chain, islice
@@ -80,7 +80,7 @@ class Case:
         self._upkeep: Upkeep | None = None
 
     @classmethod
-    def create(cls, path: Path, name: str = "") -> Case:
+    def create(cls, path: Path, name: str = "", about: Mapping[str, str] | None = None) -> Case:
         """A new case in a new or empty folder, open for writing.
 
         Raises:
@@ -91,7 +91,7 @@ class Case:
                 raise UsageError(f"{path}: not an empty folder; a case is made in a new or empty one")
             with whole_or_gone(path):
                 path.mkdir(parents=True, exist_ok=True)
-                new_settings(path, name)
+                new_settings(path, name, about or {})
                 case = cls(path, write=True)
                 case.update_index()
                 case.catalog.commit()

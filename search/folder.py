@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from indexer.model import print_time
 FORMAT = 2
 """Rises when an older Archivore could not read the folder any more. 2: tags and notes; an audit log."""
 SETTINGS = "case.toml"
+ABOUT = {"number": "case number", "examiner": "examiner", "organisation": "organisation"}
+"""What the settings may say of the investigation, and how covers name it."""
 _PART = "case.toml.part"
 """The settings while they are written: all that a kill can leave in a folder that is no case yet."""
 
@@ -59,11 +61,13 @@ def whole_or_gone(folder: Path) -> Iterator[None]:
         raise
 
 
-def new_settings(path: Path, name: str) -> None:
+def new_settings(path: Path, name: str, about: Mapping[str, str]) -> None:
     """Writes the settings of a new case; from here on there is one, and what it lacks is made when it is opened."""
+    said = (f"{'' if about.get(key) else '# '}{key} = {_quoted(about.get(key, ''))}\n" for key in ABOUT)
     settings = (
         f"format = {FORMAT}\n"
-        f"name = {json.dumps(name or path.resolve().name, ensure_ascii=False)}\n"
+        f"name = {_quoted(name or path.resolve().name)}\n"
+        f"{''.join(said)}"
         f'created = "{print_time(datetime.now(UTC).replace(microsecond=0))}"\n'
         f'version = "{VERSION}"\n\n'
         "[limits]\n# depth = 24\n"
@@ -71,6 +75,17 @@ def new_settings(path: Path, name: str) -> None:
     part = path / _PART
     part.write_text(settings, "utf-8")
     part.replace(path / SETTINGS)
+
+
+def _quoted(text: str) -> str:
+    # JSON writes what TOML's basic strings hold, but for DEL; bytes that are no UTF-8 become question marks.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def about_of(settings: Mapping[str, object]) -> dict[str, str]:
+    """What the settings say of the investigation, by the names of `ABOUT`."""
+    return {key: str(settings[key]) for key in ABOUT if settings.get(key)}
 
 
 def read_settings(path: Path, *, write: bool) -> dict[str, object]:

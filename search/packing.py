@@ -1,7 +1,7 @@
 """A case in one file, for another machine: packed whole or a query's part of it, and opened again.
 
     case.zip
-      pack.json         format, case, colophon, and the SHA-256 of everything else here
+      pack.json         format, case and what is said of it, colophon, and the SHA-256 of everything else here
       catalog.sqlite    the rows of the items that go along, with the containers around them
       texts.sqlite      their texts
       audit.jsonl       the audit log, which goes on where the pack is opened
@@ -32,7 +32,7 @@ from search.answers import matching
 from search.case import Case
 from search.database import reading_uri
 from search.exports._file import whole_path
-from search.folder import whole_or_gone
+from search.folder import about_of, whole_or_gone
 from search.report import colophon_of
 
 FORMAT = 1
@@ -88,7 +88,8 @@ def pack(case: Case, output: Path, query: str = "", files: Path | None = None) -
             members |= {f"{FILES}/{each.name}": each for each in sorted(files.iterdir())}
         colophon = colophon_of(case, "pack", query, files=files is not None)
         digests = {each: _digest(path) for each, path in members.items()}
-        head = {"format": FORMAT, "case": case.name, "colophon": colophon.to_json(), "sha256": digests}
+        named = {"case": case.name, **about_of(case.settings)}
+        head = {"format": FORMAT, **named, "colophon": colophon.to_json(), "sha256": digests}
         with whole_path(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo(MANIFEST, _MADE), json.dumps(head, ensure_ascii=True, indent=1))
             for each, path in members.items():
@@ -110,7 +111,7 @@ def open_pack(path: Path, folder: Path, evidence: Mapping[str, str] | None = Non
         _opened(path) as (archive, head),
         _storing(folder),
         whole_or_gone(folder),
-        Case.create(folder, str(head["case"])) as case,
+        Case.create(folder, str(head["case"]), about_of(head)) as case,
     ):
         with tempfile.TemporaryDirectory(dir=folder) as name:
             _bring(archive, head, Path(name), folder)

@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 
 from indexer import VERSION
 from indexer.model import Hit, Item, Scalar, print_time
+from search.folder import ABOUT, about_of
 
 if TYPE_CHECKING:
     from search.case import Case
@@ -58,11 +59,12 @@ class Sheet(Struct, frozen=True):
 class Colophon(Struct, frozen=True):
     """How an answer was made: enough for somebody else to make it again, and nothing that differs then.
 
-    `version` is of the Archivore that answered, `versions` are of what read the evidence, the newest where
-    runs differ.
+    `about` is what the case's settings say of the investigation; `version` is of the Archivore that answered,
+    `versions` are of what read the evidence, the newest where runs differ.
     """
 
     case: str
+    about: dict[str, str]
     command: str
     query: str
     options: dict[str, Scalar]
@@ -106,6 +108,7 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
     count, size = case.catalog.totals()
     return Colophon(
         case=case.name,
+        about=about_of(case.settings),
         command=command,
         query=query,
         options=options,
@@ -130,6 +133,7 @@ def colophon_of(case: Case, command: str, query: str = "", **options: Scalar) ->
 def colophon_rows(colophon: Colophon) -> Iterator[tuple[str, str]]:
     """The colophon in words, for covers."""
     yield "case", colophon.case
+    yield from ((ABOUT[key], value) for key, value in colophon.about.items())
     yield "command", colophon.command
     yield "query", colophon.query or "(every item)"
     yield from ((f"option {name}", str(value)) for name, value in colophon.options.items())

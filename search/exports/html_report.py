@@ -66,7 +66,6 @@ def write(path: Path, report: Report) -> int:
         "colophon": report.colophon,
         "cover": cover_of(report),
         "made_by": ", ".join(f"{name} {made}" for name, made in report.colophon.versions.items()),
-        "examiner": str(report.case.settings.get("examiner", "")),
         "charts": charts_of(report),
         "families": _families(report, count.through(rows)) if is_hits(report) else (),
         "sheets": [] if is_hits(report) else _sheets(report, count),

@@ -153,7 +153,6 @@ def _parts(sections: list[_Section]) -> Iterator[_Part]:
 def _front(report: Report) -> dict[str, Any]:
     """What the first page begins with."""
     return {
-        "examiner": shown(report.case.settings.get("examiner", "")),
         "query": _laid(report.colophon.query),
         "cover": [[_laid(name), _laid(value)] for name, value in cover_of(report)],
         "charts": [

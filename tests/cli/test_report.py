@@ -101,3 +101,22 @@ def test_what_was_deleted_is_told_wherever_it_is_shown(tmp_path: Path) -> None:
         told = archivore(*words, case=place).stdout.splitlines()
         assert any(line.endswith("deleted") or "  deleted  " in line for line in told), words
     assert not any("deleted" in line for line in archivore("search", "-file.deleted:*", case=place).stdout.splitlines())
+
+
+def test_covers_name_the_investigation_and_its_pack_does_too(tmp_path: Path) -> None:
+    said = {"number": "2024-17", "examiner": "김수사 \x7f «& Co»", "organisation": "<b>Lab</b> \udcff"}
+    options = [word for name, value in said.items() for word in (f"--{name}", value)]
+    assert archivore("new", str(tmp_path / "case"), *options).returncode == 0
+    shown = {"case number": "2024-17", "examiner": "김수사 \\x7f «& Co»", "organisation": "<b>Lab</b> ?"}
+    assert archivore("pack", "-o", str(tmp_path / "pack"), case=tmp_path / "case").returncode == 0
+    assert archivore("open-pack", str(tmp_path / "pack"), str(tmp_path / "again")).returncode == 0
+    for folder in (tmp_path / "case", tmp_path / "again"):
+        output = folder.with_suffix(".html")
+        with Case(folder) as kept:
+            export(report_of(kept), "html", output)
+        cover = html.parse(output).find(".//table[@class='cover']")
+        rows = {row[0].text_content(): row[1].text_content() for row in cover}
+        assert {name: rows.get(name) for name in shown} == shown
+        about = json.loads(output.with_name(output.name + ".about.json").read_text())["about"]
+        assert about == {**said, "organisation": "<b>Lab</b> ?"}
+        assert json.loads(archivore("status", "--json", case=folder).stdout)["number"] == "2024-17"
