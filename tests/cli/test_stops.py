@@ -35,7 +35,11 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def started(case: Path, *words: object, **options: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "ARCHIVORE_CASE": str(case)}
-    return subprocess.Popen([*COMMAND, *map(str, words)], text=True, env=environment, **options)
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)  # what is ignored here would be ignored there
+    try:
+        return subprocess.Popen([*COMMAND, *map(str, words)], text=True, env=environment, **options)
+    finally:
+        signal.signal(signal.SIGINT, was)
 
 
 @pytest.mark.parametrize(
