@@ -6,8 +6,9 @@
     16      8     items entered so far, uint64
     24      1     1 where the parent wants members left in the spool
     25      32    id of the innermost item, ASCII; zeros between jobs
-    57      2     length of its printed path
-    59      ..    the path in UTF-8, cut to fit
+    57      1     1 where all of it was read but words drawn on it
+    58      2     length of its printed path
+    60      ..    the path in UTF-8, cut to fit
 
 When a worker dies, the board still tells what it was reading. The worker writes it at every step
 into and out of an item; that costs a microsecond.
@@ -21,14 +22,15 @@ import struct
 
 SIZE = 1024
 _ITEM = 25
-_HEAD = struct.Struct("<32sH")
+_HEAD = struct.Struct("<32sBH")
+_DRAWN = _ITEM + 32
 _PATH = _ITEM + _HEAD.size
 
 
 def sign(identity: str, path: str) -> bytes:
     """Id and printed path of an item as they stand on a board: what is put up twice is made once."""
     shown = path.encode("utf-8", "replace")[: SIZE - _PATH]
-    return _HEAD.pack(identity.encode(), len(shown)) + shown
+    return _HEAD.pack(identity.encode(), 0, len(shown)) + shown
 
 
 class Board:
@@ -72,13 +74,22 @@ class Board:
     @property
     def item(self) -> tuple[str, str]:
         """Id and printed path of the innermost item; both empty between jobs."""
-        length = int.from_bytes(self._map[57:59], "little")
-        identity = self._map[25:57].rstrip(b"\0").decode("ascii", "replace")
-        return identity, self._map[_PATH : _PATH + length].decode("utf-8", "replace")
+        identity, _, length = _HEAD.unpack_from(self._map, _ITEM)
+        path = self._map[_PATH : _PATH + length].decode("utf-8", "replace")
+        return identity.rstrip(b"\0").decode("ascii", "replace"), path
 
     @item.setter
     def item(self, item: tuple[str, str]) -> None:
         self.show(sign(*item))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether drawn words are all that is still looked for in the innermost item; the next one clears it."""
+        return self._map[_DRAWN] == 1
+
+    @drawn.setter
+    def drawn(self, drawn: bool) -> None:
+        self._map[_DRAWN] = drawn
 
     def show(self, sign: bytes) -> None:
         """Puts up what `sign` made of an item."""

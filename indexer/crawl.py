@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
 from indexer.facts import Facts, clean, fields_at, kind_of, place_of, problems_at, without_bytes
-from indexer.handler import Handler, Stream
+from indexer.handler import FALLBACK, OCR, Handler, Stream
 from indexer.hashsets import HashSets
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
 from indexer.limits import Limits
@@ -46,8 +46,6 @@ from indexer.shelf import Shelf, VolumeNames, Waiting
 from indexer.spool import Spool
 from indexer.volumes import Joined, Siblings, no_siblings
 
-FALLBACK, OCR = "strings", "ocr"
-"""The handlers for what no other handler reads, or what another could not read; for what is drawn on pictures."""
 _TICK = 0.05
 """Seconds between two signs of life while a handler yields facts."""
 _AS_BYTES = (Field("file.kind", "unallocated"), Field("file.kind", "file-table"))  # whatever they begin with
@@ -228,7 +226,8 @@ class Crawler:
         handler = identity.handler or self._fallback
         if avoided:
             problems.append(avoided.problem)
-            handler = self._fallback if avoided.deaths == 1 else None
+            if avoided.deaths:
+                handler = self._fallback if avoided.deaths == 1 else None
         if digests.sha256 in place.ancestors:
             problems.append(Problem("limit", "contains itself: same digest as a container around it"))
             handler = self._fallback
@@ -279,7 +278,8 @@ class Crawler:
         elif identity.handler is None and not avoided and not facts.failed:
             message = f"{identity.media_type}: no handler reads this type"
             facts.problems.append(Problem("unsupported", message, resolution="strings indexed" * facts.has_content))
-        if self._ocr and handler.name in self._ocr.follows:
+        if self._ocr and handler.name in self._ocr.follows and not avoided:
+            self.outlet.drawn()
             stream.seek(0)
             facts.has_content |= not facts.failed
             self._run(self._ocr, stream, place, digests, facts, key)

@@ -23,6 +23,8 @@ from indexer.model import Fact
 from indexer.passwords import Passwords
 from indexer.volumes import Siblings, no_siblings
 
+FALLBACK, OCR = "strings", "ocr"
+"""The handlers for what no other handler reads, or what another could not read; for words drawn on pictures."""
 HEAD = 16 * KIB
 """Bytes from the start that identification looks at."""
 CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\f\r\x1b")

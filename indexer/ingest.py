@@ -359,9 +359,9 @@ class Ingest:
             root.deaths += 1
             self._counts["deaths"] += 1
             self._tell(Died(death.path, death.problem))
-            before = root.avoid.get(death.item)
-            problem = before.problem if before else death.problem
-            root.avoid[death.item] = Avoided(problem, before.deaths + 1 if before else 1)
+            before = root.avoid.get(death.item) or Avoided(death.problem, 0)
+            problem = before.problem if before.deaths else death.problem
+            root.avoid[death.item] = Avoided(problem, before.deaths + (not death.drawn))
             if root.deaths > self._limits.deaths:
                 given_up = Problem(
                     "limit", f"deaths: more than {self._limits.deaths} workers lost", resolution="given up"

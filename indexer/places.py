@@ -28,7 +28,10 @@ def key_at(key: str, place: Place) -> str:
 
 
 class Avoided(Struct, frozen=True, array_like=True):
-    """An item that killed a worker: read as strings at the first time, not opened at the second."""
+    """An item that killed a worker: read as strings at the first time, not opened at the second.
+
+    A death while drawn words were looked for is none of its reading: `deaths` is 0, it is read without them.
+    """
 
     problem: Problem
     deaths: int
@@ -65,6 +68,9 @@ class Outlet(Protocol):
 
     def tick(self, deadline: float) -> None:
         """Still alive; the new deadline of the innermost item."""
+
+    def drawn(self) -> None:
+        """Of the innermost item, only words drawn on it are still to be read."""
 
     def known(self, key: str) -> Known | None:
         """Whether this content needs no reading."""

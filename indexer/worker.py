@@ -198,6 +198,9 @@ class _Outlet:
             resource.setrlimit(resource.RLIMIT_CPU, (max(allowed, 1), resource.RLIM_INFINITY))
             self._cpu_deadline = deadline
 
+    def drawn(self) -> None:
+        self._board.drawn = True
+
     def rest(self, number: int) -> None:
         """After a job: nothing is being read, nothing is due; its last frames go out."""
         self._stack.clear()

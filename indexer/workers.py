@@ -25,6 +25,7 @@ from msgspec import Struct
 from indexer import frames
 from indexer.board import Board
 from indexer.errors import EvidenceError, StoreError
+from indexer.handler import OCR
 from indexer.limits import Limits
 from indexer.model import Cause, Hop, Problem, Provenance, Source
 from indexer.passwords import Password
@@ -40,11 +41,13 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Death(Struct, frozen=True):
-    """The end of a worker: which item it was reading (empty between items), and why it ended."""
+    """The end of a worker: which item it was reading (empty between items), why it ended, and
+    whether drawn words were all that it still looked for."""
 
     item: str
     path: str
     problem: Problem
+    drawn: bool
 
 
 class Worker:
@@ -105,7 +108,9 @@ class Worker:
             code = self.process.wait()
         item, path = self.board.item
         cause, message = self._ended or _told_by(code)
-        return Death(item, path, Problem(cause, message))
+        if drawn := self.board.drawn:
+            return Death(item, path, Problem(cause, message, OCR, "read without the words drawn on it"), drawn)
+        return Death(item, path, Problem(cause, message), drawn)
 
     def last_words(self) -> str:
         """The end of what the process wrote to stderr."""

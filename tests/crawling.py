@@ -31,6 +31,8 @@ class ListOutlet:
 
     def tick(self, deadline: float) -> None: ...
 
+    def drawn(self) -> None: ...
+
     def known(self, key: str) -> Known | None:
         return None
 

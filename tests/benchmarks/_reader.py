@@ -47,7 +47,8 @@ def archivore() -> Read:
 def archivore_crawl() -> Read:
     """The whole walk, members and what is in them too; what only `strings` found does not count."""
     from crawling import ListOutlet
-    from indexer.crawl import FALLBACK, Crawler
+    from indexer.crawl import Crawler
+    from indexer.handler import FALLBACK
     from indexer.model import Found, Hop, Provenance
     from indexer.places import Place
     from indexer.registry import all_handlers

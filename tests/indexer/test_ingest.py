@@ -103,6 +103,37 @@ def test_a_killer_gets_its_problem_and_its_neighbours_are_unharmed(tmp_path: Pat
     assert items["s:a.lst"].status == "read"
 
 
+BLIND = """
+import os, signal
+from indexer.handlers.ocr import Ocr
+
+def die(self, stream):
+    os.kill(os.getpid(), signal.SIGSEGV)
+    yield
+
+Ocr.follows, Ocr.read = ("lines",), die
+"""
+
+
+def test_a_death_over_drawn_words_costs_nothing_else(tmp_path: Path) -> None:
+    evidence, blind = tmp_path / "evidence", tmp_path / "blind.py"
+    evidence.mkdir()
+    blind.write_text(BLIND)
+    (evidence / "a.lst").write_bytes(pack([line("before"), kill("segfault"), line("after")]))
+    with Case.create(tmp_path / "case") as case:
+        files = (KILLERS, str(blind))
+        counts = Ingest(case, case.scratch, limits=QUICK, jobs=2, handler_files=files, ocr=True).run(
+            [Source("s", str(evidence))]
+        )
+    items = by_name(tmp_path / "case")
+    for path, body in (("s:a.lst!/0", "before"), ("s:a.lst!/2", "after")):
+        (text,), (problem,) = items[path].texts, items[path].problems
+        assert (text.body, items[path].handler, problem.handler, problem.cause) == (body, "lines", "ocr", "crash")
+        assert "words drawn" in problem.resolution
+    assert items["s:a.lst!/1"].handler == "strings"
+    assert counts["deaths"] == 3
+
+
 def test_a_killer_among_ten_thousand(tmp_path: Path) -> None:
     bodies = [kill("segfault", number) if number % 1000 == 7 else line(f"line {number}") for number in range(10_000)]
     evidence = tmp_path / "evidence"
