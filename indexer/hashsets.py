@@ -69,6 +69,7 @@ class HashSets:
                 self._connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
             self._names = self._read_names()
         except sqlite3.Error as error:
+            self.close()
             if is_new:
                 path.unlink(missing_ok=True)
             raise StoreError(f"{path}: {reason_of(error)}") from error

@@ -111,8 +111,8 @@ def chosen(case: Case, query: str) -> Iterator[Callable[[bytes], bool]]:
     if not query:
         yield lambda identity: True
         return
-    with closing(_Scores(case, case.parse(query))) as scores:
-        yield lambda identity: scores.of(identity) is not None
+    with _scores(case, case.parse(query)) as score_of:
+        yield lambda identity: score_of(identity) is not None
 
 
 def every_hit(case: Case, query: str) -> Iterator[Hit]:
@@ -121,39 +121,38 @@ def every_hit(case: Case, query: str) -> Iterator[Hit]:
     Raises as `ask` does.
     """
     tree = case.parse(query)
-    with closing(_Scores(case, tree)) as scores:
+    with _scores(case, tree) as score_of:
         for item, reading in case.catalog.items():
-            score = scores.of(bytes.fromhex(item.id))
+            score = score_of(bytes.fromhex(item.id))
             if score is None:
                 continue
             texts = tuple(case.texts.of(reading.key, reading.chunks)) if reading else ()
             twins: tuple[str, ...] = ()
             if item.digests and item.size:
                 same = case.catalog.same_bytes(item.digests.sha256)
-                twins = tuple(each for each in same if each != item.id and scores.of(bytes.fromhex(each)) is not None)
+                twins = tuple(each for each in same if each != item.id and score_of(bytes.fromhex(each)) is not None)
             yield replace(make_hit(replace(item, texts=texts), score, tree), duplicates=twins)
 
 
-class _Scores:
-    """The hits of a query and their scores, on disk where they are many: a million need no memory."""
+@contextmanager
+def _scores(case: Case, tree: Query) -> Iterator[Callable[[bytes], float | None]]:
+    """Gives the score of an item by the 16 bytes of its id, None where it is no hit of the query.
 
-    def __init__(self, case: Case, tree: Query) -> None:
-        self._database = sqlite3.connect("")
-        self._database.execute("PRAGMA journal_mode=OFF")
-        self._database.execute("CREATE TABLE scores (id BLOB PRIMARY KEY, score REAL) WITHOUT ROWID")
+    They lie on disk where they are many: a million need no memory.
+    """
+    with closing(sqlite3.connect("")) as database:
+        database.execute("PRAGMA journal_mode=OFF")
+        database.execute("CREATE TABLE scores (id BLOB PRIMARY KEY, score REAL) WITHOUT ROWID")
         after = ""
         while True:
             _, hits, after = case.index.page(tree, limit=_PAGE, after=after)
             rows = ((bytes.fromhex(identity), score) for identity, score in hits)
-            self._database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
             if not after or len(hits) < _PAGE:
                 break
 
-    def of(self, identity: bytes) -> float | None:
-        """The score of an item by the 16 bytes of its id; None where it is no hit."""
-        row = self._database.execute("SELECT score FROM scores WHERE id = ?", (identity,)).fetchone()
-        return float(row[0]) if row else None
+        def score_of(identity: bytes) -> float | None:
+            row = database.execute("SELECT score FROM scores WHERE id = ?", (identity,)).fetchone()
+            return float(row[0]) if row else None
 
-    def close(self) -> None:
-        """Drops them."""
-        self._database.close()
+        yield score_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,19 @@ class Database:
         is_new = write and not is_made(path)
         try:
             uri = path.absolute().as_uri() + "?mode=rwc" if write else reading_uri(path)
-            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
-            self._connection.execute("PRAGMA trusted_schema=OFF")
-            if write:
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute("PRAGMA synchronous=NORMAL")
-                self._connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-                self._connection.executescript(f"BEGIN;{schema};COMMIT;")
-            self._connection.execute(f"PRAGMA cache_size=-{_WRITING if write else _READING}")
-            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            with ExitStack() as failed:
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+                failed.callback(connection.close)
+                connection.execute("PRAGMA trusted_schema=OFF")
+                if write:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.execute("PRAGMA synchronous=NORMAL")
+                    connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+                    connection.executescript(f"BEGIN;{schema};COMMIT;")
+                connection.execute(f"PRAGMA cache_size=-{_WRITING if write else _READING}")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                failed.pop_all()
+            self._connection = connection
         except sqlite3.Error as error:
             if is_new:
                 remove_database(path)

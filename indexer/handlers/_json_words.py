@@ -19,7 +19,7 @@ MOST: Final = 64 * MIB
 NODES: Final = 2_000_000
 
 
-def parse_json(text: str) -> object:
+def parse_json(text: str | bytes) -> object:
     """The tree of a document.
 
     Raises:
@@ -28,7 +28,7 @@ def parse_json(text: str) -> object:
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise EvidenceError("limit", "nested deeper than a sheet or a rig can be") from error
+        raise EvidenceError("limit", "nested deeper than anything of its kind can be") from error
     except ValueError as error:
         raise EvidenceError("corrupt", f"no JSON: {error}"[:300]) from error
 

@@ -14,12 +14,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
+from indexer.errors import EvidenceError
 from indexer.handler import Handler, Stream
+from indexer.handlers._json_words import parse_json
 from indexer.handlers._lines import lines_of, read_text, text_head
 from indexer.handlers._lines import passages as text_passages
 from indexer.handlers._rows import one_line, passages
 from indexer.limits import MIB
-from indexer.model import Fact, Field, Problem
+from indexer.model import Fact, Field
 from indexer.timestamps import from_iso
 
 _SAVED: Final = re.compile(r'\s*\[\s*\{\s*"(?:Config|RepoTags|Layers)"\s*:')
@@ -47,6 +49,7 @@ _TOP: Final = (
 
 class DockerImage(Handler):
     name = "docker-image"
+    version = 2
     media_types = (
         "application/vnd.oci.image.config.v1+json",
         "application/vnd.oci.image.manifest.v1+json",
@@ -91,11 +94,11 @@ class DockerImage(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         try:
-            value = json.loads(stream.at(0, min(stream.size, _MOST)))
-        except (ValueError, RecursionError) as error:
+            value = parse_json(stream.at(0, min(stream.size, _MOST)))
+        except EvidenceError as error:
             _, pieces = read_text(stream)
             yield from (text for text, _ in text_passages(lines_of(pieces)))
-            yield Problem("corrupt", f"no JSON: {str(error)[:100]}", resolution="read as text")
+            yield error.problem("", "read as text")
             return
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, dict):

@@ -30,6 +30,7 @@ _VERSIONS: Final = frozenset(("spine", "version", "Version", "compatibleVersion"
 
 class Rig(Handler):
     name = "rig"
+    version = 2
     media_types = ("application/x-animation-rig+json",)
     holds = b"{"
     fields: ClassVar[dict[str, str]] = {

@@ -34,6 +34,7 @@ _NUMBER: Final = re.compile(r"[\s\d.-]*|SYMBOL_\w*")
 
 class Timesheet(Handler):
     name = "timesheet"
+    version = 2
     media_types = ("application/x-xdts", "application/x-tdts")
     signatures = tuple(Signature(mark) for mark in _MARKS)
     suffixes = (".xdts", ".tdts")

@@ -321,6 +321,7 @@ def test_a_damaged_text_is_told_by_the_processes_too(case: Case, monkeypatch: py
 
     with sqlite3.connect(case.path / "texts.sqlite") as database:
         database.execute("UPDATE texts SET body = x'00' || body")
+    database.close()
     with pytest.raises(StoreError, match="damaged"):
         update(case, jobs=2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,11 @@ CUTS = (CUTS_FOLDER / "cuts" / "input.db").read_bytes()
 
 
 def made(*statements: str) -> bytes:
-    connection = sqlite3.connect(":memory:")
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    return bytes(connection.serialize())
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        return bytes(connection.serialize())
 
 
 def texts(data: bytes) -> dict[str, str]:
