@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct, field
@@ -113,22 +114,12 @@ class Compound:
     def _sector(self, number: int) -> bytes:
         return self.stream.at((number + 1) << self._shift, self._size)
 
-    def _next(self, sector: int) -> int:
-        """The sector after this one in its chain.
-
-        Raises:
-            EvidenceError: if the table does not reach so far.
-        """
-        row, column = divmod(sector, self._size // 4)
-        part = self._fat.get(row)
-        if part is None:
-            if row >= len(self._fat_sectors):
-                raise EvidenceError("truncated", f"the table of sectors ends before sector {sector}")
-            data = self._sector(self._fat_sectors[row])
-            part = self._fat[row] = array("I", data[: len(data) & ~3])
-        if column >= len(part):
-            raise EvidenceError("truncated", f"the table of sectors ends before sector {sector}")
-        return int(part[column])
+    def _table(self, row: int) -> array[int]:
+        """One sector of the FAT; empty where it does not reach so far."""
+        if row >= len(self._fat_sectors):
+            return array("I")
+        data = self._sector(self._fat_sectors[row])
+        return array("I", data[: len(data) & ~3])
 
     def _chain(self, start: int) -> Iterator[int]:
         """The sectors of a chain.
@@ -137,6 +128,8 @@ class Compound:
             EvidenceError: where the chain leaves the table or comes back to itself.
         """
         sector, steps, mark = start, 0, _NONE
+        width = self._size // 4
+        first, table = 0, array("I")
         while sector < self._sectors:
             # A mark is left at every power of two: a circle comes by it again, whatever its length.
             if sector == mark:
@@ -145,7 +138,12 @@ class Compound:
             if not steps & (steps - 1):
                 mark = sector
             yield sector
-            sector = self._next(sector)
+            if not 0 <= sector - first < len(table):
+                row = sector // width
+                first, table = row * width, self._fat.get(row) or self._fat.setdefault(row, self._table(row))
+                if sector - first >= len(table):
+                    raise EvidenceError("truncated", f"the table of sectors ends before sector {sector}")
+            sector = table[sector - first]
 
     def _runs(self, start: int, size: int) -> Iterator[tuple[int, int]]:
         """Offset and length of the runs that a chain is made of, until `size` bytes are reached.
@@ -153,24 +151,25 @@ class Compound:
         Raises:
             EvidenceError: after the last run that could be had.
         """
-        chain = self._chain(start)
         first = count = 0
         fault = None
-        while size > count << self._shift:
-            try:
-                sector = next(chain, None)
-            except EvidenceError as error:
-                sector, fault = None, error
-            if count and (sector != first + count or count << self._shift >= _PIECE):
-                yield (first + 1) << self._shift, count << self._shift
-                size -= count << self._shift
-                count = 0
-            if sector is None:
-                raise fault or EvidenceError("truncated", f"a chain of sectors ends {size} bytes early")
-            first = first if count else sector
-            count += 1
-        if size > 0:
-            yield (first + 1) << self._shift, size
+        try:
+            for sector in islice(self._chain(start), -(-size >> self._shift)):
+                if sector == first + count and 0 < count < _PIECE >> self._shift:
+                    count += 1
+                    continue
+                if count:
+                    yield (first + 1) << self._shift, count << self._shift
+                    size -= count << self._shift
+                first, count = sector, 1
+        except EvidenceError as error:
+            fault = error
+        whole = size <= count << self._shift
+        if count:
+            yield (first + 1) << self._shift, size if whole else count << self._shift
+        if not whole:
+            size -= count << self._shift
+            raise fault or EvidenceError("truncated", f"a chain of sectors ends {size} bytes early")
 
     def _read_directory(self) -> None:
         data = bytearray()
@@ -268,20 +267,22 @@ class Compound:
 
     def read(self, entry: Entry | None, most: int = WHOLE) -> bytes:
         """The whole of a stream, cut at `most` bytes; trouble goes to `problems`."""
-        held = bytearray()
         if entry is None or entry.kind != STREAM:
             return b""
+        held: list[bytes] = []
+        length = 0
         try:
             for piece in self.pieces(entry):
-                held += piece
-                if len(held) > most:
+                held.append(piece)
+                length += len(piece)
+                if length > most:
                     raise EvidenceError("limit", f"more than {most} bytes in one stream")
         except EvidenceError as error:
             message = f"{'/'.join(entry.path)}: {error.message}"
             problem = Problem(error.cause, message, resolution="read up to there")
             if problem not in self.problems:
                 self.problems.append(problem)
-        return bytes(held[:most])
+        return b"".join(held)[:most]
 
     def start(self, entry: Entry, most: int) -> bytes:
         """The first bytes of a stream, as many as can be had; who reads on meets the trouble there."""

@@ -146,7 +146,7 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
                         _find_files(page, script)
                         scripted = 0
             else:
-                out.append(plain(value if pre else _SPACE.sub(" ", value)))
+                out.append(plain(value if pre else _single_blanks(value)))
                 page.chars += len(value)
         elif kind == OPEN:
             if name in _SILENT:
@@ -179,6 +179,15 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
     yield _lines("".join(out))
 
 
+def _single_blanks(text: str) -> str:
+    """The text with one blank for each run of them; several times as fast as a pattern."""
+    for blank in "\t\r\n\f":
+        text = text.replace(blank, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
+
+
 def _lines(text: str) -> str:
     """The text without blank lines and without blanks where lines begin and end."""
     return "\n".join(filter(None, [line.strip(" \t") for line in text.split("\n") if line])).strip()
@@ -207,12 +216,7 @@ class _Stretches:
         except KeyError:
             self._page.go_back(before)
             return False
-        text = "".join(cut)
-        for blank in "\t\r\n\f":
-            text = text.replace(blank, " ")
-        while "  " in text:
-            text = text.replace("  ", " ")
-        text = plain(text)
+        text = plain(_single_blanks("".join(cut)))
         for mark, shown in _MARKS.items():
             text = text.replace(mark, shown)
         self._out.append(text)
