@@ -22,7 +22,7 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -71,11 +71,13 @@ class Case:
     def __init__(self, path: Path | str, *, write: bool = False) -> None:
         self.path = path = Path(path)
         self.settings = read_settings(path, write=write)
-        self._lock: IO[str] | None = take_lock(path / "lock") if write else None
-        if write and self.settings["format"] != FORMAT:
-            raise_format(path / SETTINGS)
-        self.catalog = Catalog(path / "catalog.sqlite", write=write)
-        self.texts = Texts(path / "texts.sqlite", write=write)
+        with ExitStack() as failed:
+            self._lock = failed.enter_context(take_lock(path / "lock")) if write else None
+            if write and self.settings["format"] != FORMAT:
+                raise_format(path / SETTINGS)
+            self.catalog = failed.enter_context(closing(Catalog(path / "catalog.sqlite", write=write)))
+            self.texts = Texts(path / "texts.sqlite", write=write)
+            failed.pop_all()
         self._index: Index | None = None
         self._upkeep: Upkeep | None = None
 
@@ -235,11 +237,9 @@ class Case:
     def items(self, *, with_text: bool = False) -> Iterator[Item]:
         """Every item, sorted by provenance path."""
         for item, reading in self.catalog.items():
-            yield self._with_text(item, reading) if with_text else item
-
-    def _with_text(self, item: Item, reading: Reading | None) -> Item:
-        texts = tuple(self.texts.of(reading.key, reading.chunks)) if reading else ()
-        return replace(item, texts=texts)
+            if with_text and reading:
+                item = replace(item, texts=tuple(self.texts.of(reading.key, reading.chunks)))
+            yield item
 
     # -- answers -------------------------------------------------------------------------------
 
