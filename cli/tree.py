@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import RED, note, say, say_json, size_of, style
+from cli.console import RED, counted, note, say, say_json, size_of, style
 from cli.options import CaseOption, JsonOption, open_case
 from search.sanitise import visible
 
 if TYPE_CHECKING:
-    from indexer.model import Item
+    from indexer.model import Item, Provenance
     from search.case import Case
 
 
@@ -25,27 +25,48 @@ def tree(
 
     Example: archivore tree day1:mail.mbox --depth 2
     """
+    from indexer.model import Provenance
+
     with open_case(case_path) as case:
-        source = item_word if item_word in case.catalog.sources() else None
+        source = item_word if item_word in case.catalog.sources() else ""
         start = case.find(item_word) if item_word and not source else None
         if start:
             _line(start, 0, as_json=as_json)
-        case.record("answer", command="tree", item=start.id if start else source or "")
-        closed = _below(case, start.id if start else None, 1 if start else 0, depth, source, as_json=as_json)
+        case.record("answer", command="tree", item=start.id if start else source)
+        if start and not _is_folder(start):
+            closed = _below(case, start.id, 1, depth, as_json=as_json)
+        else:
+            above = start.provenance if start else Provenance(source, ())
+            closed = _files(case, above, 1 if start else 0, depth, as_json=as_json)
     if closed:
-        note(f"{closed:,} containers are not gone into; deeper with --depth.")
+        note(f"Not gone into: {counted(closed, 'container')}; deeper with --depth.")
 
 
-def _below(
-    case: Case, identity: str | None, level: int, depth: int, source: str | None = None, *, as_json: bool
-) -> int:
-    """Shows what lies in an item, else in a source or all, and returns how many containers are deeper than that."""
+def _is_folder(item: Item) -> bool:
+    """Whether files of a source lie in it: they stand beside it, and only their paths tell."""
+    return len(item.provenance.hops) == 1 and item.media_type == "inode/directory"
+
+
+def _files(case: Case, above: Provenance, level: int, depth: int, *, as_json: bool) -> int:
+    """Shows the files of a source, or of a folder in it, or all, as `_below` does."""
     if level >= depth:
-        return int(identity is not None and any(True for _ in case.catalog.children(identity)))
+        return 1
+    folder = above.hops[0].raw + b"/" if above.hops else b""
+    closed = 0
+    for item in case.catalog.children(None):
+        place = item.provenance
+        if (not above.source or place.source == above.source) and place.hops[0].raw.startswith(folder):
+            _line(item, level, as_json=as_json)
+            closed += _below(case, item.id, level + 1, depth, as_json=as_json)
+    return closed
+
+
+def _below(case: Case, identity: str, level: int, depth: int, *, as_json: bool) -> int:
+    """Shows what lies in an item and returns how many containers are deeper than that."""
+    if level >= depth:
+        return int(any(True for _ in case.catalog.children(identity)))
     closed = 0
     for item in case.catalog.children(identity):
-        if source and item.provenance.source != source:
-            continue
         _line(item, level, as_json=as_json)
         closed += _below(case, item.id, level + 1, depth, as_json=as_json)
     return closed

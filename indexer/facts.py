@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
+from typing import Final
 
 from indexer.handler import Handler
 from indexer.languages import languages_of
@@ -24,6 +25,26 @@ MESSAGE = "message/rfc822"
 LOCATOR_CHARS = 500
 FIELD_CHARS = 64 * 1024
 """A longer field value is cut, with a mark that says so: metadata is no place to hide a book."""
+
+FIELDS: Final[Mapping[str, str]] = {
+    "container.members": "how many members came out of it",
+    "container.ratio": "how many times as large as itself its members are, where it is more than a hundred times",
+    "encryption.password": "which of the candidates opened it, by the place where it stood",
+    "encryption.tried": "how many passwords were tried on what stayed closed",
+    "encryption.tried_from": "where they stood, and how many there",
+    "encryption.untried": "how many were left when the time for them was over",
+    "file.kind": "what it is beside a file: directory, symlink, unallocated space and the like",
+    "file.link_target": "where a symbolic link leads",
+    "file.mode": "rights of the file, as ls prints them",
+    "file.skipped": "the list of known files for the sake of which it was not read",
+    "file.suffix_mismatch": "the suffix of a name that the bytes contradict",
+    "mail.folder": "folder the message lies in",
+    "names.alternative": "another encoding that the members' names may be in",
+    "names.codec": "the encoding that the members' names were decoded by",
+    "names.confidence": "how sure that is, from 0 to 1",
+    LANGUAGES: "a further language of the text",
+}
+"""What the walk itself says of items of every type."""
 
 
 class Facts:

@@ -83,6 +83,20 @@ def test_a_tree_that_stops_says_so(tour: Path) -> None:
     assert archivore("tree", "--depth", "99", case=tour).stderr == ""
     roots = {line.split(":")[0] for line in archivore("tree", "day2", case=tour).stdout.splitlines() if line[0] != " "}
     assert roots == {"day2"}
+    whole = archivore("tree", "day1", case=tour).stdout.replace("\n", "\n  ")
+    folder, below = archivore("tree", "day1:delivery", case=tour).stdout.split("\n", 1)
+    assert below.replace("  delivery/", "  day1:delivery/").rstrip() in whole
+    assert folder.startswith("day1:delivery ")
+    assert "제작자명단.txt" in below
+
+
+def test_fields_are_listed_by_a_word_of_theirs() -> None:
+    rows = lines(archivore("fields", "--json", "LAYER"))
+    assert all("layer" in f"{row['name']} {row['meaning']}".lower() for row in rows)
+    kinds = {row["name"]: row["type"] for row in lines(archivore("fields", "--json"))}
+    assert {"psd.layer", "container.ratio", "name.cut", "lang"} <= kinds.keys()
+    assert "jpeg, " in str(kinds["exif.model"])
+    assert archivore("fields", "no such thing").returncode == 1
 
 
 def test_status_balances(tour: Path) -> None:
