@@ -13,10 +13,14 @@ from indexer.model import Hit, Item, Reading
 from search.case import Case
 from search.hits import make_hit
 from search.query import parse
-from search.tree import And, Query
+from search.schema import TYPES
+from search.tree import And, Every, Phrase, Prefix, Query, Term, Wildcard, field_of
 
 _PAGE = 100_000
 """Hits asked of the index at a time where all are wanted."""
+_SHOWN = 8
+"""Values of a field that are named where none is the one that was asked for."""
+_UNLISTED = frozenset(("md5", "sha1", "sha256", "id", "parent"))
 _CHUNK = 200
 """Hits asked for at a time; folding may need more than are shown."""
 
@@ -83,9 +87,24 @@ def ask(
             hits.append(replace(make_hit(whole, score, tree), duplicates=tuple(twins)))
         if not order:
             break
+    if not total:
+        notes = (*notes, *_values_there_are(case, tree))
     if index.fallen:
         notes = (*notes, f"An older state of the index answers: {index.fallen}. Run archivore reindex.")
     return Answer(total, tuple(hits), at, notes)
+
+
+def _values_there_are(case: Case, tree: Query) -> Iterator[str]:
+    """Of each part of a query that asks for a value of a field which no item has: those that there are, in words."""
+    asked = {str(leaf): leaf for leaf in tree.leaves() if isinstance(leaf, (Term, Phrase, Prefix, Wildcard))}
+    for told, leaf in asked.items():
+        name = field_of(leaf)
+        if name in _UNLISTED or TYPES.get(name, "keyword") != "keyword" or case.index.search(leaf, limit=1)[0]:
+            continue
+        values = [*case.index.facets(Every(), [name])[name]]
+        more = f" and {len(values) - _SHOWN:,} more" if len(values) > _SHOWN else ""
+        there = f"; there are {', '.join(values[:_SHOWN])}{more}" if values else ", nor any other value of that field"
+        yield f"No item has {told}{there}."
 
 
 def matching(case: Case, query: str) -> Iterator[Item]:

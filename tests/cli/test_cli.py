@@ -57,6 +57,25 @@ def test_search_in_three_languages(tour: Path) -> None:
                     assert query in passage["text"][start:end].casefold()
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("source:day9 AND 수정", "No item has source:day9; there are day2, day1.\n"),
+        ("lang:chinese", "No item has lang:chinese; there are ko, zh, "),
+        ("name.cut:C999", "; there are 34, 35, 30, 36, 1, 2, 3, 4 and 4 more.\n"),
+        ("tag:x", "No item has tag:x, nor any other value of that field.\n"),
+        ("lang:ko AND ext:7z", ""),
+        ("zzzzz", ""),
+    ],
+)
+def test_where_nothing_is_found_the_values_are_told_that_there_are(tour: Path, query: str, told: str) -> None:
+    answer = archivore("search", query, case=tour)
+    assert answer.returncode == 1
+    assert answer.stderr.endswith("Nothing found.\n")
+    assert told in answer.stderr
+    assert bool(told) == ("No item has" in answer.stderr)
+
+
 def test_the_same_bytes_are_one_hit_that_counts_the_others(tour: Path) -> None:
     folded = lines(archivore("search", "수정", "--json", "-n", "200", case=tour))
     every = lines(archivore("search", "수정", "--json", "-n", "200", "--no-fold", case=tour))
