@@ -22,7 +22,7 @@ from contextlib import closing
 from typing import Any, BinaryIO
 
 from indexer.errors import EvidenceError, StoreError
-from indexer.facts import Facts, clean, fields_at, kind_of, place_of, problems_at, without_bytes
+from indexer.facts import VERSION, Facts, clean, fields_at, kind_of, place_of, problems_at, without_bytes
 from indexer.handler import FALLBACK, OCR, Handler, Stream
 from indexer.hashsets import HashSets
 from indexer.identify import EMPTY, UNKNOWN, Identifier, Identity
@@ -78,7 +78,7 @@ class Crawler:
         self._skip = skip
         self.outlet = outlet
         self.limits = limits or Limits()
-        self._limits_key = self.limits.key
+        self._made_by = f"{VERSION} {self.limits.key}"
         self._passwords = passwords
         self._offered: tuple[Password, ...] = ()
         by_name = {handler.name: handler for handler in handlers}
@@ -297,7 +297,7 @@ class Crawler:
         return identity
 
     def _key(self, digests: Digests, handler: Handler, name: str, identity: Identity) -> str:
-        parts = [digests.sha256, handler.name, str(handler.version), self._limits_key]
+        parts = [digests.sha256, handler.name, str(handler.version), self._made_by]
         parts += [name] * handler.uses_name + [identity.media_type] * (handler is self._fallback)
         if self._ocr and handler.name in self._ocr.follows:
             parts += [OCR, str(self._ocr.version)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Final
 
+from indexer.escapes import unescaped
 from indexer.handler import Handler
 from indexer.languages import languages_of
 from indexer.limits import Limits
@@ -14,6 +15,8 @@ from indexer.model import LANGUAGES, Child, Field, Found, Problem, Provenance, R
 from indexer.names import last_part, unsafe_reason
 from indexer.places import Place
 
+VERSION = 1
+"""Rises when what is made of every handler's texts changes."""
 TEXT_BATCH = 256 * 1024
 """Characters of text handed on at a time."""
 TEXT_PIECE = 4 * 1024 * 1024
@@ -106,7 +109,12 @@ class Facts:
             self.problems.append(Problem("limit", f"facts: more than {limits.facts}", resolution="stopped there"))
 
     def add_text(self, text: Text, limits: Limits, send: Callable[[list[Text]], None]) -> None:
-        """Keeps text; whenever enough waits, it is given to `send`."""
+        """Keeps text, and what stands in escapes in it; whenever enough waits, it is given to `send`."""
+        self._keep(text, limits, send)
+        if words := unescaped(text.body):
+            self._keep(Text("\n".join(words), f"{text.locator}, escapes read"), limits, send)
+
+    def _keep(self, text: Text, limits: Limits, send: Callable[[list[Text]], None]) -> None:
         body = clean(text.body)
         room = limits.text_chars - self.chars
         if len(body) > room:
