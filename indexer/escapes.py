@@ -9,14 +9,16 @@ Limits: bytes that are no UTF-8 are read in the encodings of percent-encoding al
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from indexer.names import decode_names
 
 _ESCAPE = r"%(?:u[\dA-Fa-f]{4}|[\dA-Fa-f]{2})|\\(?:x[\dA-Fa-f]{2}|u[\dA-Fa-f]{4}|[0-3][0-7]{2})"
 _LOOK = re.compile(r"%[89A-Fa-fu][\dA-Fa-f]|\\(?:x[89A-Fa-f]|u[\dA-Fa-f]|[23][0-7])[\dA-Fa-f]")
 _RUN = re.compile(rf"(?:{_ESCAPE})(?:{_ESCAPE}|[\w.~+-])*", re.ASCII)
-_PART = re.compile(rf"{_ESCAPE}|[\w.~+-]+", re.ASCII)
+_PART = re.compile(rf"{_ESCAPE}|[^%\\]+|[%\\]", re.ASCII)
+READ = ", escapes read"
+"""How the locator of words that stood in escapes ends."""
 _BEFORE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.~+-"
 _LONGEST = 4096
 """Characters of a run that are read: a longer one is data, not words."""
@@ -59,21 +61,26 @@ def unescaped(text: str) -> list[str]:
     return [word for word in map(_printable, found) if any(char > "\x7f" and char.isalpha() for char in word)]
 
 
-def _bytes_of(run: str) -> Iterator[bytes]:
-    """The parts of a run as the bytes that they stand for, characters by number in UTF-8."""
+def read_paths(paths: Sequence[str]) -> tuple[str, ...]:
+    """Paths of requests without their escapes, in the encoding that fits all of them best."""
+    return decode_names([b"".join(_bytes_of(path)) for path in paths]).names
+
+
+def _bytes_of(text: str) -> Iterator[bytes]:
+    """The parts of a text as the bytes that they stand for, characters by number in UTF-8."""
     units: list[int] = []
     """Numbers of UTF-16, of which two may be one character."""
-    for part in _PART.findall(run):
-        if part[0] in "%\\" and part[1] == "u":
+    for part in _PART.findall(text):
+        if part[0] in "%\\" and part[1:2] == "u":
             units.append(int(part[2:], 16))
             continue
         yield _joined(units)
-        if part[0] == "%":
+        if len(part) < 3 or part[0] not in "%\\":
+            yield part.encode("utf-8", "replace")
+        elif part[0] == "%":
             yield bytes((int(part[1:], 16),))
-        elif part[0] == "\\":
-            yield bytes((int(part[2:], 16) if part[1] == "x" else int(part[1:], 8),))
         else:
-            yield part.encode()
+            yield bytes((int(part[2:], 16) if part[1] == "x" else int(part[1:], 8),))
     yield _joined(units)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Final
 
-from indexer.escapes import unescaped
+from indexer.escapes import READ, unescaped
 from indexer.handler import Handler
 from indexer.languages import languages_of
 from indexer.limits import Limits
@@ -112,7 +112,7 @@ class Facts:
         """Keeps text, and what stands in escapes in it; whenever enough waits, it is given to `send`."""
         self._keep(text, limits, send)
         if words := unescaped(text.body):
-            self._keep(Text("\n".join(words), f"{text.locator}, escapes read"), limits, send)
+            self._keep(Text("\n".join(words), text.locator + READ), limits, send)
 
     def _keep(self, text: Text, limits: Limits, send: Callable[[list[Text]], None]) -> None:
         body = clean(text.body)

@@ -32,10 +32,11 @@ def update(case: Case, tell: Tell = lambda path, count: None) -> None:
     last = case.catalog.last_item()
     if is_made(path):
         with EventStore(case.path) as store:
-            if store.state() == last and not _gone(case, store):
+            known = store.state()
+            if known == last and not _gone(case, store):
                 return
     if not os.access(case.path, os.W_OK):
-        if is_made(path):
+        if is_made(path) and known is not None:
             return
         raise UsageError(f"{case.path}: cannot be written, and its logs were not read yet; ask once where it can")
     with EventStore(case.path, write=True) as store:
@@ -44,6 +45,7 @@ def update(case: Case, tell: Tell = lambda path, count: None) -> None:
             store.clear()
             state = 0
         _read_new(case, store, state, tell)
+        store.read_paths()
         store.keep_state(last)
 
 

@@ -19,7 +19,10 @@ _TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d
 _GLOB = re.compile(r"[*?]")
 _NAMED = 10_000
 """Paths that are named one by one."""
-LOCAL_PATH = "coalesce(try(url_decode(split_part(path, '?', 1))), split_part(path, '?', 1))"
+LOCAL_PATH = (
+    "coalesce((SELECT local FROM paths WHERE raw = path), "
+    "try(url_decode(split_part(path, '?', 1))), split_part(path, '?', 1))"
+)
 """Of a request without its query; as it stands where it does not decode to UTF-8."""
 
 

@@ -4,6 +4,7 @@
                              last_at): what was looked at
                     events(reading, line, moment, zone, address, account, action, path, status, size, agent, detail,
                            again)
+                    paths(raw, local): paths of requests in escapes that are not just percent-encoded UTF-8
 
 `again` marks what a reading before holds already: the log of a daily snapshot begins with the one of the day
 before. Of a line that stands n times in one log and m times in another, max(n, m) count.
@@ -19,16 +20,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import LockedError, StoreError, UsageError, reason_of
+from indexer.escapes import read_paths
 from search.database import is_made
 from search.engine.columns import blank
 from search.events.event import Event
 
 FILE = "events.duckdb"
-VERSION = 5
+VERSION = 6
 """Rises when logs are to be read anew."""
 _MEMORY = "512MB"
 _PIECE = 50_000
@@ -41,6 +44,7 @@ _TABLES = {
     "first_missed BIGINT, first_at BIGINT, last_at BIGINT",
     "events": "reading INTEGER, line BIGINT, moment TIMESTAMP, zone VARCHAR, address VARCHAR, account VARCHAR, "
     "action VARCHAR, path VARCHAR, status VARCHAR, size BIGINT, agent VARCHAR, detail VARCHAR, again BOOLEAN",
+    "paths": "raw VARCHAR, local VARCHAR",
 }
 _STAGE = (
     "CREATE OR REPLACE TEMP TABLE stage (line BIGINT, moment TIMESTAMP, zone VARCHAR, address VARCHAR, "
@@ -54,6 +58,12 @@ _GIVEN = (
     "SELECT line, make_timestamp(micros), zone, address, account, action, path, status, nullif(size, -1), agent, "
     "detail FROM piece WHERE line > 0"
 )
+_ESCAPED = r"""
+SELECT DISTINCT path FROM events
+WHERE path LIKE '/%' AND path NOT IN (SELECT raw FROM paths) AND (
+    contains(path, '\x') OR (contains(path, '%') AND try(url_decode(split_part(path, '?', 1))) IS NULL)
+)
+"""
 _SAID = "moment, zone, address, account, action, path, status, size, agent, detail"
 _SETTLE = f"""
 INSERT INTO events
@@ -193,6 +203,13 @@ class EventStore:
         held = list(keys)
         if held:
             self.run("INSERT INTO readings SELECT -1, unnest(?::BLOB[]), '', '', 0, 0, 0, 0, NULL, NULL", (held,))
+
+    def read_paths(self) -> None:
+        """Reads those paths of requests that DuckDB does not; all of them tell what encoding they are in."""
+        rows = self.rows(_ESCAPED)
+        while some := [path for (path,) in islice(rows, _PIECE)]:
+            local = read_paths([path.partition("?")[0] for path in some])
+            self.run("INSERT INTO paths SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[])", (some, list(local)))
 
     def take(self, key: bytes, name: str, unit: str, found: Iterator[Event | int]) -> int:
         """Takes in one log, all of it or nothing; returns how many events it has.

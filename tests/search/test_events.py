@@ -693,14 +693,18 @@ def test_touched_joins_events_to_items_by_path_and_size(case: Case, tmp_path: Pa
 
 def test_a_request_in_another_encoding_stops_no_question(case: Case, tmp_path: Path) -> None:
     line = '1.2.3.4 - ri [02/Apr/2024:00:07:41 +0000] "GET /cuts/{} HTTP/1.1" 200 9 "-" "-"\n'
-    folder = keep(
-        tmp_path / "day1", "www", "".join(map(line.format, ("%D4%AD%BB%AD.psd", "%E5%8E%9F.psd", "C047.psd")))
-    )
-    keep(folder, "cuts/C047.psd", "x" * 9)
+    named = ("%D4%AD%BB%AD_%D0%DE%B8%C4.psd", "%E5%8E%9F.psd", "C047.psd", r"\xE5\x8E\x9F\xE7\x94\xBB.psd?n=1")
+    folder = keep(tmp_path / "day1", "www", "".join(map(line.format, named)))
+    for name in ("C047", "原画_修改", "原画"):
+        keep(folder, f"cuts/{name}.psd", "x" * 9)
     ingest(case, folder)
+    for name in ("原画_修改", "原画"):  # one is GBK, the other as nginx writes it
+        assert [row["item"] for row in rows(touched(case, f"{name}.psd", Choice()))] == [f"day1:cuts/{name}.psd"]
+        assert len(rows(events(case, Choice(path=f"*/{name}.psd")))) == 1
     assert [row["item"] for row in rows(touched(case, "C047.psd", Choice()))] == ["day1:cuts/C047.psd"]
     assert [row["path"] for row in rows(events(case, Choice(path="*原.psd")))] == ["/cuts/%E5%8E%9F.psd"]
-    assert len(rows(events(case, Choice(path="*.psd")))) == 3
+    assert len(rows(events(case, Choice(path="*.psd")))) == 4
+    assert len(case.search("原画", fold=False).hits) == 3  # the log as well, where the words stand in escapes
 
 
 def test_who_never_came_in_has_not_acted(case: Case, tmp_path: Path) -> None:
