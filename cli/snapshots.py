@@ -51,7 +51,7 @@ def series(
 ) -> None:
     """Show the daily batches of one server. How much came, changed, went and came again.
 
-    Example: archivore series nk-server
+    Counts balance: files = those before + new + copied + re-sent - gone. Example: archivore series nk-server
     """
     from msgspec.structs import replace
 

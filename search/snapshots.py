@@ -35,7 +35,7 @@ _ROWS = (
 )  # fmt: skip
 _SUMMARY = (Column("of"), *(Column(change.replace("-", "_"), "number") for change in CHANGES))
 _SERIES = (
-    Column("source"), Column("acquired", "time"), Column("items", "number"), Column("bytes", "number"),
+    Column("source"), Column("acquired", "time"), Column("files", "number"), Column("bytes", "number"),
     *(Column(change.replace("-", "_"), "number") for change in CHANGES),
 )  # fmt: skip
 _DIGESTS = (
@@ -77,6 +77,8 @@ def diff(case: Case, before: str, after: str) -> Report:
 
 def series(case: Case, name: str) -> Report:
     """The snapshots of a series in the order in which they were acquired, and each digest's first and last.
+
+    What has bytes counts: files = those of the snapshot before + new + copied + re-sent - gone.
 
     Raises:
         UsageError: no source belongs to such a series.
@@ -159,7 +161,8 @@ def _in_time(case: Case, name: str) -> list[Source]:
 
 def _batches(case: Case, batches: list[Source]) -> Iterator[tuple[Cell, ...]]:
     for number, source in enumerate(batches):
-        count, size = case.catalog.totals(source.name)
+        _, size = case.catalog.totals(source.name)
+        count = sum(1 for _ in case.catalog.places(source.name))
         counts: Counter[str] = Counter()
         if number:
             earlier = tuple(each.name for each in batches[: number - 1])

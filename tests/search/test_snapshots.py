@@ -121,6 +121,10 @@ def test_a_series_has_its_batches_in_time_and_every_digest(case: Case) -> None:
     batches = [row.exact for row in report.sheets[0].rows()]
     assert [batch["source"] for batch in batches] == ["day1", "day2", "day3"]
     assert [batch["re_sent"] for batch in batches] == [0, 0, 1]
+    assert batches[1]["copied"] == batches[1]["moved"] == 1
+    for before, batch in zip([{"files": 0}, *batches], batches, strict=False):
+        came = batch["new"] + batch["copied"] + batch["re_sent"]  # type: ignore[operator]
+        assert batch["files"] == before["files"] + came - batch["gone"]  # type: ignore[operator]
     digests = {row.exact["name"]: row.exact for row in report.sheets[1].rows()}
     assert (digests["분기.txt"]["first_seen"], digests["분기.txt"]["last_seen"]) == ("day1", "day3")
     assert (digests["fresh.txt"]["first_seen"], digests["fresh.txt"]["last_seen"]) == ("day2", "day2")
