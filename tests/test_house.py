@@ -77,6 +77,7 @@ START_UP |= {"duckdb", "magic", "maxminddb", "phonenumbers", "pillow_heif", "pur
 SEARCH_MAY_KNOW = {
     "VERSION",
     "errors",
+    "escapes",
     "footage",
     "likeness",
     "limits",
