@@ -17,7 +17,7 @@ def fields(
     word: Annotated[str, typer.Argument(metavar="[WORD]", help="Only those whose name or meaning holds it.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the fields that a query can name, with what they mean: those of every item, then those of file types.
+    """List the fields that a query can name, and their meanings. First those of every item, then those of types.
 
     Example: archivore fields author
     """

@@ -115,12 +115,11 @@ class _Place:
         self.wide = wide
 
     def take(self, count: int) -> bytes:
+        end = self.position + count
+        if end > self._stream.size:
+            raise EvidenceError("truncated", f"a value ends at {end}, the file at {self._stream.size}")
         data = self._stream.at(self.position, count)
-        if len(data) < count:
-            raise EvidenceError(
-                "truncated", f"a value ends at {self.position + count}, the file at {self._stream.size}"
-            )
-        self.position += count
+        self.position = end
         return data
 
     def number(self, size: int) -> int:
