@@ -12,7 +12,7 @@ import typer
 from cli.console import counted, first_of, note, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from search.report import Cell, Report
+    from search.report import Cell, Column, Report
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write a file instead of showing it.")]
 FormatOption = Annotated[str, typer.Option("--format", "-f", help="Of the file; else by its suffix.")]
@@ -33,7 +33,7 @@ def give(report: Report, *, as_json: bool, output: Path | None = None, kind: str
             count += 1
     else:
         places = [at for at, column in enumerate(sheet.columns) if column.shown]
-        table = [[_shown(sheet.columns[at].name, row.cells[at]) for at in places] for row in shown]
+        table = [[_shown(sheet.columns[at], row.cells[at]) for at in places] for row in shown]
         count = len(table)
         if table:
             head = [_head(sheet.columns[at].name) for at in places]
@@ -64,12 +64,15 @@ def _head(name: str) -> str:
     return name.replace("re_", "re-", 1).replace("_", " ") if name.startswith("re_") else name.replace("_", " ")
 
 
-def _shown(name: str, cell: Cell) -> str:
+def _shown(column: Column, cell: Cell) -> str:
+    from indexer.escapes import shown_path
     from search.report import plain
 
     value = plain(cell)
     if value is None:
         return ""
-    if name == "id":
+    if column.name == "id":
         return str(value)[:8]
+    if column.kind == "request":
+        value = shown_path(str(value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else " ".join(str(value).split())

@@ -66,6 +66,20 @@ def read_paths(paths: Sequence[str]) -> tuple[str, ...]:
     return decode_names([b"".join(_bytes_of(path)) for path in paths]).names
 
 
+def shown_path(path: str) -> str:
+    """A path without its escapes where they are UTF-8; as it stands where they are not.
+
+    >>> shown_path("/cuts/C034_%EC%88%98%EC%A0%95.png?q=a%20b"), shown_path("/%D4%AD.psd")
+    ('/cuts/C034_수정.png?q=a b', '/%D4%AD.psd')
+    """
+    if "%" not in path and "\\x" not in path:
+        return path
+    try:
+        return b"".join(_bytes_of(path)).decode("utf-8")
+    except UnicodeDecodeError:
+        return path
+
+
 def _bytes_of(text: str) -> Iterator[bytes]:
     """The parts of a text as the bytes that they stand for, characters by number in UTF-8."""
     units: list[int] = []

@@ -31,10 +31,13 @@ Cell = str | int | float | bool | datetime | None
 
 
 class Column(Struct, frozen=True):
-    """A column: its name in snake case, how its cells are typed, and whether a terminal shows it."""
+    """A column: its name in snake case, how its cells are typed, and whether a terminal shows it.
+
+    A `request` is the path of a request as a log has it: a terminal shows it without the escapes.
+    """
 
     name: str
-    kind: Literal["text", "number", "time"] = "text"
+    kind: Literal["text", "number", "time", "request"] = "text"
     shown: bool = True
 
 

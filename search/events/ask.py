@@ -25,9 +25,10 @@ from search.report import Cell, Column, Report, Sheet, colophon_of, sheet_of
 _PLACE = (Column("country"), Column("city", shown=False), Column("network"), Column("kind"))
 _EVENTS = (
     Column("time", "time"), Column("zone", shown=False), Column("address"), Column("country"),
-    Column("network", shown=False), Column("kind", shown=False), Column("user"), Column("action"), Column("path"),
-    Column("status"), Column("bytes", "number"), Column("agent", shown=False), Column("detail", shown=False),
-    Column("id", shown=False), Column("log", shown=False), Column("locator", shown=False),
+    Column("network", shown=False), Column("kind", shown=False), Column("user"), Column("action"),
+    Column("path", "request"), Column("status"), Column("bytes", "number"), Column("agent", shown=False),
+    Column("detail", shown=False), Column("id", shown=False), Column("log", shown=False),
+    Column("locator", shown=False),
 )  # fmt: skip
 _LOGS = (
     Column("id"), Column("path"), Column("format"), Column("events", "number"), Column("repeated", "number"),

@@ -16,7 +16,7 @@ from search.report import Cell, Column, Report
 
 _COLUMNS = (
     Column("time", "time"), Column("zone", shown=False), Column("address"), Column("country"),
-    Column("network", shown=False), Column("user"), Column("action"), Column("path"), Column("status"),
+    Column("network", shown=False), Column("user"), Column("action"), Column("path", "request"), Column("status"),
     Column("bytes", "number"), Column("id"), Column("item"), Column("agrees"), Column("items", "number", shown=False),
     Column("sha256", shown=False), Column("log_id", shown=False), Column("log", shown=False),
     Column("locator", shown=False),

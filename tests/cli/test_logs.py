@@ -148,3 +148,15 @@ def test_without_the_library_it_says_how_to_get_it(case: Path) -> None:
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert answer.returncode == 2
         assert "archivore[logs]" in answer.stderr
+
+
+def test_a_terminal_shows_paths_in_clear_and_files_keep_them(tmp_path: Path) -> None:
+    line = '1.2.3.4 - ri [02/Apr/2024:00:07:41 +0000] "GET /cuts/{} HTTP/1.1" 200 9 "-" "-"\n'
+    raw = "%EC%88%98%EC%A0%95.psd?x=%1B[31m"
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "www").write_text(line.format(raw))
+    assert archivore("new", tmp_path / "case").returncode == 0
+    assert archivore("ingest", tmp_path / "logs", case=tmp_path / "case").returncode == 0
+    shown = archivore("events", case=tmp_path / "case").stdout
+    assert "/cuts/수정.psd?x=\\x1b[31m" in shown
+    assert [row["path"] for row in lines(archivore("events", "--json", case=tmp_path / "case"))] == [f"/cuts/{raw}"]

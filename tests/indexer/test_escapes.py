@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawling import crawl_bytes
-from indexer.escapes import unescaped
+from indexer.escapes import shown_path, unescaped
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,13 @@ def test_nothing_is_raised_and_nothing_is_said_twice(text: str) -> None:
 def test_what_was_quoted_is_found(name: str) -> None:
     assert unescaped(f"GET /{quote(name)} HTTP/1.1") == [name]
     assert unescaped("".join(f"\\u{ord(char):04X}" for char in name)) == [name]
+
+
+def test_a_path_is_shown_in_clear_where_it_is_utf_8() -> None:
+    assert shown_path("/cuts/C034_%EC%88%98%EC%A0%95.png?q=a%20b") == "/cuts/C034_수정.png?q=a b"
+    assert shown_path(r"/\xEC\x88\x98%") == "/수%"
+    for path in ("/%D4%AD.psd", "/100%", "C:\\xampp", ""):
+        assert shown_path(path) == path
 
 
 def test_the_words_stand_beside_the_text_with_its_place() -> None:
