@@ -69,8 +69,8 @@ def read_paths(paths: Sequence[str]) -> tuple[str, ...]:
 def shown_path(path: str) -> str:
     """A path without its escapes where they are UTF-8; as it stands where they are not.
 
-    >>> shown_path("/cuts/C034_%EC%88%98%EC%A0%95.png?q=a%20b"), shown_path("/%D4%AD.psd")
-    ('/cuts/C034_수정.png?q=a b', '/%D4%AD.psd')
+    >>> shown_path("/cuts/C034_%EC%88%98%EC%A0%95.png?q=a%20b"), shown_path("/%D4%AD%BB%AD.psd")
+    ('/cuts/C034_수정.png?q=a b', '/%D4%AD%BB%AD.psd')
     """
     if "%" not in path and "\\x" not in path:
         return path

@@ -61,7 +61,7 @@ def test_what_was_quoted_is_found(name: str) -> None:
 def test_a_path_is_shown_in_clear_where_it_is_utf_8() -> None:
     assert shown_path("/cuts/C034_%EC%88%98%EC%A0%95.png?q=a%20b") == "/cuts/C034_수정.png?q=a b"
     assert shown_path(r"/\xEC\x88\x98%") == "/수%"
-    for path in ("/%D4%AD.psd", "/100%", "C:\\xampp", ""):
+    for path in ("/%D4%AD%BB%AD.psd", "/100%", "C:\\xampp", ""):
         assert shown_path(path) == path
 
 
