@@ -113,22 +113,19 @@ class Compound:
     def _sector(self, number: int) -> bytes:
         return self.stream.at((number + 1) << self._shift, self._size)
 
-    def _next(self, sector: int) -> int:
-        """The sector after this one in its chain.
+    def _fat_part(self, row: int, sector: int) -> array[int]:
+        """The part of the table of sectors in which `sector` stands.
 
         Raises:
             EvidenceError: if the table does not reach so far.
         """
-        row, column = divmod(sector, self._size // 4)
         part = self._fat.get(row)
         if part is None:
             if row >= len(self._fat_sectors):
                 raise EvidenceError("truncated", f"the table of sectors ends before sector {sector}")
             data = self._sector(self._fat_sectors[row])
             part = self._fat[row] = array("I", data[: len(data) & ~3])
-        if column >= len(part):
-            raise EvidenceError("truncated", f"the table of sectors ends before sector {sector}")
-        return int(part[column])
+        return part
 
     def _chain(self, start: int) -> Iterator[int]:
         """The sectors of a chain.
@@ -137,6 +134,7 @@ class Compound:
             EvidenceError: where the chain leaves the table or comes back to itself.
         """
         sector, steps, mark = start, 0, _NONE
+        width, row_now, part = self._size // 4, -1, array("I")
         while sector < self._sectors:
             # A mark is left at every power of two: a circle comes by it again, whatever its length.
             if sector == mark:
@@ -145,7 +143,12 @@ class Compound:
             if not steps & (steps - 1):
                 mark = sector
             yield sector
-            sector = self._next(sector)
+            row, column = divmod(sector, width)
+            if row != row_now:
+                part, row_now = self._fat_part(row, sector), row
+            if column >= len(part):
+                raise EvidenceError("truncated", f"the table of sectors ends before sector {sector}")
+            sector = part[column]
 
     def _runs(self, start: int, size: int) -> Iterator[tuple[int, int]]:
         """Offset and length of the runs that a chain is made of, until `size` bytes are reached.
@@ -275,13 +278,14 @@ class Compound:
             for piece in self.pieces(entry):
                 held += piece
                 if len(held) > most:
+                    del held[most:]
                     raise EvidenceError("limit", f"more than {most} bytes in one stream")
         except EvidenceError as error:
             message = f"{'/'.join(entry.path)}: {error.message}"
             problem = Problem(error.cause, message, resolution="read up to there")
             if problem not in self.problems:
                 self.problems.append(problem)
-        return bytes(held[:most])
+        return bytes(held)
 
     def start(self, entry: Entry, most: int) -> bytes:
         """The first bytes of a stream, as many as can be had; who reads on meets the trouble there."""

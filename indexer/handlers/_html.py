@@ -146,7 +146,7 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
                         _find_files(page, script)
                         scripted = 0
             else:
-                out.append(plain(value if pre else _SPACE.sub(" ", value)))
+                out.append(plain(value if pre else _squeeze(value)))
                 page.chars += len(value)
         elif kind == OPEN:
             if name in _SILENT:
@@ -175,13 +175,22 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
             out.clear()
             page.chars = 0
     _find_files(page, script)
-    page.title = _SPACE.sub(" ", "".join(title)).strip()
+    page.title = _squeeze("".join(title)).strip()
     yield _lines("".join(out))
 
 
 def _lines(text: str) -> str:
     """The text without blank lines and without blanks where lines begin and end."""
     return "\n".join(filter(None, [line.strip(" \t") for line in text.split("\n") if line])).strip()
+
+
+def _squeeze(text: str) -> str:
+    """The text with one space for every run of blanks."""
+    for blank in "\t\r\n\f":
+        text = text.replace(blank, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
 
 
 class _Stretches:
@@ -207,12 +216,7 @@ class _Stretches:
         except KeyError:
             self._page.go_back(before)
             return False
-        text = "".join(cut)
-        for blank in "\t\r\n\f":
-            text = text.replace(blank, " ")
-        while "  " in text:
-            text = text.replace("  ", " ")
-        text = plain(text)
+        text = plain(_squeeze("".join(cut)))
         for mark, shown in _MARKS.items():
             text = text.replace(mark, shown)
         self._out.append(text)

@@ -37,6 +37,8 @@ _STOP = re.compile(r"<(?:[!?]|[sS][cCtT][rRyY]|[tT][iI][tT]|[tT][eE][xX]|[xX][mM
 """What may begin an element whose content is not as elsewhere, or is no tag."""
 _STRETCH, _SHORT = 32_768, 256
 _NO_BRACKETS = bytes({*range(256)} - {*b"<>"})
+_COMMON = (("&nbsp;", "\xa0"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'))
+"""References replaced at once; what stands for them is in no name of a reference, so that none is made or longer."""
 _DOCTYPE_END = re.compile(r"\]\s*+>")
 
 
@@ -243,4 +245,9 @@ def attributes(text: str, *, xml: bool = False) -> list[tuple[str, str]]:
 
 def plain(text: str) -> str:
     """Text with its character references resolved."""
-    return unescape(text) if "&" in text else text
+    if "&" not in text:
+        return text
+    for reference, char in _COMMON:
+        text = text.replace(reference, char)
+    # No reference reaches over the `&` of another: this one, the commonest, may part those that are looked up.
+    return "&".join(map(unescape, text.split("&amp;")))
