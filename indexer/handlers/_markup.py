@@ -37,8 +37,6 @@ _STOP = re.compile(r"<(?:[!?]|[sS][cCtT][rRyY]|[tT][iI][tT]|[tT][eE][xX]|[xX][mM
 """What may begin an element whose content is not as elsewhere, or is no tag."""
 _STRETCH, _SHORT = 32_768, 256
 _NO_BRACKETS = bytes({*range(256)} - {*b"<>"})
-_COMMON = (("&nbsp;", "\xa0"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'))
-"""References replaced at once; what stands for them is in no name of a reference, so that none is made or longer."""
 _DOCTYPE_END = re.compile(r"\]\s*+>")
 
 
@@ -76,7 +74,8 @@ def cut_tags(text: str) -> list[str] | None:
 
     Whether the tags are plain is left to `is_plain_tag`.
     """
-    if text.encode("utf-8", "surrogatepass").translate(None, _NO_BRACKETS) == b"<>" * text.count("<"):
+    brackets = text.encode("utf-8", "surrogatepass").translate(None, _NO_BRACKETS)
+    if brackets == b"<>" * (len(brackets) // 2):
         return text.replace(">", "<").split("<")
     cut = _PLAIN_TAG.split(text)
     return None if "<" in "".join(cut[::2]) else cut
@@ -247,7 +246,5 @@ def plain(text: str) -> str:
     """Text with its character references resolved."""
     if "&" not in text:
         return text
-    for reference, char in _COMMON:
-        text = text.replace(reference, char)
-    # No reference reaches over the `&` of another: this one, the commonest, may part those that are looked up.
-    return "&".join(map(unescape, text.split("&amp;")))
+    # No reference reaches over the `&` of another: the commonest may part the text that the others are looked up in.
+    return "&".join([unescape(part) if "&" in part else part for part in text.split("&amp;")])
