@@ -7,7 +7,7 @@ Source: [MS-XLS] 2.1.4 (records), 2.4.265 (SST), 2.5.293 to 2.5.296 (texts), 2.2
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from indexer.errors import EvidenceError
 from indexer.handlers._office_lock import Lock
@@ -153,7 +153,14 @@ def shared_strings(record: Record) -> Iterator[str]:
         at += 4 * runs + extra
 
 
-def rk(number: int) -> float:
+def rks(numbers: Sequence[int]) -> list[float]:
+    """Numbers packed into 30 bits, each with a mark for an integer and one for hundredths."""
+    if {number & 0x80000003 for number in numbers} == {3}:
+        return [(number >> 2) / 100 for number in numbers]
+    return [_rk(number) for number in numbers]
+
+
+def _rk(number: int) -> float:
     """A number packed into 30 bits, with a mark for an integer and one for hundredths."""
     if number & 2:
         value: float = (number >> 2) - (1 << 30 if number & 0x80000000 else 0)
