@@ -181,6 +181,8 @@ class PlainCells:
         none = [""] * len(values)
         if kind == _TEXT:
             strings, count = self._strings, len(self._strings)
+            if max(values) < count:
+                return [strings[index] for index in values], none
             return [strings[index] if index < count else "" for index in values], none
         is_plain = self._styles.is_plain(style)
         if kind in (_PACKED, _MANY):
@@ -188,10 +190,9 @@ class PlainCells:
                 return [str(value >> 2) for value in values], none
             values = rks(values)
         if is_plain:
-            texts = [format(value, ".15g") for value in values]
-            joined = "".join(texts)
+            joined = "\t".join(["%.15g"] * len(values)) % tuple(values)
             if "e" not in joined and "n" not in joined:  # exponents, nan, inf
-                return texts, none
+                return joined.split("\t"), none
         stored = [repr(value) for value in values]
         styles = self._styles
         return [styles.value(text, style) for text in stored], [styles.shown(text, style) for text in stored]
