@@ -7,7 +7,7 @@ Source: [MS-XLS] 2.1.4 (records), 2.4.265 (SST), 2.5.293 to 2.5.296 (texts), 2.2
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from indexer.errors import EvidenceError
 from indexer.handlers._office_lock import Lock
@@ -15,7 +15,7 @@ from indexer.model import Cause
 
 BOF, EOF, CONTINUE, FILEPASS = 0x809, 0x0A, 0x3C, 0x2F
 _BLOCK = 1024
-_HEAD = struct.Struct("<HH")
+_HEAD, _TEXT_HEAD = struct.Struct("<HH"), struct.Struct("<HB")
 _CONTINUED = CONTINUE.to_bytes(2, "little")
 _PLAIN = frozenset({BOF, FILEPASS, 0x194, 0xE1, 0x1C2, 0x138})
 """Records that are never encrypted."""
@@ -113,13 +113,13 @@ def shared_strings(record: Record) -> Iterator[str]:
     count = int.from_bytes(data[4:8], "little")
     ends = iter((*cuts, len(data)))
     end = next(ends)
-    at = 8
+    at, whole = 8, len(data)
     for number in range(count):
-        while at >= end and end < len(data):
+        while at >= end and end < whole:
             end = next(ends)
-        if at + 3 > len(data):
+        if at + 3 > whole:
             raise EvidenceError("truncated", f"{count - number} shared texts are missing")
-        left, flags = struct.unpack_from("<HB", data, at)
+        left, flags = _TEXT_HEAD.unpack_from(data, at)
         at += 3
         size = left << (flags & 1)
         if not flags & 12 and at + size <= end:
@@ -136,7 +136,7 @@ def shared_strings(record: Record) -> Iterator[str]:
         pieces = []
         while left:
             if at >= end:
-                if end >= len(data):
+                if end >= whole:
                     break
                 flags = data[at]
                 at += 1
@@ -153,7 +153,14 @@ def shared_strings(record: Record) -> Iterator[str]:
         at += 4 * runs + extra
 
 
-def rk(number: int) -> float:
+def rks(numbers: Sequence[int]) -> list[float]:
+    """Numbers packed into 30 bits, each with a mark for an integer and one for hundredths."""
+    if {number & 0x80000003 for number in numbers} == {3}:
+        return [(number >> 2) / 100 for number in numbers]
+    return [_rk(number) for number in numbers]
+
+
+def _rk(number: int) -> float:
     """A number packed into 30 bits, with a mark for an integer and one for hundredths."""
     if number & 2:
         value: float = (number >> 2) - (1 << 30 if number & 0x80000000 else 0)

@@ -12,8 +12,8 @@ from itertools import pairwise, repeat
 from math import isnan
 from typing import Any
 
-from indexer.handlers._biff import rk
-from indexer.handlers._cells import run_text
+from indexer.handlers._biff import rks
+from indexer.handlers._cells import run_texts
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._hidden_lines import Hidden
 from indexer.model import Text
@@ -37,30 +37,38 @@ class _Shape:
     """What the bytes of a row are, by the number and the size of its records.
 
     Attributes:
-        row: all bytes of a row.
-        same: places of what is alike in rows of one shape: numbers, sizes, columns, styles.
+        row: all bytes of a row: what is alike in rows of one shape in large pieces, row numbers, values.
+        same: places of what is alike: numbers, sizes, columns, styles.
         rows: places of the row's number.
-        cells: kind of record, place of the column and what to add to it, place of the style, of the value.
+        heads: columns and styles alone, which the first row tells for all.
+        cells: kind of record, place of the column in the heads and what to add to it, place of the style
+            there, place of the value in the row.
     """
 
     def __init__(self, layout: tuple[tuple[int, int], ...]) -> None:
-        form, self.same, self.rows = ["<"], list[int](), list[int]()
+        form, heads, self.same, self.rows = ["<"], ["<"], list[int](), list[int]()
         self.cells: list[tuple[int, int, int, int, int]] = []
-        place = 0
+        place = head = 0
         for number, size in layout:
-            is_blank = number in _BLANK
-            count = (size - 6) // 6 if number == _MANY else int(not is_blank)
-            value = "d" if number in (_NUMBER, _FORMULA) else "I"
-            held = 2 if is_blank else 4 + count * struct.calcsize(f"<H{value}")
-            form.append("HHH" + "H" * (not is_blank) + f"H{value}" * count + f"{size - held}x")
-            self.same += (place, place + 1)
-            self.rows.append(place + 2)
-            if not is_blank:
-                self.same += (place + 3, *range(place + 4, place + 4 + 2 * count, 2))
+            self.same.append(place)
+            self.rows.append(place + 1)
+            place += 2
+            if number in _BLANK:
+                form.append(f"IH{size - 2}x")
+                heads.append(f"{4 + size}x")
+                continue
+            count = (size - 6) // 6 if number == _MANY else 1
+            value, width = ("d", 8) if number in (_NUMBER, _FORMULA) else ("I", 4)
+            rest = size - 4 - count * (2 + width)
+            # The column and the first style in one; further cells have a style only.
+            form.append(f"IHI{value}" + f"H{value}" * (count - 1) + f"{rest}x")
+            heads.append("6xH" + f"H{width}x" * count + f"{rest}x")
             for more in range(count):
-                self.cells.append((number, place + 3, more, place + 4 + 2 * more, place + 5 + 2 * more))
-            place += 3 if is_blank else 4 + 2 * count
-        self.row = struct.Struct("".join(form))
+                self.same.append(place + 2 * more)
+                self.cells.append((number, head, more, head + 1 + more, place + 1 + 2 * more))
+            place += 2 * count
+            head += 1 + count
+        self.row, self.heads = struct.Struct("".join(form)), struct.Struct("".join(heads))
 
 
 @lru_cache(maxsize=256)
@@ -90,9 +98,10 @@ class PlainCells:
         while True:
             if layout := self._next_layout():
                 shape = _shape(layout)
+                heads = shape.heads.unpack_from(self._data, self.at)
                 columns = self._next_rows(shape, row.number - 1)
                 self.at += len(columns[0]) * shape.row.size
-                yield from self._say(shape, columns, sheet, row)
+                yield from self._say(shape, heads, columns, sheet, row)
             elif not self._skip(hidden):
                 return
 
@@ -141,27 +150,30 @@ class PlainCells:
         self._hope = min(_ROWS, 2 * count)
         return [column[:count] for column in columns]
 
-    def _say(self, shape: _Shape, columns: list[Sequence[Any]], sheet: str, row: Row) -> Iterator[Text]:
+    def _say(
+        self, shape: _Shape, heads: Sequence[int], columns: list[Sequence[Any]], sheet: str, row: Row
+    ) -> Iterator[Text]:
         """The rows' texts but for the last, which stays in `row`."""
-        numbers = columns[shape.rows[0]]
-        if numbers[0] + 1 != row.number:
+        numbers = [number + 1 for number in columns[shape.rows[0]]]
+        if numbers[0] != row.number:
             yield from row.end(sheet)
-        letters = [columns[column][0] + more for _, column, more, _, _ in shape.cells]
-        told = [self._show(kind, columns[style][0], columns[place]) for kind, _, _, style, place in shape.cells]
+        letters = [heads[column] + more for _, column, more, _, _ in shape.cells]
+        told = [self._show(kind, heads[style], columns[place]) for kind, _, _, style, place in shape.cells]
         if not told:
             return
-        rows = [*zip(*(texts for texts, _ in told), strict=True)]
+        by_column = [texts for texts, _ in told]
+        rows = [*zip(*by_column, strict=True)]
         forms = [*zip(*(shown for _, shown in told), strict=True)] if any(any(shown) for _, shown in told) else []
+        start = 0
         is_run = len(letters) > 1 and letters == [*range(letters[0], letters[0] + len(letters))]
-        last = len(rows) - 1
-        for index, (number, texts) in enumerate(zip(numbers, rows, strict=True)):
-            if is_run and index < last and not forms and all(texts):
-                yield run_text(sheet, number + 1, letters[0], texts)
-                continue
-            row.number = number + 1
-            for column, text, shown in zip(letters, texts, forms[index] if forms else repeat(""), strict=False):
+        if is_run and not forms and all(map(all, by_column)):
+            yield from run_texts(sheet, numbers[:-1], letters[0], rows)
+            start = len(rows) - 1
+        for index in range(start, len(rows)):
+            row.number = numbers[index]
+            for column, text, shown in zip(letters, rows[index], forms[index] if forms else repeat(""), strict=False):
                 row.add(column, text, shown)
-            if index < last:
+            if index < len(rows) - 1:
                 yield from row.end(sheet)
 
     def _show(self, kind: int, style: int, values: Sequence[Any]) -> tuple[Sequence[str], Sequence[str]]:
@@ -169,17 +181,18 @@ class PlainCells:
         none = [""] * len(values)
         if kind == _TEXT:
             strings, count = self._strings, len(self._strings)
+            if max(values) < count:
+                return [strings[index] for index in values], none
             return [strings[index] if index < count else "" for index in values], none
         is_plain = self._styles.is_plain(style)
         if kind in (_PACKED, _MANY):
             if is_plain and {value & _INTEGER for value in values} == {2}:
                 return [str(value >> 2) for value in values], none
-            values = [rk(value) for value in values]
+            values = rks(values)
         if is_plain:
-            texts = [format(value, ".15g") for value in values]
-            joined = "".join(texts)
+            joined = "\t".join(["%.15g"] * len(values)) % tuple(values)
             if "e" not in joined and "n" not in joined:  # exponents, nan, inf
-                return texts, none
+                return joined.split("\t"), none
         stored = [repr(value) for value in values]
         styles = self._styles
         return [styles.value(text, style) for text in stored], [styles.shown(text, style) for text in stored]

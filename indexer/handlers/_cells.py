@@ -84,6 +84,16 @@ def run_text(sheet: str, row: int, first: int, texts: Sequence[str]) -> Text:
     return Text("\t".join(texts), locator)
 
 
+def run_texts(sheet: str, numbers: Sequence[int], first: int, rows: Sequence[Sequence[str]]) -> list[Text]:
+    """The same of rows that fill the same cells, as many as have a number."""
+    if not numbers:
+        return []
+    start, end = f"{sheet}!{column_name(first)}", f":{column_name(first + len(rows[0]) - 1)}"
+    return [
+        Text("\t".join(texts), f"{start}{number}{end}{number}") for number, texts in zip(numbers, rows, strict=False)
+    ]
+
+
 def one_line(text: str) -> str:
     """A cell's text without tabs and line ends, which part cells and rows."""
     return " ".join(text.split()) if "\n" in text or "\t" in text or "\r" in text else text

@@ -175,7 +175,7 @@ def read_page(pieces: Iterable[str], page: Page) -> Iterator[str]:
             out.clear()
             page.chars = 0
     _find_files(page, script)
-    page.title = _SPACE.sub(" ", "".join(title)).strip()
+    page.title = _single_blanks("".join(title)).strip()
     yield _lines("".join(out))
 
 
@@ -235,10 +235,11 @@ class _Marks(dict[str, str]):
         self._page = page
 
     def __missing__(self, tag: str) -> str:
-        link = _BARE_LINK.fullmatch(tag)
-        if link and "data:" not in link[2].lower():
-            self._page.links.setdefault(link[2].strip())
-            return _INLINE_MARK
+        if link := _BARE_LINK.fullmatch(tag):
+            address = link[2]
+            if ":" not in address or "data:" not in address.lower():
+                self._page.links.setdefault(address.strip())
+                return _INLINE_MARK
         if not is_plain_tag(tag):
             raise KeyError(tag)
         start = int(tag[0] == "/")

@@ -74,7 +74,8 @@ def cut_tags(text: str) -> list[str] | None:
 
     Whether the tags are plain is left to `is_plain_tag`.
     """
-    if text.encode("utf-8", "surrogatepass").translate(None, _NO_BRACKETS) == b"<>" * text.count("<"):
+    brackets = text.encode("utf-8", "surrogatepass").translate(None, _NO_BRACKETS)
+    if brackets == b"<>" * (len(brackets) // 2):
         return text.replace(">", "<").split("<")
     cut = _PLAIN_TAG.split(text)
     return None if "<" in "".join(cut[::2]) else cut
@@ -243,4 +244,7 @@ def attributes(text: str, *, xml: bool = False) -> list[tuple[str, str]]:
 
 def plain(text: str) -> str:
     """Text with its character references resolved."""
-    return unescape(text) if "&" in text else text
+    if "&" not in text:
+        return text
+    # No reference reaches over the `&` of another: the commonest may part the text that the others are looked up in.
+    return "&".join([unescape(part) if "&" in part else part for part in text.split("&amp;")])

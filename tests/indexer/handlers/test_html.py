@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import time
 from itertools import pairwise
@@ -15,7 +16,7 @@ from crawling import crawl_bytes
 from indexer.handler import Stream
 from indexer.handlers import _html, _markup
 from indexer.handlers._html import Page, read_page
-from indexer.handlers._markup import attributes, tokens
+from indexer.handlers._markup import attributes, plain, tokens
 from indexer.handlers.html_page import Html
 from indexer.model import Text
 
@@ -225,3 +226,12 @@ def test_a_script_without_an_end_is_held_no_further_than_a_tag(monkeypatch: pyte
     started = time.process_time()
     list(read_page(["<script/>" + "a<b>" * 50_000], page))
     assert time.process_time() - started < 2
+
+
+_REFERENCES = ["&", "&amp;", "amp", "&lt", "&gt;", "&not", "in;", "#38", "&#x26", ";", "b" * 31, " ", "<"]
+
+
+@given(st.lists(st.sampled_from(_REFERENCES), max_size=9))
+def test_references_are_resolved_as_the_standard_library_does_it(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert plain(text) == html.unescape(text)

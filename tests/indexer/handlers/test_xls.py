@@ -7,6 +7,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.handlers._biff import rks
 from indexer.handlers._biff_cells import PlainCells
 from indexer.handlers._cellstyles import Row, Styles
 from indexer.handlers._hidden_lines import Hidden
@@ -101,3 +102,9 @@ def test_hidden_lines_are_told_as_runs() -> None:
     assert columns == "S!AA:AB"
     assert rows.startswith("S!3:5, 7:7, 100:100, ")
     assert rows.endswith("494:494 and 252 more runs")
+
+
+def test_packed_numbers_of_one_kind_are_what_they_are_among_others() -> None:
+    numbers = [314 << 2 | 3, (1 << 29) - 1 << 2 | 3, 0x80000003, 0xFFFFFFFF, 7 << 2 | 2, 0x3FF00000, 0x40590001]
+    assert [rks([number])[0] for number in numbers] == rks(numbers)
+    assert rks(numbers) == [3.14, 5368709.11, -5368709.12, -0.01, 7, 1.0, 1.0]
