@@ -20,7 +20,7 @@ _KINDS: dict[str, str] = {
     "application/vnd.stardivision "
     "application/x-hwp application/haansoft application/hwp application/vnd.hancom application/vnd.wordperfect "
     "application/vnd.visio application/x-visio application/vnd.ms-visio application/x-mspublisher "
-    "application/x-fictionbook application/marc "
+    "application/x-fictionbook application/marc application/x-mobipocket application/x-palmdoc "
     "application/onenote application/msonenote application/vnd.apple.pages application/vnd.apple.keynote "
     "application/vnd.apple.iwork application/x-iwork application/encrypted application/x-tika-ooxml-protected "
     "image/vnd.djvu image/x.djvu application/x-tex application/x-latex text/x-tex text/x-latex "
