@@ -169,7 +169,10 @@ def test_a_case_that_is_removed_midway_is_told_as_that(tmp_path: Path) -> None:
 
 
 def test_what_closing_finds_missing_is_told_as_that_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_case: Case) -> None:
+    close = Case.close
+
+    def fail(case: Case) -> None:
+        close(case)
         raise StoreError("index.json is missing")
 
     folder = tmp_path / "case"
