@@ -49,13 +49,13 @@ def _is_folder(item: Item) -> bool:
 
 def _files(case: Case, above: Provenance, level: int, depth: int, *, as_json: bool) -> int:
     """Shows the files of a source, or of a folder in it, or all, as `_below` does."""
-    if level >= depth:
-        return 1
     folder = above.hops[0].raw + b"/" if above.hops else b""
     closed = 0
     for item in case.catalog.children(None):
         place = item.provenance
         if (not above.source or place.source == above.source) and place.hops[0].raw.startswith(folder):
+            if level >= depth:
+                return 1
             _line(item, level, as_json=as_json)
             closed += _below(case, item.id, level + 1, depth, as_json=as_json)
     return closed

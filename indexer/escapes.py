@@ -9,8 +9,9 @@ Limits: bytes that are no UTF-8 are read in the encodings of percent-encoding al
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from indexer.model import Text
 from indexer.names import decode_names
 
 _ESCAPE = r"%(?:u[\dA-Fa-f]{4}|[\dA-Fa-f]{2})|\\(?:x[\dA-Fa-f]{2}|u[\dA-Fa-f]{4}|[0-3][0-7]{2})"
@@ -58,7 +59,13 @@ def unescaped(text: str) -> list[str]:
         read = decode_names(list(legacy))
         if read.confidence >= _SURE:
             found.update(dict.fromkeys(read.names))
-    return [word for word in map(_printable, found) if any(char > "\x7f" and char.isalpha() for char in word)]
+    words = dict.fromkeys(map(_printable, found))
+    return [word for word in words if any(char > "\x7f" and char.isalpha() for char in word)]
+
+
+def recorded(texts: Iterable[Text]) -> Iterator[Text]:
+    """The texts as they were recorded, without the words that stood in escapes beside them."""
+    return (text for text in texts if not text.locator.endswith(READ))
 
 
 def read_paths(paths: Sequence[str]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ _WORDS = (
     "パスワード|パス|暗証番号|пароль|contraseña|mot de passe|kennwort|passwort"
 )
 _NAMED = re.compile(rf"(?:^|[^a-z])(?:{_WORDS})(?:$|[^a-z])", re.IGNORECASE)
+_LINE = re.compile(r"lines? (\d+)(?:-\d+)?")
 _SAID = re.compile(
     rf"(?<![a-z])(?:{_WORDS})[ \t]{{0,4}}"
     r"(?:is\b|was\b|은|는|이|가|は|が|为|為|是|:|：|=|＝|->|→|-|\()?[ \t]{0,4}[:：=]?[ \t]{0,4}"
@@ -214,7 +215,7 @@ def _from_texts(texts: Iterable[Text], origin: str, *, whole: bool) -> Iterator[
     for text in texts:
         lines = text.body[:left].splitlines()
         left -= len(text.body)
-        where = origin if not text.locator or text.locator.startswith("line") else f"{origin} ({text.locator})"
+        where = origin if not text.locator or _LINE.fullmatch(text.locator) else f"{origin} ({text.locator})"
         waiting = False
         for number, line in enumerate(lines, _first_line(text)):
             at = f"{where}, line {number}"
@@ -234,7 +235,7 @@ def _from_texts(texts: Iterable[Text], origin: str, *, whole: bool) -> Iterator[
 
 
 def _first_line(text: Text) -> int:
-    match = re.match(r"lines? (\d+)", text.locator)
+    match = _LINE.fullmatch(text.locator)
     return int(match[1]) if match else 1
 
 

@@ -281,6 +281,12 @@ class Lookup:
             row = self._database.row(statement)
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
+    def files_in(self, source: str) -> int:
+        """Number of items of a source that have bytes."""
+        statement = "SELECT count(*) FROM items WHERE path >= ? AND path < ? AND sha256 NOT NULL"
+        row = self._database.row(statement, _span(source))
+        return int(row[0]) if row else 0
+
     def digest_of_source(self, source: str) -> str:
         """SHA-256 over the lines `sha256  path` of all files that lie directly in a source, sorted by path."""
         rows = self._database.rows(

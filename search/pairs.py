@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from indexer.errors import UsageError, reason_of
+from indexer.escapes import recorded
 from indexer.languages import language_of
 from indexer.model import Reading, Text
 from search import analysis
@@ -217,7 +218,7 @@ def _in_item(texts: Sequence[Text], languages: tuple[str, str]) -> Iterator[_Fou
     """Every pair in one item."""
     both = set(languages)
     before: tuple[str, str] = ("", "")
-    for text in texts:
+    for text in recorded(texts):
         now = ("", "")
         if any(_NEEDED[language].search(text.body) for language in languages):
             lines = [line.strip() for line in text.body.splitlines()[:_MOST_LINES] if line.strip()]
@@ -265,7 +266,7 @@ def _neighbours(parts: list[str], languages: tuple[str, str]) -> list[tuple[str,
 
 
 def _lines(texts: Iterable[Text]) -> list[str]:
-    return [line.strip() for text in texts for line in text.body.splitlines() if line.strip()][:_MOST_LINES]
+    return [line.strip() for text in recorded(texts) for line in text.body.splitlines() if line.strip()][:_MOST_LINES]
 
 
 def _storable(text: str) -> str:

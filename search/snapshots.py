@@ -162,7 +162,7 @@ def _in_time(case: Case, name: str) -> list[Source]:
 def _batches(case: Case, batches: list[Source]) -> Iterator[tuple[Cell, ...]]:
     for number, source in enumerate(batches):
         _, size = case.catalog.totals(source.name)
-        count = sum(1 for _ in case.catalog.places(source.name))
+        count = case.catalog.files_in(source.name)
         counts: Counter[str] = Counter()
         if number:
             earlier = tuple(each.name for each in batches[: number - 1])

@@ -17,7 +17,7 @@ from indexer.errors import EvidenceError
 from indexer.handlers._fs_btrfs_trees import LAST, Item, Key, Pointer, Trees
 from indexer.handlers._fs_parts import MOST_HOLES, Run, pour
 from indexer.handlers._lzo import unpack as unpack_lzo
-from indexer.handlers._zstd import load_zstd
+from indexer.handlers._zstd import unpack_zstd
 from indexer.model import Timestamp
 from indexer.timestamps import from_unix
 
@@ -241,7 +241,7 @@ def _unpack(packed: bytes, size: int, kind: int, unit: int) -> bytes:
     if kind == 2:
         return _unpack_sectors(packed, size, unit)
     if kind == 3:
-        return _expand(packed, size)
+        return unpack_zstd(packed, size)
     raise EvidenceError("unsupported", f"compression of kind {kind}")
 
 
@@ -267,11 +267,3 @@ def _unpack_sectors(packed: bytes, size: int, unit: int) -> bytes:
             break
         at += length
     return bytes(out)
-
-
-def _expand(packed: bytes, size: int) -> bytes:
-    zstd = load_zstd()
-    try:
-        return bytes(zstd.ZstdDecompressor().decompress(packed, size))
-    except zstd.ZstdError:
-        return b""

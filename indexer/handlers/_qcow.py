@@ -16,7 +16,7 @@ from indexer.errors import EvidenceError
 from indexer.handler import Stream
 from indexer.handlers._image import BlockImage, Image, read_exactly
 from indexer.handlers._image_parents import ParentOf
-from indexer.handlers._zstd import load_zstd
+from indexer.handlers._zstd import unpack_zstd
 from indexer.limits import MIB
 from indexer.model import Fact, Field
 from indexer.timestamps import from_unix
@@ -190,7 +190,7 @@ class _Qcow(BlockImage):
             offset = entry & (1 << split) - 1
             size = ((entry >> split & (1 << (bits - 8)) - 1) + 1) * 512 - offset % 512
         packed = self._stream.at(offset, size)
-        data = _inflate(packed, self.block) if not self._header.packing else _expand(packed, self.block)
+        data = _inflate(packed, self.block) if not self._header.packing else unpack_zstd(packed, self.block)
         if len(data) < self.block:
             raise EvidenceError("corrupt", f"QCOW: the packed cluster at {offset} does not unpack")
         return data
@@ -200,12 +200,4 @@ def _inflate(packed: bytes, size: int) -> bytes:
     try:
         return zlib.decompressobj(-15).decompress(packed, size)
     except zlib.error:
-        return b""
-
-
-def _expand(packed: bytes, size: int) -> bytes:
-    zstd = load_zstd()
-    try:
-        return bytes(zstd.ZstdDecompressor().decompress(packed, size))
-    except zstd.ZstdError:
         return b""

@@ -23,3 +23,16 @@ def load_zstd() -> Any:
     except ImportError as error:
         raise EvidenceError("missing-library", "zstd: pip install backports.zstd") from error
     return zstd
+
+
+def unpack_zstd(packed: bytes, size: int) -> bytes:
+    """A block of at most `size` bytes; nothing where it cannot be read.
+
+    Raises:
+        EvidenceError: missing-library.
+    """
+    zstd = load_zstd()
+    try:
+        return bytes(zstd.ZstdDecompressor().decompress(packed, size))
+    except zstd.ZstdError:
+        return b""

@@ -138,10 +138,12 @@ def _text(records: _Records, first: bytes, codec: str) -> Iterator[Fact]:
     packing, count, locked = (int.from_bytes(first[at : at + 2], "big") for at in (0, 8, 12))
     if locked:
         yield Field("encryption.method", f"Mobipocket {locked}")
-        raise EvidenceError("encrypted", "the text is locked to a reader (DRM)")
+        yield Problem("encrypted", "the text is locked to a reader (DRM)")
+        return
     if packing not in (1, 2):
         method = "HUFF/CDIC" if packing == 17480 else f"number {packing}"
-        raise EvidenceError("unsupported", f"compression {method}")
+        yield Problem("unsupported", f"compression {method}")
+        return
     flags = int.from_bytes(first[242:244], "big") if int.from_bytes(first[20:24], "big") >= 228 else 0
     held = bytearray()
     for number in range(1, min(count + 1, len(records))):

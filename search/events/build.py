@@ -30,6 +30,7 @@ def update(case: Case, tell: Tell = lambda path, count: None) -> None:
     """
     path = case.path / FILE
     last = case.catalog.last_item()
+    known: int | None = None
     if is_made(path):
         with EventStore(case.path) as store:
             known = store.state()

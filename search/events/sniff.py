@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
-from indexer.escapes import READ
+from indexer.escapes import recorded
 from indexer.model import Text
 from search.events.changes import open_usn
 from search.events.daemons import open_proftpd, open_rsyncd, open_syslog, open_vsftpd, open_xferlog
@@ -76,7 +76,7 @@ _SOME_TIME = datetime(2000, 2, 1, tzinfo=UTC)
 
 def units_of(handler: str, texts: Iterable[Text]) -> Iterator[str]:
     """The lines or records of a reading, whole across passages."""
-    texts = (text for text in texts if not text.locator.endswith(READ))
+    texts = recorded(texts)
     if handler == "evtx":
         return (text.body for text in texts)
     if handler in _RECORDS:
