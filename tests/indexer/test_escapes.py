@@ -58,6 +58,10 @@ def test_what_was_quoted_is_found(name: str) -> None:
     assert unescaped("".join(f"\\u{ord(char):04X}" for char in name)) == [name]
 
 
+def test_what_differs_in_what_cannot_be_shown_is_said_once() -> None:
+    assert unescaped("/%EC%88%98%01 /%EC%88%98%02") == ["수"]
+
+
 def test_a_path_is_shown_in_clear_where_it_is_utf_8() -> None:
     assert shown_path("/cuts/C034_%EC%88%98%EC%A0%95.png?q=a%20b") == "/cuts/C034_수정.png?q=a b"
     assert shown_path(r"/\xEC\x88\x98%") == "/수%"
