@@ -22,61 +22,49 @@ from cli.console import UnreadError, flush, note, open_streams, say, say_caret, 
 from indexer import VERSION
 from indexer.errors import ArchivoreError, Interrupted, QueryError, StoreError, reason_of
 
-COMMANDS = (
-    "new.new",
-    "ingest.ingest",
-    "status.status",
-    "search.search",
-    "grep.grep",
-    "facets.facets",
-    "features.features",
-    "timeline.timeline",
-    "watch.watch",
-    "similar.similar",
-    "pairs.pairs",
-    "events.events",
-    "events.logins",
-    "events.sessions",
-    "events.addresses",
-    "events.touched",
-    "events.addressbook",
-    "snapshots.diff",
-    "snapshots.series",
-    "sequences.sequences",
-    "show.show",
-    "tree.tree",
-    "text.text",
-    "extract.extract",
-    "export.export",
-    "review.tag",
-    "review.note",
-    "review.save",
-    "review.saved",
-    "review.run",
-    "audit.verify",
-    "audit.verify_export",
-    "pack.pack",
-    "pack.open_pack",
-    "problems.problems",
-    "retry.retry",
-    "reindex.reindex",
-    "formats.formats",
-    "fields.fields",
-    "naming.names",
-    "naming.rename_fields",
-    "doctor.doctor",
-    "demo.demo",
-    "audit.audit",
-    "hashset.hashset",
-)
-"""Where each is, in the order of the help: a module of this folder and a function, or a family of commands."""
+COMMANDS = {
+    "Take evidence in": ("new.new", "ingest.ingest", "status.status", "problems.problems", "retry.retry"),
+    "Search": (
+        "search.search",
+        "grep.grep",
+        "facets.facets",
+        "features.features",
+        "timeline.timeline",
+        "watch.watch",
+        "similar.similar",
+        "pairs.pairs",
+    ),
+    "Who came, and did what": (
+        "events.events",
+        "events.logins",
+        "events.sessions",
+        "events.addresses",
+        "events.touched",
+        "events.addressbook",
+    ),
+    "What changed": ("snapshots.diff", "snapshots.series", "sequences.sequences"),
+    "Look at items": ("show.show", "tree.tree", "text.text", "extract.extract"),
+    "Review": ("review.tag", "review.note", "review.save", "review.saved", "review.run"),
+    "Report and prove": (
+        "export.export",
+        "audit.verify_export",
+        "audit.verify",
+        "audit.audit",
+        "pack.pack",
+        "pack.open_pack",
+    ),
+    "Keep a case": ("reindex.reindex", "naming.names", "naming.rename_fields", "hashset.hashset"),
+    "Learn": ("demo.demo", "doctor.doctor", "formats.formats", "fields.fields"),
+}
+"""The commands by what they are for, in the order of the help: a module of this folder and a function, or a family."""
+PLACES = tuple(place for places in COMMANDS.values() for place in places)
 
 
 def app_for(words: list[str]) -> typer.Typer:
     """The command line with the command that is asked for; with all of them where help is, or a word is wrong."""
     app = typer.Typer(
         name="archivore",
-        cls=_Stoppable,
+        cls=_Commands,
         help="Opens what was seized, reads what is in it, and finds it again.",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -85,7 +73,7 @@ def app_for(words: list[str]) -> typer.Typer:
     )
     app.callback()(_about)  # with it, a single command keeps its name
     asked = words[0].replace("-", "_") if words else ""
-    for place in [place for place in COMMANDS if place.endswith(f".{asked}")] or COMMANDS:
+    for place in [place for place in PLACES if place.endswith(f".{asked}")] or PLACES:
         module, _, name = place.partition(".")
         command = getattr(import_module(f"cli.{module}"), name)
         if isinstance(command, typer.Typer):
@@ -114,8 +102,17 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which is to leave no more behind than Ctrl-C does."""
 
 
-class _Stoppable(TyperGroup):
-    """Commands that say so when they are stopped."""
+class _Commands(TyperGroup):
+    """Commands that are shown by what they are for, and say so when they are stopped."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Writes each heading with its commands; one column for all of them."""
+        width = max(map(len, self.commands))
+        for heading, places in COMMANDS.items():
+            commands = [self.commands[place.partition(".")[2].replace("_", "-")] for place in places]
+            with formatter.section(heading):
+                room = formatter.width - width - 6
+                formatter.write_dl([(f"{each.name:<{width}}", each.get_short_help_str(room)) for each in commands])
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""

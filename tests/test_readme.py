@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import COMMANDS
+from cli.main import PLACES
 from indexer.model import CAUSES
 from search.query import parse
 
@@ -30,7 +30,7 @@ def test_the_table_of_file_types_is_what_the_declarations_say() -> None:
 
 
 def test_every_command_is_named() -> None:
-    for command in COMMANDS:
+    for command in PLACES:
         name = command.partition(".")[2].replace("_", "-")
         assert re.search(rf"`{name}[` ]", README), name
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from cli.main import COMMANDS, app_for
+from cli.main import PLACES, app_for
 from indexer import VERSION, heic
 
 TOUR = Path(__file__).parents[2] / "fixtures" / "tour"
@@ -164,10 +164,12 @@ def test_grep_finds_what_stands_in_the_log(tour: Path) -> None:
     assert "RE2" in bad.stderr
 
 
-def test_every_command_is_told_in_one_line() -> None:
-    told = archivore("--help").stdout.partition("Commands:")[2].splitlines()[1:]
-    assert len(told) > 40
+def test_every_command_is_told_in_one_line_under_what_it_is_for() -> None:
+    shown = archivore("--help").stdout.partition("Take evidence in:")[2].splitlines()[1:]
+    told = [line for line in shown if line.startswith("  ")]
+    assert [line.split()[0] for line in told] == [place.partition(".")[2].replace("_", "-") for place in PLACES]
     assert not [line for line in told if line.endswith("...") or len(line.split(maxsplit=1)) < 2]
+    assert len({line.index(line.split(maxsplit=1)[1]) for line in told}) == 1
 
 
 def test_the_case_may_be_named_before_the_command(tour: Path) -> None:
@@ -432,6 +434,6 @@ def test_the_demo_makes_only_its_own_case_anew(tmp_path: Path) -> None:
 
 
 def test_a_command_is_loaded_alone_and_keeps_its_name() -> None:
-    for place in COMMANDS:
+    for place in PLACES:
         name = place.partition(".")[2].replace("_", "-")
         assert list(vars(get_command(app_for([name])))["commands"]) == [name]
