@@ -311,7 +311,8 @@ class _Parser:
     def check_value(self, field: str, word: str, column: int) -> None:
         values = schema.CLOSED.get(field)
         if values and not {STAR, ANY} & set(word) and word.casefold() not in values:
-            self.fail(f"{field} is one of {', '.join(values)}", column)
+            finer = f"; one format is asked for as handler:{word} or ext:{word}" if field == "type" else ""
+            self.fail(f"{field} is one of {', '.join(values)}{finer}", column)
 
     def count(self, node: Query, terms: int = 1) -> Query:
         self.terms += terms

@@ -142,6 +142,7 @@ def test_words_near_each_other_in_any_order() -> None:
         ("name:>3", 5, "cannot be compared"),
         ("problem:encrypt", 8, "encrypted, corrupt"),
         ("a type:(picture OR pictures)", 19, "one of folder, text"),
+        ("type:zip", 5, "handler:zip or ext:zip"),
         ("-status:unread", 8, "read, partly-read, not-read"),
         ("a !!!", 2, "no letter"),
         ("***", 0, "wildcards alone"),
