@@ -55,8 +55,8 @@ def show(
         say_table(
             ("time", "kind", "origin", "zone"),
             [
-                (print_time(stamp.at), stamp.kind, stamp.origin, "UTC" if stamp.zone_known else "unknown: wall clock")
-                for stamp in item.timestamps
+                (print_time(each.moment), each.kind, each.origin, "UTC" if each.zone_known else "unknown: wall clock")
+                for each in item.timestamps
             ],
         )
     if item.fields:

@@ -152,6 +152,11 @@ class Timestamp(Struct, frozen=True):
     resolution: float = 1.0
     zone_known: bool = True
 
+    @property
+    def moment(self) -> datetime:
+        """The time as it is shown: in UTC, or a bare wall clock where the zone is not known."""
+        return self.at if self.zone_known else self.at.replace(tzinfo=None)
+
 
 class Text(Struct, frozen=True, array_like=True):
     """A run of text and where it stands inside the item: `page 3`, `Sheet1!B7`, `layer "notes"`.
@@ -266,7 +271,7 @@ class Item(Struct, frozen=True, array_like=True):
             "timestamps": [
                 {
                     "kind": stamp.kind,
-                    "at": print_time(stamp.at),
+                    "at": print_time(stamp.moment),
                     "origin": stamp.origin,
                     "resolution": stamp.resolution,
                     "zone_known": stamp.zone_known,
@@ -405,12 +410,14 @@ class Run(Struct, frozen=True):
 
 
 def print_time(at: datetime) -> str:
-    """ISO 8601 in UTC with `Z`, with as many decimals as the value needs.
+    """ISO 8601 in UTC with `Z`, or bare where the time has no zone; with as many decimals as the value needs.
 
     >>> print_time(datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC))
     '2024-01-02T03:04:05Z'
+    >>> print_time(datetime(2024, 1, 2, 3, 4, 5))
+    '2024-01-02T03:04:05'
     """
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at.tzinfo else at.isoformat()
 
 
 def status_of(problems: tuple[Problem, ...], *, has_content: bool) -> Status:

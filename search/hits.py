@@ -123,9 +123,8 @@ def _values(item: Item, name: str) -> Iterator[tuple[float | int | None, str]]:
     for stamp in item.timestamps:
         kind = schema.key(schema.KINDS.get(stamp.kind, stamp.kind))
         if name in (kind, "date"):
-            shown = print_time(stamp.at)
             label = stamp.origin if name == kind else f"{kind}, {stamp.origin}"
-            yield micros(stamp.at.astimezone(UTC)), f"{shown if stamp.zone_known else shown[:-1]} ({label})"
+            yield micros(stamp.at.astimezone(UTC)), f"{print_time(stamp.moment)} ({label})"
 
 
 def _holds(node: Query, number: float | int | None) -> bool:

@@ -183,7 +183,7 @@ def sheet_of(name: str, columns: tuple[Column, ...], rows: Callable[[], Iterable
 def plain(cell: Cell) -> Scalar | None:
     """A cell as JSON has it: times in ISO 8601, with `Z` where the zone is known."""
     if isinstance(cell, datetime):
-        return print_time(cell) if cell.tzinfo else cell.isoformat()
+        return print_time(cell)
     return cell
 
 
@@ -249,7 +249,7 @@ def _cells(row: Item | Hit, marks: Marks) -> tuple[Cell, ...]:
         item.handler,
         item.status,
         item.language,
-        next((stamp.at for stamp in item.timestamps if stamp.kind == "M"), None),
+        next((stamp.moment for stamp in item.timestamps if stamp.kind == "M"), None),
         digests.md5 if digests else None,
         digests.sha1 if digests else None,
         digests.sha256 if digests else None,

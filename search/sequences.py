@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from os.path import splitext
 from typing import Final
@@ -115,7 +114,7 @@ class _Sequence:
         gaps = [str(first) if first == last else f"{first}-{last}" for first, last in self.gaps[:SHOWN_GAPS]]
         more = ", ..." * (len(self.gaps) > SHOWN_GAPS)
         missing = self.last - self.first + 1 - self.numbers
-        dates = (_cell(self.earliest), _cell(self.latest))
+        dates = [stamp.moment if stamp else None for stamp in (self.earliest, self.latest)]
         return (
             folder, self.pattern, self.first, self.last, self.count, missing, ", ".join(gaps) + more or None,
             self.size, *dates, self.id,
@@ -236,10 +235,3 @@ def _frame(item: Item) -> _Frame | None:
     modified = [stamp for stamp in item.timestamps if stamp.kind == "M"]
     stamp = modified[0] if modified else min(item.timestamps, key=lambda each: each.at, default=None)
     return _Frame(tuple(parts), item.id, item.size or 0, stamp)
-
-
-def _cell(stamp: Timestamp | None) -> datetime | None:
-    """The time as a cell; without a zone where it is not known."""
-    if stamp is None:
-        return None
-    return stamp.at if stamp.zone_known else stamp.at.replace(tzinfo=None)

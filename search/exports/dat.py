@@ -137,7 +137,7 @@ def _values(
     for kind in _TIMES.values():
         stamps = (each for each in item.timestamps if each.kind == kind)
         first = next(stamps, None)
-        yield "" if first is None else print_time(first.at) if first.zone_known else print_time(first.at).rstrip("Z")
+        yield "" if first is None else print_time(first.moment)
     for name in _FIELDS.values():
         yield "; ".join(fields.get(name, ()))
     yield from ((digests.md5, digests.sha1, digests.sha256) if digests else ("", "", ""))

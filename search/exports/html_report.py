@@ -128,14 +128,7 @@ def card_of(report: Report, pair: tuple[int, Item | Hit]) -> dict[str, Any]:
         "item": item,
         "hops": [str(hop) for hop in item.provenance.hops[1:]],
         "told": told,
-        "times": [
-            (
-                print_time(each.at) if each.zone_known else each.at.replace(tzinfo=None).isoformat(),
-                each.kind,
-                each.origin,
-            )
-            for each in item.timestamps
-        ],
+        "times": [(print_time(each.moment), each.kind, each.origin) for each in item.timestamps],
         "highlights": row.highlights if isinstance(row, Hit) else (),
         "duplicates": row.duplicates if isinstance(row, Hit) else (),
         "picture": base64.b64encode(picture).decode("ascii") if picture else "",

@@ -2,8 +2,8 @@
 
 Rows are written as they come (constant memory). Nothing of the evidence is a formula or a link: text cells are
 inline strings. A table of more rows than a sheet holds goes on in the next; a text longer than a cell holds is
-cut and says so (its whole is in the JSON lines export). Times are typed where their zone is known and Excel can
-hold them (from 1900), else text.
+cut and says so (its whole is in the JSON lines export). Times that Excel can hold (from 1900) are typed: shown with
+a `Z` in UTC, bare where their zone is not known.
 
 Source: ECMA-376; Excel specifications and limits (1,048,576 rows, 32,767 characters in a cell).
 """
@@ -14,7 +14,7 @@ import io
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from indexer.model import print_time
 from search.exports._file import whole_path
@@ -45,13 +45,20 @@ def write(path: Path, report: Report) -> int:
     with whole_path(path) as part, _Enduring(part, "r+") as file:
         book = Workbook(file, options)
         book.set_properties({"title": f"{report.colophon.case}: {report.colophon.command}", "created": _MADE})
-        bold = book.add_format({"bold": True})
-        _add(book, bold, _cover(report))
-        counts = [_add(book, bold, sheet) for sheet in (*report.sheets, problems_sheet(report.case))]
+        styles = _Styles(book.add_format({"bold": True}), book.add_format({"num_format": 'yyyy-mm-dd hh:mm:ss"Z"'}))
+        _add(book, styles, _cover(report))
+        counts = [_add(book, styles, sheet) for sheet in (*report.sheets, problems_sheet(report.case))]
         book.close()
         if file.error:
             raise file.error
     return counts[0]
+
+
+class _Styles(NamedTuple):
+    """How cells look that are not plain."""
+
+    head: Any
+    utc: Any
 
 
 class _Enduring(io.FileIO):
@@ -77,28 +84,28 @@ def _cover(report: Report) -> Sheet:
     return Sheet("about", (Column("what"), Column("value")), lambda: (Row(row, {}) for row in rows))
 
 
-def _add(book: Any, bold: Any, sheet: Sheet) -> int:
+def _add(book: Any, styles: _Styles, sheet: Sheet) -> int:
     """Writes one table, in as many sheets as it needs, and returns its rows."""
     count = 0
     page: Any = None
     for row in sheet.rows():
         if count % ROWS == 0:
             _end(page, sheet, ROWS)
-            page = _begin(book, bold, sheet, count // ROWS)
-        _put(page, count % ROWS + 1, row.cells)
+            page = _begin(book, styles.head, sheet, count // ROWS)
+        _put(page, count % ROWS + 1, row.cells, styles.utc)
         count += 1
     if page is None:
-        page = _begin(book, bold, sheet, 0)
+        page = _begin(book, styles.head, sheet, 0)
     _end(page, sheet, (count - 1) % ROWS + 1 if count else 0)
     return count
 
 
-def _begin(book: Any, bold: Any, sheet: Sheet, number: int) -> Any:
+def _begin(book: Any, head: Any, sheet: Sheet, number: int) -> Any:
     page = book.add_worksheet(sheet.name[:28] + (f" {number + 1}" if number else ""))
     page.freeze_panes(1, 0)
     for at, column in enumerate(sheet.columns):
         page.set_column(at, at, _WIDTHS.get(column.name, 16))
-        page.write_string(0, at, column.name, bold)
+        page.write_string(0, at, column.name, head)
     return page
 
 
@@ -107,7 +114,7 @@ def _end(page: Any, sheet: Sheet, rows: int) -> None:
         page.autofilter(0, 0, rows, len(sheet.columns) - 1)
 
 
-def _put(page: Any, at: int, cells: Iterable[Cell]) -> None:
+def _put(page: Any, at: int, cells: Iterable[Cell], utc: Any) -> None:
     for column, value in enumerate(cells):
         if value is None or value == "":
             continue
@@ -115,15 +122,15 @@ def _put(page: Any, at: int, cells: Iterable[Cell]) -> None:
             page.write_boolean(at, column, value)
         elif isinstance(value, int | float) and len(str(abs(value))) <= _EXACT:
             page.write_number(at, column, value)
-        elif isinstance(value, datetime) and value.tzinfo and value.year >= 1900:
-            page.write_datetime(at, column, value.replace(tzinfo=None))
+        elif isinstance(value, datetime) and value.year >= 1900:
+            page.write_datetime(at, column, value.replace(tzinfo=None), utc if value.tzinfo else None)
         else:
             page.write_string(at, column, _fit(_text(value)))
 
 
 def _text(value: Cell) -> str:
     if isinstance(value, datetime):
-        return print_time(value) if value.tzinfo else value.isoformat()
+        return print_time(value)
     return visible_text(str(value))
 
 

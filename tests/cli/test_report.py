@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import lzma
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,6 +48,28 @@ def test_tables_of_other_answers_are_reports_too(case: Case, tmp_path: Path) -> 
     written = export(timeline(case), "html", tmp_path / "t.html")
     tree = html.document_fromstring((tmp_path / "t.html").read_text("utf-8"))
     assert len(tree.xpath("(//table)[2]/tbody/tr")) >= written.rows
+
+
+def test_a_time_whose_zone_is_not_known_is_told_without_one(tmp_path: Path) -> None:
+    path, again, query = tmp_path / "case", tmp_path / "again", "path:(S03E05 OR zip)"
+    for each in (path, again):
+        archivore("new", each)
+    archivore("ingest", TOUR / "day1", case=path)
+    for kind in ("csv", "jsonl", "xlsx"):
+        assert archivore("export", query, "-o", tmp_path / f"out.{kind}", case=path).returncode == 0
+    rows = [json.loads(row) for row in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    stamps = [stamp for row in rows for stamp in row["timestamps"]]
+    assert {stamp["zone_known"] for stamp in stamps} == {True, False}
+    assert all(stamp["at"].endswith("Z") == stamp["zone_known"] for stamp in stamps)
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        modified = {row["modified"] for row in csv.DictReader(file)} - {""}
+    first = [[stamp["at"] for stamp in row["timestamps"] if stamp["kind"] == "M"][:1] for row in rows]
+    assert modified == {at for each in first for at in each}
+    archivore("ingest", tmp_path / "out.xlsx", case=again)
+    (book,) = [json.loads(row) for row in archivore("search", "ext:xlsx", "--json", case=again).stdout.splitlines()]
+    shown = archivore("text", book["id"], case=again).stdout
+    for at in modified:  # a spreadsheet shows whole seconds
+        assert re.search(re.escape(at[:19].replace("T", " ")) + ("Z" if at.endswith("Z") else "(?!Z)"), shown), at
 
 
 def test_a_report_has_pictures_charts_and_passages(tmp_path: Path) -> None:
