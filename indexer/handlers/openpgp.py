@@ -1,9 +1,10 @@
 """OpenPGP as files: messages, keys and signatures, in bytes or as text; who may open them, who made them.
 
-Encrypted messages are named with the keys they are for. What is only signed or packed is a member.
+Encrypted messages are named with the keys they are for, and opened where a password does. What is only signed or
+packed is a member.
 
 Source: RFC 9580 (OpenPGP), sections 4 (packets), 5 (their kinds), 6.2 (as text); RFC 4880 before it.
-Limits: nothing is decrypted, no signature is verified; key material is not told.
+Limits: messages for keys are named, not opened; no signature is verified; key material is not told.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ import binascii
 import bz2
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from io import BytesIO
-from typing import ClassVar, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple
 
 from indexer.decoding import decode
+from indexer.errors import EvidenceError
 from indexer.handler import Handler, Signature, Stream
+from indexer.handlers._pgp import read_literal
+from indexer.handlers._pgp_lock import Message
+from indexer.handlers._streams import open_chunks
 from indexer.limits import MIB
 from indexer.model import Child, Fact, Field, Problem, Text, Timestamp
+from indexer.passwords import Passwords
 from indexer.timestamps import from_unix
 
 _MOST, _UNPACKED = 256 * MIB, 256 * MIB
@@ -37,6 +43,7 @@ _KINDS = {
     _FOR_PASSWORD: "encrypted message",
     _SEALED: "encrypted message",
     _SEALED_CHECKED: "encrypted message",
+    _SEALED_NEW: "encrypted message",
     _SECRET: "private key",
     _PUBLIC: "public key",
     _SIGNATURE: "signature",
@@ -72,8 +79,10 @@ class Openpgp(Handler):
         "pgp.version": "program that wrote it",
         "pgp.comment": "comment beside it",
         "pgp.file_name": "name the sealed or signed file had",
+        "encryption.method": "what seals it for a password",
     }
-    reads = "kind, keys it is for, owners of keys, times; what is only signed or packed as a member"
+    reads = "kind, keys it is for, owners of keys, times; what is signed, packed or opened by a password as a member"
+    version = 2
     rank = 42
     container = True
 
@@ -94,10 +103,11 @@ class Openpgp(Handler):
 
     def read(self, stream: Stream) -> Iterator[Fact]:
         data = stream.at(0, min(stream.size, _MOST))
-        if stream.size > _MOST:
+        opened = not data.startswith(b"-----") and (yield from _opened(Message(stream.at), stream.passwords))
+        if stream.size > _MOST and not opened:
             yield Problem("limit", f"more than {_MOST} bytes", resolution="read up to there")
         if not data.startswith(b"-----"):
-            yield from _describe(data)
+            yield from _describe(data, opened)
             return
         if data.startswith(_SIGNED_TEXT):
             yield Field("pgp.kind", "signed message")
@@ -107,7 +117,9 @@ class Openpgp(Handler):
                 name, _, value = decode(line).text.partition(": ")
                 if name in ("Version", "Comment"):
                     yield Field(f"pgp.{name.lower()}", value)
-            yield from _describe(_unarmoured(match[3]))
+            data = _unarmoured(match[3])
+            message = Message(lambda at, size, data=data: data[at : at + size])  # type: ignore[misc]
+            yield from _describe(data, (yield from _opened(message, stream.passwords)))
 
 
 def _first_bytes(tag: int) -> tuple[bytes, ...]:
@@ -173,7 +185,33 @@ def _joined(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     return bytes(joined), at
 
 
-def _describe(data: bytes) -> Iterator[Fact]:
+def _opened(message: Message, passwords: Passwords) -> Generator[Fact, None, bool]:
+    """What a password opens, and whether one did."""
+    if not message.kind or not message.locks:
+        return False
+    yield Field("encryption.method", message.method)
+    if not message.is_read:
+        yield Problem("encrypted", f"{message.method}, a cipher that is not read", resolution="named, not opened")
+        return True
+    for password in passwords:
+        if key := message.open(password.text):
+            yield password.field()
+            try:
+                held = read_literal(message.plain(key))
+            except EvidenceError as error:
+                yield error.problem("openpgp")
+            else:
+                yield from _file(held.name, held.at, lambda: open_chunks(read_literal(message.plain(key)).pieces))
+            return True
+    return False
+
+
+def _describe(data: bytes, opened: bool) -> Iterator[Fact]:
+    """What the packets say.
+
+    Args:
+        opened: whether the sealed one is told already.
+    """
     told = False
     sealed: list[str] = []
     room = _UNPACKED
@@ -184,7 +222,7 @@ def _describe(data: bytes) -> Iterator[Fact]:
             if not told and packet.kind in _KINDS:
                 told = True
                 yield Field("pgp.kind", _KINDS[packet.kind])
-            if packet.cut:
+            if packet.cut and not opened:
                 yield Problem("truncated", "the last packet is cut", resolution="read as far as it goes")
             if packet.kind == _FOR_KEY and packet.body[:1] == b"\3":
                 sealed.append(packet.body[1:9].hex())
@@ -193,7 +231,8 @@ def _describe(data: bytes) -> Iterator[Fact]:
             elif packet.kind in (_SEALED, _SEALED_CHECKED, _SEALED_NEW):
                 yield from (Field("pgp.key_id", key) for key in sealed if key != "a password")
                 for_whom = ", ".join(sealed[:20]) or "a key that is not named"
-                yield Problem("encrypted", f"an OpenPGP message for {for_whom}", resolution="named, not opened")
+                if not opened:
+                    yield Problem("encrypted", f"an OpenPGP message for {for_whom}", resolution="named, not opened")
             elif packet.kind == _USER:
                 yield Field("pgp.user", decode(packet.body[:2000]).text)
             elif packet.kind in (_PUBLIC, _SECRET, _SIGNATURE):
@@ -249,12 +288,17 @@ def _details(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _literal(body: bytes) -> Iterator[Fact]:
     size = body[1]
-    name = decode(body[2 : 2 + size]).text
-    stamp = from_unix("M", int.from_bytes(body[2 + size : 6 + size], "big"), "pgp.literal")
+    at = int.from_bytes(body[2 + size : 6 + size], "big")
+    yield from _file(body[2 : 2 + size], at, partial(BytesIO, body[6 + size :]))
+
+
+def _file(raw: bytes, at: int, opener: Callable[[], BinaryIO]) -> Iterator[Fact]:
+    name = decode(raw).text
+    stamp = from_unix("M", at, "pgp.literal")
     stamps = (stamp,) if stamp and stamp.at.year > 1970 else ()
     if name:
         yield Field("pgp.file_name", name)
-    yield Child(name or "content", body[2 : 2 + size] or b"content", partial(BytesIO, body[6 + size :]), stamps)
+    yield Child(name or "content", raw or b"content", opener, stamps)
 
 
 def _unpacked(body: bytes, most: int) -> bytes | None:
