@@ -22,6 +22,10 @@ _WEAK = {"application/zlib", "application/x-matlab-data", "image/x-tga"}
 _BEARS_NO_SUFFIX = {UNKNOWN, EMPTY, "multipart/appledouble"}
 """What is no type, and what has the name of the file that it belongs to."""
 _PROMISES_NOTHING = {"", ".bin", ".dat", ".obj", ".tmp"}
+_IN_TEXTS = bytes(sorted({*b"\t\n\f\r\x1a\x1b", *range(32, 256)}))
+"""Bytes that texts of any encoding are made of; hardly a file of another type has no others ..."""
+_BLANK = b"\xff" * 8
+"""... but one that was overwritten."""
 _MOST_SETS = 4096
 """Sets of telling bytes whose handlers are remembered."""
 
@@ -39,6 +43,10 @@ class _Rule(NamedTuple):
     order: int
     handler: Handler
     starts: tuple[bytes, ...] = ()
+
+    def is_marked_by_a_word(self, head: bytes) -> bool:
+        """Whether the mark at the start is letters and digits: a note about Blender may begin so too."""
+        return all(start.isalnum() and len(start) > 2 for start in self.starts if head.startswith(start))
 
 
 class Identifier:
@@ -95,6 +103,8 @@ class Identifier:
     def _claimed(self, stream: Stream) -> Identity | None:
         head = stream.head
         marked = [rule for rule in self._marked.get(head[0], ()) if head.startswith(rule.starts)]
+        if marked and not head.translate(None, _IN_TEXTS) and _BLANK not in head:
+            marked = [rule for rule in marked if not rule.is_marked_by_a_word(head)]
         for (begin, end), marks in self._inside.items():
             if held := marks.get(head[begin:end]):
                 marked += held

@@ -32,6 +32,10 @@ MARKS = sorted({mark.magic for handler in all_handlers() for mark in handler.sig
         (b"", "inode/x-empty"),
         (bytes(100), "application/octet-stream"),
         ("한글 문서입니다. 원화를 수정합니다.".encode("cp949"), "text/plain"),
+        ("Ogawa: 原画 수정\n".encode(), "text/plain"),
+        (b"BLENDER files of the day\n", "text/plain"),
+        (b"PARENT folder: cuts\n", "text/plain"),
+        (b"Ogawa\xff\0\1" + bytes(40), "model/x-alembic"),
     ],
 )
 def test_bytes_decide(data: bytes, media_type: str) -> None:
