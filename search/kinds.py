@@ -11,7 +11,7 @@ _KINDS: dict[str, str] = {
     "folder": "inode/directory",
     "text": "text/ application/json application/xml application/x-ndjson application/xslt+xml application/rdf+xml "
     "application/rss+xml application/xmp+xml application/atom+xml application/javascript application/x-yenc "
-    "application/x-base64",
+    "application/x-base64 application/x-gettext",
     "web": "text/html application/xhtml application/x-mswinurl application/warc application/x-chromium "
     "application/x-firefox",
     "document": "application/pdf application/msword application/rtf text/rtf application/epub application/oxps "
@@ -58,7 +58,7 @@ _KINDS: dict[str, str] = {
     "program": "application/x-executable application/x-pie-executable application/x-sharedlib application/x-object "
     "application/x-dosexec application/x-msdownload application/vnd.microsoft.portable-executable "
     "application/x-ms-ne-executable application/x-mach application/x-elf application/java-vm application/x-java "
-    "application/vnd.android application/x-ios-app application/wasm",
+    "application/vnd.android application/x-ios-app application/wasm application/x-bytecode",
     "disk": "application/x-iso9660 application/x-disc-sectors application/vnd.efi application/x-raw-disk "
     "application/x-ewf application/x-encase "
     "application/x-qemu application/x-qcow application/x-virtualbox application/x-vdi application/x-vhd "
