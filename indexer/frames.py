@@ -5,7 +5,7 @@ is ever pickled: a worker that reads hostile bytes can say no more than these va
 
     parent -> worker   Hello once, then Jobs, Fetches and Looks, and an Answer to each Ask
     worker -> parent   Ready ahead of its first job's; Texts, Item, Ask, Spilled while a job runs, Done after it;
-                       Pieces, or Failed
+                       Pieces, or Failed; Broken where our own store fails, and nothing after it
 """
 
 from __future__ import annotations
@@ -150,6 +150,12 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     problem: Problem
 
 
+class Broken(msgspec.Struct, tag=True, frozen=True):
+    """Our own store fails in the worker, such as a spool on a full disk: no trouble of the evidence."""
+
+    message: str
+
+
 class Looked(msgspec.Struct, tag=True, frozen=True):
     """What one picture or video looks like, or why that cannot be told."""
 
@@ -159,7 +165,7 @@ class Looked(msgspec.Struct, tag=True, frozen=True):
 
 
 ToWorker = Hello | Job | Fetch | Look | Answer
-FromWorker = Ready | Texts | Item | Ask | Spilled | Done | Piece | Failed | Looked
+FromWorker = Ready | Texts | Item | Ask | Spilled | Done | Piece | Failed | Broken | Looked
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

@@ -29,7 +29,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from indexer import frames
-from indexer.errors import Interrupted
+from indexer.errors import Interrupted, StoreError
 from indexer.events import Died, Event, Progress
 from indexer.facts import without_bytes
 from indexer.ledger import Ledger
@@ -161,10 +161,10 @@ class Ingest:
         self._empty_scratch()
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         pool = Pool(self._hello, self._count)
-        for key in self._ledger.reading_keys():
-            pool.sieve.add(key)
-        committed = told = time.monotonic()
         try:
+            for key in self._ledger.reading_keys():
+                pool.sieve.add(key)
+            committed = told = time.monotonic()
             while self._fill(pool, coming):
                 for worker, said in pool.hear(0.1):
                     self._take(pool, worker, said)
@@ -299,6 +299,8 @@ class Ingest:
                 work = self._work.pop(said.number)
                 worker.had(work.weight)
                 self._finish(work)
+            case frames.Broken():
+                raise StoreError(said.message)
             case Death():
                 self._survive(worker, said)
             case _:

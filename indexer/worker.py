@@ -23,6 +23,7 @@ from typing import BinaryIO
 from indexer import frames
 from indexer.board import Board, sign
 from indexer.crawl import Crawler
+from indexer.errors import StoreError, reason_of
 from indexer.facts import without_bytes
 from indexer.footage import footage
 from indexer.hashsets import HashSets
@@ -71,14 +72,17 @@ def serve(channel_descriptor: int, board_descriptor: int, sieve_descriptor: int)
     skip = HashSets(Path(hello.skip)) if hello.skip else None
     crawler = Crawler(in_order(handlers), outlet, hello.limits, hello.passwords, hello.scratch, skip, ocr=hello.ocr)
     outlet.ready({handler.name: str(handler.version) for handler in handlers})
-    while frame := outlet.next_order():
-        if isinstance(frame, frames.Job):
-            _work(crawler, outlet, frame)
-            outlet.rest(frame.number)
-        elif isinstance(frame, frames.Fetch):
-            _fetch(crawler, channel, frame)
-        elif isinstance(frame, frames.Look):
-            _look(crawler, channel, frame)
+    try:
+        while frame := outlet.next_order():
+            if isinstance(frame, frames.Job):
+                _work(crawler, outlet, frame)
+                outlet.rest(frame.number)
+            elif isinstance(frame, frames.Fetch):
+                _fetch(crawler, channel, frame)
+            elif isinstance(frame, frames.Look):
+                _look(crawler, channel, frame)
+    except StoreError as error:
+        outlet.give_up(str(error))
 
 
 def _bound(limits: Limits) -> None:
@@ -210,6 +214,11 @@ class _Outlet:
         self._outbox.add(frames.Done(number))
         self._outbox.flush()
 
+    def give_up(self, message: str) -> None:
+        """The last frame, before the process ends."""
+        self._outbox.add(frames.Broken(message))
+        self._outbox.flush()
+
     def known(self, key: str) -> Known | None:
         if not self._sieve.may_hold(key):
             return None
@@ -243,9 +252,12 @@ class _Outlet:
             return True
         self._spilled += 1
         path = Path(self._scratch) / f"{place.provenance.id}-{self._spilled}"
-        with path.open("xb") as file:
-            while chunk := held.read(1 << 20):
-                file.write(chunk)
+        try:
+            with path.open("xb") as file:
+                while chunk := held.read(1 << 20):
+                    file.write(chunk)
+        except OSError as error:
+            raise StoreError(f"{self._scratch}: the spool cannot be written: {reason_of(error)}") from error
         self._outbox.add(frames.Spilled(place, size, str(path)))
         self._outbox.flush()
         return True

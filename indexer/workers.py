@@ -159,7 +159,6 @@ class Pool:
         self._selector = selectors.DefaultSelector()
         self._looked = 0.0
         self._silent_deaths = 0
-        self.peak = 0
         self.workers: list[Worker] = []
         for _ in range(count):
             self._start()
@@ -235,6 +234,7 @@ class Fetcher:
 
         Raises:
             EvidenceError: they are not to be had any more, or the worker died of them.
+            StoreError: there is no room to unpack them.
         """
         for frame in self._ask(frames.Fetch(provenance, source, edge, look, film)):
             if isinstance(frame, frames.Piece):
@@ -247,6 +247,7 @@ class Fetcher:
 
         Raises:
             EvidenceError: the rest are not to be had, or the worker died of one of them.
+            StoreError: there is no room to unpack them.
         """
         for frame in self._ask(frames.Look(container, source, wanted, film)):
             if isinstance(frame, frames.Looked):
@@ -263,6 +264,8 @@ class Fetcher:
                     raise EvidenceError("timeout", f"gave nothing for {self._limits.allowance(0):.0f} s")
                 for frame in list(worker.inbox.frames()):
                     whole = isinstance(frame, frames.Failed) or (isinstance(frame, frames.Piece) and not frame.data)
+                    if isinstance(frame, frames.Broken):
+                        raise StoreError(frame.message)
                     if isinstance(frame, frames.Failed):
                         raise EvidenceError(frame.problem.cause, frame.problem.message)
                     if whole:

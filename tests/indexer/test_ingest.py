@@ -9,14 +9,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from indexer.errors import Interrupted, LockedError
+from indexer.errors import Interrupted, LockedError, StoreError
 from indexer.ingest import Ingest
 from indexer.limits import MIB, Limits
-from indexer.model import Item, Source, replace
+from indexer.model import Hop, Item, Provenance, Source, replace
+from indexer.workers import Fetcher
 from killers import kill, line, pack
 from search.case import Case
 
@@ -132,6 +134,36 @@ def test_a_death_over_drawn_words_costs_nothing_else(tmp_path: Path) -> None:
         assert "words drawn" in problem.resolution
     assert items["s:a.lst!/1"].handler == "strings"
     assert counts["deaths"] == 3
+
+
+CROWDED = """
+from indexer import spool
+
+spool.FLOOR = 1 << 80
+"""
+
+
+def test_a_spool_without_room_stops_the_run_and_is_no_trouble_of_the_evidence(tmp_path: Path) -> None:
+    evidence, crowded = tmp_path / "evidence", tmp_path / "crowded.py"
+    evidence.mkdir()
+    crowded.write_text(CROWDED)
+    (evidence / "a.lst").write_bytes(pack([line("before"), line("long " * 1000)]))
+    limits = replace(QUICK, spool_memory=1024)
+    with Case.create(tmp_path / "case") as case:
+        run = Ingest(case, case.scratch, limits=limits, jobs=1, handler_files=(KILLERS, str(crowded)))
+        with pytest.raises(StoreError, match=f"{case.scratch}.*MiB free"):
+            run.run([Source("s", str(evidence))])
+    ingest(evidence, tmp_path / "case", limits=limits)
+    assert {item.status for item in by_name(tmp_path / "case").values()} == {"read"}
+
+
+def test_what_cannot_be_unpacked_for_want_of_room_is_no_trouble_of_the_evidence(tmp_path: Path) -> None:
+    (tmp_path / "a.lst").write_bytes(pack([line("long " * 1000)]))
+    place = Provenance("s", (Hop(b"a.lst", "a.lst"), Hop(b"0", "0")))
+    with closing(Fetcher(limits=replace(QUICK, spool_memory=1024))) as fetcher:
+        fetcher._hello = replace(fetcher._hello, handler_files=(KILLERS,), scratch=str(tmp_path / "gone"))
+        with pytest.raises(StoreError, match=f"{tmp_path}/gone: the spool cannot be written"):
+            list(fetcher.fetch(Source("s", str(tmp_path)), place))
 
 
 def test_a_killer_among_ten_thousand(tmp_path: Path) -> None:
