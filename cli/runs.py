@@ -6,6 +6,7 @@ joins them here, in the same order: record, read, commit, index, record.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ from msgspec.structs import asdict, replace
 
 from indexer import VERSION
 from indexer.digests import Hasher
-from indexer.errors import EvidenceError, UsageError, refused
+from indexer.errors import EvidenceError, UsageError
 from indexer.events import Event
 from indexer.hashsets import FILE
 from indexer.identify import magic_version
@@ -30,6 +31,7 @@ from indexer.places import Place
 from indexer.sources import check_source, place_of_root
 from indexer.workers import Fetcher
 from search.case import Case
+from search.exports._file import whole_path
 from search.guesses import Guesses, recall_passwords
 
 if TYPE_CHECKING:
@@ -392,28 +394,22 @@ def extract_item(case: Case, item: Item, output: Path, passwords: tuple[Password
     source = case.catalog.sources()[item.provenance.source]
     if not source.path:
         raise UsageError(f"{source.name}: the evidence is not on this machine; a packed case tells where: open-pack")
+    if os.path.lexists(output):
+        raise UsageError(f"{output}: exists already; choose another --output")
     hasher = Hasher()
-    part = output.with_name(output.name + ".part")
+    known = (*passwords, *recall_passwords(case, item))
     try:
-        known = (*passwords, *recall_passwords(case, item))
-        with closing(Fetcher(known, limits)) as fetcher, part.open("xb") as file:
+        with whole_path(output) as part, closing(Fetcher(known, limits)) as fetcher, part.open("wb") as file:
             for data in fetcher.fetch(source, item.provenance):
                 hasher.update(data)
                 file.write(data)
-        if hasher.digests().sha256 != item.digests.sha256:
-            raise UsageError(
-                f"{item.provenance}: the evidence gives other bytes now (SHA-256 differs); nothing written"
-            )
-        if output.exists():
-            raise UsageError(f"{output}: exists already; choose another --output")
-        part.rename(output)
+            if hasher.digests().sha256 != item.digests.sha256:
+                raise UsageError(
+                    f"{item.provenance}: the evidence gives other bytes now (SHA-256 differs); nothing written"
+                )
     except EvidenceError as error:
         hint = "; give passwords with --passwords FILE" * (error.cause == "encrypted")
         raise UsageError(f"{item.provenance}: {error.message}{hint}") from error
-    except OSError as error:
-        raise refused(output, error, "choose another --output") from error
-    finally:
-        part.unlink(missing_ok=True)
     return hasher.digests().sha256
 
 

@@ -144,8 +144,11 @@ def test_show_tree_text_and_extract_agree(tour: Path, tmp_path: Path) -> None:
     assert str(hit["sha256"]) in shown
     bodies = [row["body"] for row in lines(archivore("text", hit["id"], "--json", case=tour))]
     assert any("修改" in str(body) for body in bodies)
+    (tmp_path / "bytes.part").write_text("of somebody else")
     answer = archivore("extract", hit["id"], "--output", tmp_path / "bytes", case=tour)
     assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "bytes.part").read_text() == "of somebody else"
+    assert {path.name for path in tmp_path.iterdir()} == {"bytes", "bytes.part"}
     assert (tmp_path / "bytes").stat().st_size == hit["size"]
     again = archivore("extract", hit["id"], "--output", tmp_path / "bytes", case=tour)
     assert again.returncode == 2
