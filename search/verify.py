@@ -49,8 +49,10 @@ class Checker:
         seen = self._seen.setdefault(found.provenance.root.id, set())
         if bytes.fromhex(identity) in seen:  # read twice, since a worker died
             return Known(0, 0, 0)
-        seen.add(bytes.fromhex(identity))
         held = self._catalog.item(identity)
+        if held is None and self._was_skipped(found.provenance):
+            return Known(0, 0, 0)
+        seen.add(bytes.fromhex(identity))
         now = found.digests.sha256 if found.digests else ""
         problems = found.problems + (found.reading.problems if found.reading else ())
         closed = any(problem.cause == "encrypted" for problem in problems)
@@ -66,14 +68,21 @@ class Checker:
             self.same += 1
         return Known(0, 0, 0)
 
+    def _was_skipped(self, place: Provenance) -> bool:
+        """Whether a container around it was known, and not opened for that."""
+        above = (self._catalog.item(each.hex()) for each in place.ids()[:-1])
+        return any(field.name == "file.skipped" for item in above if item for field in item.fields)
+
     def gone(self, sources: Iterable[str]) -> Iterator[Difference]:
         """What the catalog holds of these sources and the evidence gives no more."""
         chosen = set(sources)
-        seen = set().union(*self._seen.values())
         for item, _ in self._catalog.items():
-            if item.provenance.source in chosen and bytes.fromhex(item.id) not in seen:
+            if item.provenance.source not in chosen:
+                continue
+            ids = item.provenance.ids()
+            if ids[-1] not in self._seen.get(ids[0].hex(), ()):
                 was = item.digests.sha256 if item.digests else ""
-                closed = not self._closed.isdisjoint(item.provenance.ids())
+                closed = not self._closed.isdisjoint(ids)
                 yield Difference(item.id, str(item.provenance), "closed" if closed else "gone", was)
 
     def forget(self, root: str) -> None:
@@ -128,9 +137,6 @@ def check_store(case: Case, tell: Callable[[str], None] = lambda part: None) -> 
     tell("index")
     case.index.verify()
     tell("texts")
-    done: set[str] = set()
-    for _, reading in case.catalog.items():
-        if reading and reading.chunks and reading.key not in done:
-            done.add(reading.key)
-            for _text in case.texts.of(reading.key, reading.chunks):
-                pass
+    for key, chunks, _ in case.catalog.packed_readings():
+        for _text in case.texts.of(key.hex(), chunks):
+            pass

@@ -76,7 +76,13 @@ def test_what_is_known_is_named_and_not_read(evidence: Path, tmp_path: Path) -> 
     assert ids(case, "dull AND text:library") == set()
     assert ids(case, "name:inside") == set()
     assert ids(case, "원화") == {"wanted.txt"}
+    whole = archivore("verify", case=case)
+    assert (whole.returncode, whole.stdout) == (
+        0,
+        "3 items are what they were, 0 are not; index and texts are whole.\n",
+    )
     assert archivore("retry", "evidence:lib.zip", case=case).returncode == 0
+    assert "4 items are what they were" in archivore("verify", case=case).stdout
     assert ids(case, "name:inside") == {"inside.txt"}
 
 
