@@ -124,10 +124,22 @@ def finish_stopped(
         return
     for source in sources:
         check_source(source)
-    ocr = ocr or bool(case.catalog.runs()[-1].options.get("ocr"))
-    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "ocr": ocr}
+    stopped = case.catalog.runs()[-1].options
+    ocr = ocr or bool(stopped.get("ocr"))
+    skip_known = bool(stopped.get("skip_known"))
+    options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "skip_known": skip_known, "ocr": ocr}
     with _recorded(case, "finish", limits, options, [source.name for source in sources], indexed) as (counts, ready):
-        run = Ingest(case, case.scratch, limits=limits, passwords=passwords, jobs=jobs, tell=tell, ocr=ocr, ready=ready)
+        run = Ingest(
+            case,
+            case.scratch,
+            limits=limits,
+            passwords=passwords,
+            jobs=jobs,
+            tell=tell,
+            skip=case.path / FILE if skip_known else None,
+            ocr=ocr,
+            ready=ready,
+        )
         counts |= run.finish(sources)
 
 
@@ -420,10 +432,7 @@ def rename_members(case: Case, container: Item, codec: str) -> int:
         UsageError: the codec is not known.
     """
     members = [item.provenance.hops[-1] for item in case.catalog.children(container.id)]
-    try:
-        shown = decode_as([hop.raw for hop in members], codec).names
-    except LookupError as error:
-        raise UsageError(f"{codec}: no such encoding; such as cp949, gb18030, shift_jis, big5") from error
+    shown = decode_as([hop.raw for hop in members], codec).names
     changed = {hop: name for hop, name in zip(members, shown, strict=True) if name != hop.name and not _is_utf8(hop)}
     count = case.catalog.rename_members(container.provenance, changed)
     case.commit()

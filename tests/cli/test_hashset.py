@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from test_cli import archivore, lines
 
+from cli.runs import finish_stopped
 from indexer.errors import UsageError
 from indexer.hashsets import HashSets, digests_in
+from indexer.limits import Limits
 from indexer.model import Digests
+from search.case import Case
 
 DULL, WANTED = b"a dull library file", "분기 원화".encode()
 
@@ -84,6 +87,22 @@ def test_what_is_known_is_named_and_not_read(evidence: Path, tmp_path: Path) -> 
     assert archivore("retry", "evidence:lib.zip", case=case).returncode == 0
     assert "4 items are what they were" in archivore("verify", case=case).stdout
     assert ids(case, "name:inside") == {"inside.txt"}
+
+
+def test_a_run_that_was_stopped_is_finished_as_it_was_begun(evidence: Path, tmp_path: Path) -> None:
+    path = tmp_path / "case"
+    archivore("new", path)
+    archivore("hashset", "add", nsrl(tmp_path / "rds.db", (evidence / "lib.zip").read_bytes()), case=path)
+    archivore("ingest", evidence, "--skip-known", case=path)
+    with Case(path, write=True) as case:
+        root = case.find("evidence:lib.zip").id
+        case.forget(root)
+        case.open_root(root, "evidence")
+        case.commit()
+        finish_stopped(case, limits=Limits(), passwords=(), jobs=1, tell=lambda event: None)
+        assert not case.catalog.journal.open_roots()
+    assert ids(path, "file.skipped:*") == {"lib.zip"}
+    assert ids(path, "name:inside") == set()
 
 
 @pytest.mark.parametrize(
