@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -67,7 +68,7 @@ class HashSets:
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
             if write:
                 self._connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            self._names = self._read_names()
+            self._connection.execute("SELECT count(*) FROM sets").fetchone()
         except sqlite3.Error as error:
             self.close()
             if is_new:
@@ -81,24 +82,23 @@ class HashSets:
 
     def names_of(self, digests: Digests | None, kind: Kind) -> tuple[str, ...]:
         """The lists of this kind that hold any of an item's digests, by name."""
-        if self._connection is None or digests is None or not self._names:
+        if self._connection is None or digests is None:
             return ()
         values = [bytes.fromhex(each) for each in (digests.sha256, digests.sha1, digests.md5)]
-        try:
-            rows = self._connection.execute(
-                "SELECT DISTINCT number FROM digests WHERE digest IN (?, ?, ?)", values
-            ).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {reason_of(error)}") from error
-        return tuple(sorted(self._names[number][1] for (number,) in rows if self._names[number][0] == kind))
+        statement = (
+            "SELECT DISTINCT name FROM digests JOIN sets USING (number) WHERE digest IN (?, ?, ?) AND kind = ? "
+            "ORDER BY name"
+        )
+        with self._storing():
+            return tuple(name for (name,) in self._connection.execute(statement, (*values, kind)))
 
     def sets(self) -> list[HashSet]:
         """Every list, by name."""
         if self._connection is None:
             return []
-        return [
-            HashSet(*row) for row in self._connection.execute("SELECT name, kind, origin, rows FROM sets ORDER BY name")
-        ]
+        with self._storing():
+            rows = self._connection.execute("SELECT name, kind, origin, rows FROM sets ORDER BY name")
+            return [HashSet(*row) for row in rows]
 
     def add(self, path: Path, name: str, kind: Kind) -> int:
         """Takes in a list under a name; one of the same name is replaced. Returns how many digests it has.
@@ -117,14 +117,14 @@ class HashSets:
             number = run(
                 "INSERT INTO sets (name, kind, origin, rows) VALUES (?, ?, ?, 0)", (name, kind, path.name)
             ).lastrowid
-            run("INSERT INTO digests SELECT DISTINCT digest, ? FROM temp.taken ORDER BY digest", (number,))
-            (count,) = run("SELECT count(*) FROM digests WHERE number = ?", (number,)).fetchone()
+            count = run(
+                "INSERT INTO digests SELECT DISTINCT digest, ? FROM temp.taken ORDER BY digest", (number,)
+            ).rowcount
             if not count:
                 raise UsageError(f"{path}: no line or column of it is a digest (MD5, SHA-1 or SHA-256 in hex)")
             run("UPDATE sets SET rows = ? WHERE number = ?", (count, number))
             run("DROP TABLE temp.taken")
             run("COMMIT")
-            self._names = self._read_names()
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             told = f"{path}: {reason_of(error)}; a hash set is NSRL (SQLite or CSV), a CSV, or one digest a line"
             raise UsageError(told) from error
@@ -133,7 +133,7 @@ class HashSets:
         finally:
             if self._connection.in_transaction:
                 run("ROLLBACK")
-        return int(count)
+        return count
 
     def remove(self, name: str) -> None:
         """Forgets a list.
@@ -144,15 +144,17 @@ class HashSets:
         assert self._connection is not None
         if name not in {each.name for each in self.sets()}:
             raise UsageError(f"{name}: no such hash set; `archivore hashset list` names them")
-        self._connection.execute("BEGIN")
-        self._drop(name)
-        self._connection.execute("COMMIT")
-        self._names = self._read_names()
+        with self._storing():
+            self._connection.execute("BEGIN")
+            self._drop(name)
+            self._connection.execute("COMMIT")
 
-    def _read_names(self) -> dict[int, tuple[str, str]]:
-        assert self._connection is not None
-        rows = self._connection.execute("SELECT number, kind, name FROM sets")
-        return {number: (kind, name) for number, kind, name in rows}
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {reason_of(error)}") from error
 
     def _drop(self, name: str) -> None:
         assert self._connection is not None

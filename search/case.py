@@ -120,7 +120,7 @@ class Case:
         self._close_index()
         self.catalog.close()
         self.texts.close()
-        self.hashsets.close()
+        self.close_hashsets()
         if self._lock:
             self._lock.close()
 
@@ -174,10 +174,10 @@ class Case:
         """Lists of known and notable digests."""
         return HashSets(self.path / FILE)
 
-    def reopen_hashsets(self) -> None:
-        """After the lists have changed."""
-        self.hashsets.close()
-        del self.hashsets
+    def close_hashsets(self) -> None:
+        """Lets go of the lists; they are opened anew when next asked for."""
+        if held := vars(self).pop("hashsets", None):
+            held.close()
 
     def open_features(self) -> Features | None:
         """The features of the texts, open for reading; None where none were gathered."""

@@ -45,6 +45,6 @@ def _restale(case: Case, sets: HashSets) -> int:
 
 
 def _settle(case: Case) -> None:
-    case.reopen_hashsets()
+    case.close_hashsets()
     case.commit()
     case.update_index()

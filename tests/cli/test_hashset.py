@@ -11,7 +11,7 @@ import pytest
 from test_cli import archivore, lines
 
 from cli.runs import finish_stopped
-from indexer.errors import UsageError
+from indexer.errors import StoreError, UsageError
 from indexer.hashsets import HashSets, digests_in
 from indexer.limits import Limits
 from indexer.model import Digests
@@ -119,6 +119,33 @@ def test_lists_come_in_many_forms(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text.format(md5=of.md5, sha1=of.sha1.upper(), sha256=of.sha256))
     (found,) = digests_in(tmp_path / name)
     assert found.hex() in (of.md5, of.sha1, of.sha256)
+
+
+def test_damaged_lists_are_named_by_those_who_ask_for_them_alone(tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    archivore("new", case)
+    (case / "hashsets.sqlite").write_bytes(b"no lists " * 100)
+    assert archivore("status", case=case).returncode == 0
+    for words in (("hashset", "list"), ("hashset", "remove", "nsrl")):
+        refused = archivore(*words, case=case)
+        assert refused.returncode == 3
+        assert refused.stderr.count("\n") == 1
+        assert "hashsets.sqlite: it is damaged" in refused.stderr
+
+
+def test_lists_that_another_command_keeps_busy_are_told_so(tmp_path: Path) -> None:
+    (tmp_path / "good").write_text(digests(DULL).sha256)
+    sets = HashSets(tmp_path / "hashsets.sqlite", write=True)
+    sets.add(tmp_path / "good", "list", "known")
+    with sqlite3.connect(tmp_path / "hashsets.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        sets._connection.execute("PRAGMA busy_timeout = 1")  # type: ignore[union-attr]
+        for ask in (sets.sets, lambda: sets.remove("list"), lambda: sets.names_of(digests(DULL), "known")):
+            with pytest.raises(StoreError, match=r"hashsets\.sqlite: another process keeps it busy"):
+                ask()
+    other.close()
+    assert [each.name for each in sets.sets()] == ["list"]
+    sets.close()
 
 
 def test_a_list_without_digests_changes_nothing(tmp_path: Path) -> None:
