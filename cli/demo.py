@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import BOLD, say, style
+from cli.console import BOLD, DIM, say, style
 
 NAME = "archivore demo"
 """What the demo calls its case: only one of that name is made anew."""
@@ -44,7 +44,7 @@ def demo(
     def step(title: str, command: str) -> None:
         say()
         say(style(f"## {title}", BOLD))
-        say(style(f"$ archivore {command}", "2"))
+        say(style(f"$ archivore {command}", DIM))
 
     step("A case is a folder.", f"new {case}")
     new(case, NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -86,19 +85,14 @@ def retry(
 def _locked(case: Case, chosen: set[str]) -> list[Item]:
     """The protected items among those that were chosen, and what is protected inside them."""
     within = chosen | {above for each in chosen for above in _parent(case, each)}
-    return [item for item in case.catalog.with_problem("encrypted") if within.intersection((item.id, *_above(item)))]
+    locked = case.catalog.with_problem("encrypted")
+    return [item for item in locked if within.intersection((item.id, *item.provenance.above()))]
 
 
 def _parent(case: Case, identity: str) -> list[str]:
     item = case.catalog.item(identity)
     parent = item.provenance.parent if item and item.handler == "" else None
     return [parent.id] if parent else []
-
-
-def _above(item: Item) -> Iterator[str]:
-    place = item.provenance
-    while place := place.parent:  # type: ignore[assignment]
-        yield place.id
 
 
 def _chosen(case: Case, words: list[str], cause: str, handler: str, *, older: bool, ocr: bool) -> list[Item]:

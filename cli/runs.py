@@ -177,7 +177,7 @@ def read_again(
         held = case.catalog.with_reading(item.id)
         readings[item.id] = held[1] if held else None
     passed = {item.id for item in wanted if (each := readings[item.id]) and each.key in keys_of_containers}
-    later = [item for item in whole if item.id not in readings and passed.intersection(_above(item))]
+    later = [item for item in whole if item.id not in readings and passed.intersection(item.provenance.above())]
     offered = _shared_guesses(wanted, whole, readings, guess)
     ocr = ocr or _had_ocr(case, wanted)
     options: dict[str, Scalar] = {"jobs": jobs, "passwords": len(passwords), "ocr": ocr, "items": len(wanted)}
@@ -281,13 +281,6 @@ def _had_ocr(case: Case, items: list[Item]) -> bool:
     return False
 
 
-def _above(item: Item) -> Iterator[str]:
-    place = item.provenance.parent
-    while place:
-        yield place.id
-        place = place.parent
-
-
 def _shared_guesses(
     wanted: list[Item],
     whole: list[Item],
@@ -301,7 +294,7 @@ def _shared_guesses(
     shared: dict[str, dict[str, Password]] = {}
     keys = {identity: reading.key if reading else identity for identity, reading in readings.items()}
     for item in (*wanted, *whole):
-        key = next((keys[each] for each in (item.id, *_above(item)) if each in keys), "")
+        key = next((keys[each] for each in (item.id, *item.provenance.above()) if each in keys), "")
         for each in guess(item):
             shared.setdefault(key, {}).setdefault(each.text, each)
     return {identity: tuple(shared.get(key, {}).values()) for identity, key in keys.items()}

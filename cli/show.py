@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import say, say_card, say_json, say_table, size_of, style
+from cli.console import YELLOW, say, say_card, say_json, say_table, size_of, style
 from cli.options import CaseOption, JsonOption, open_case
 
 
@@ -66,7 +66,7 @@ def show(
         say()
         for problem in item.problems:
             tail = f" ({problem.resolution})" if problem.resolution else ""
-            say_card([(style(problem.cause, "33"), problem.message + tail)])
+            say_card([(style(problem.cause, YELLOW), problem.message + tail)])
     if members:
         say()
         say_table(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import note, say, say_evidence, say_json, style
+from cli.console import DIM, note, say, say_evidence, say_json, style
 from cli.options import CaseOption, JsonOption, open_case
 from search.sanitise import visible
 
@@ -33,5 +33,5 @@ def text(
             say_json({"locator": passage.locator, "body": passage.body})
             continue
         if passage.locator:
-            say(style(f"--- {visible(passage.locator)}", "2"))
+            say(style(f"--- {visible(passage.locator)}", DIM))
         say_evidence(passage.body.rstrip("\n"))

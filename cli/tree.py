@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import RED, counted, note, say, say_json, size_of, style
+from cli.console import DIM, RED, counted, note, say, say_json, size_of, style
 from cli.options import CaseOption, JsonOption, open_case
 from search.sanitise import visible
 
@@ -80,4 +80,4 @@ def _line(item: Item, level: int, *, as_json: bool) -> None:
     causes = ["deleted"] * item.is_deleted + sorted({problem.cause for problem in item.problems})
     trouble = "  " + style(", ".join(causes), RED) if causes else ""
     size = "" if item.size is None else f"  {size_of(item.size)}"
-    say(f"{'  ' * level}{visible(name)}{size}  {style(item.id[:8], '2')}{trouble}")
+    say(f"{'  ' * level}{visible(name)}{size}  {style(item.id[:8], DIM)}{trouble}")

@@ -16,7 +16,7 @@ every other part can speak in these words.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import BinaryIO, Literal, get_args
@@ -119,6 +119,10 @@ class Provenance(Struct, frozen=True, array_like=True):
     def ids(self) -> tuple[bytes, ...]:
         """The ids, as 16 bytes each, of the containers around it from the root inwards, and its own."""
         return tuple(digest[:16] for digest in _digests_of(self.source, self.hops)[1:])
+
+    def above(self) -> Iterator[str]:
+        """The ids of the containers around it, the innermost first."""
+        return (each.hex() for each in reversed(self.ids()[:-1]))
 
     @property
     def parent(self) -> Provenance | None:

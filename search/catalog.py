@@ -15,7 +15,7 @@ It fulfils `indexer.ledger.Ledger` together with the texts; see `search/case.py`
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -121,7 +121,7 @@ class Catalog(Lookup):
                 for shared in list(self._database.rows(statement, (row[0],))):
                     other = self._join(shared)[0]
                     chosen[other.id] = other
-        kept = [item for item in chosen.values() if not any(each in chosen for each in _above(item.provenance))]
+        kept = [item for item in chosen.values() if not any(each in chosen for each in item.provenance.above())]
         return sorted(kept, key=lambda item: (str(item.provenance), item.id))
 
     def reopen_container(self, container: Item) -> dict[str, Spent]:
@@ -343,11 +343,6 @@ class Catalog(Lookup):
     def make_all_stale(self) -> None:
         """Everything is to be indexed anew."""
         self._database.write("INSERT OR REPLACE INTO stale (id) SELECT id FROM items")
-
-
-def _above(place: Provenance) -> Iterator[str]:
-    while place := place.parent:  # type: ignore[assignment]
-        yield place.id
 
 
 def _storable(text: str) -> str:

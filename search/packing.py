@@ -69,16 +69,9 @@ def pack(case: Case, output: Path, query: str = "", files: Path | None = None) -
         QueryError: the query cannot be understood.
         StoreError: the disk is full, or the case damaged.
     """
-    chosen: set[str] | None = None
-    if query:
-        chosen = set()
-        for item in matching(case, query):
-            place = item.provenance
-            while place:
-                chosen.add(place.id)
-                place = place.parent  # type: ignore[assignment]
+    chosen = {each for item in matching(case, query) for each in item.provenance.ids()} if query else None
     with scratch_beside(output) as scratch, _storing(output):
-        ids = None if chosen is None else [bytes.fromhex(each) for each in sorted(chosen)]
+        ids = None if chosen is None else sorted(chosen)
         readings = _copy(case.path / "catalog.sqlite", scratch / "catalog.sqlite", ids)
         _copy(case.path / "texts.sqlite", scratch / "texts.sqlite", readings)
         members = {each: scratch / each for each in ("catalog.sqlite", "texts.sqlite")}

@@ -70,7 +70,7 @@ class Checker:
 
     def _was_skipped(self, place: Provenance) -> bool:
         """Whether a container around it was known, and not opened for that."""
-        above = (self._catalog.item(each.hex()) for each in place.ids()[:-1])
+        above = map(self._catalog.item, place.above())
         return any(field.name == "file.skipped" for item in above if item for field in item.fields)
 
     def gone(self, sources: Iterable[str]) -> Iterator[Difference]:

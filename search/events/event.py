@@ -128,12 +128,6 @@ def latest_year(written: datetime, month: int, day: int) -> int | None:
     return None
 
 
-def to_datetime(at: int, zone: str) -> datetime:
-    """The time of an event; without a zone where none is known."""
-    time = _EPOCH + timedelta(microseconds=at)
-    return time if zone == KNOWN else time.replace(tzinfo=None)
-
-
 def summed_up(said: Sequence[object]) -> str:
     """What an event of a log says, as one line: address, user, action, target and status."""
     return " ".join(str(each) for each in said[:5] if each)

@@ -50,13 +50,11 @@ def write(path: Path, report: Report) -> int:
     with whole_file(path) as file, spilling(_SCHEMA) as database:
         for row in report.items() if report.items else ():
             item = item_of(row)
-            place = item.provenance.parent
             database.execute(
                 "INSERT INTO items (id, chosen) VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET chosen = 1", (item.id,)
             )
-            while place:
-                database.execute("INSERT OR IGNORE INTO items (id, chosen) VALUES (?, 0)", (place.id,))
-                place = place.parent
+            for above in item.provenance.above():
+                database.execute("INSERT OR IGNORE INTO items (id, chosen) VALUES (?, 0)", (above,))
             count += 1
         file.write(f'{{"@context": {json.dumps(_CONTEXT, indent=1)},\n"@graph": [')
         for number, node in enumerate(_nodes(report, database)):
