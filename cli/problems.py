@@ -19,7 +19,7 @@ _NAMES = 5
 def problems(
     cause: Annotated[str, typer.Option("--cause", help="encrypted, corrupt, limit, ... only.")] = "",
     handler: Annotated[str, typer.Option("--handler", help="Met by this handler only.")] = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Items shown at the most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Rows shown.")] = 50,
     case_path: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,7 +50,7 @@ def problems(
                 for problem in item.problems
                 if cause in ("", problem.cause) and handler in ("", problem.handler)
             ]
-            if len(rows) >= limit:
+            if len(rows) > limit:
                 break
     if not rows:
         note("No problems" + (f" with cause {cause}." if cause else "."))
@@ -59,7 +59,7 @@ def problems(
         say(", ".join(f"{count:,} {name}" for name, count in counts.items()))
         say()
     say_table(("cause", "item", "path", "message"), rows[:limit])
-    if len(rows) >= limit:
+    if len(rows) > limit:
         note(f"{first_of(limit, 'row', 'rows')}; more with --limit, all with --json.")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated
 
 import typer
 
 from cli.console import YELLOW, say, say_card, say_json, say_table, size_of, style
 from cli.options import CaseOption, JsonOption, open_case
+
+_MEMBERS = 50
+"""Members that a card lists."""
 
 
 def show(
@@ -30,7 +34,8 @@ def show(
             return
         tags, notes = case.review.tags_of(item.id), case.review.notes_of(item.id)
         parent = item.provenance.parent
-        members = list(case.catalog.children(item.id))
+        members = list(islice(case.catalog.children(item.id), _MEMBERS))
+        more = case.catalog.count_members(item.id) - len(members)
         same = case.catalog.same_bytes(item.digests.sha256) if item.digests else []
     rows: list[tuple[str, object]] = [
         ("path", item.provenance),
@@ -71,8 +76,8 @@ def show(
         say()
         say_table(
             ("member", "id", "size", "type"),
-            [(each.provenance.hops[-1], each.id[:8], size_of(each.size), each.media_type) for each in members[:50]],
+            [(each.provenance.hops[-1], each.id[:8], size_of(each.size), each.media_type) for each in members],
             right=frozenset({2}),
         )
-        if len(members) > 50:
-            say(f"... and {len(members) - 50:,} more: archivore tree {item.id[:8]}")
+        if more:
+            say(f"... and {more:,} more: archivore tree {item.id[:8]}")

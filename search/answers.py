@@ -124,7 +124,7 @@ def matching(case: Case, query: str) -> Iterator[Item]:
 def matching_readings(case: Case, query: str) -> Iterator[tuple[Item, Reading | None]]:
     """The same, each with the reading under which its texts are kept."""
     with chosen(case, query) as is_hit:
-        yield from (pair for pair in case.catalog.items() if not query or is_hit(bytes.fromhex(pair[0].id)))
+        yield from case.catalog.items(is_hit)
 
 
 @contextmanager
@@ -147,10 +147,9 @@ def every_hit(case: Case, query: str) -> Iterator[Hit]:
     """
     tree = case.parse(query)
     with _scores(case, tree) as score_of:
-        for item, reading in case.catalog.items():
+        for item, reading in case.catalog.items(lambda identity: score_of(identity) is not None):
             score = score_of(bytes.fromhex(item.id))
-            if score is None:
-                continue
+            assert score is not None
             texts = tuple(case.texts.of(reading.key, reading.chunks)) if reading else ()
             twins: tuple[str, ...] = ()
             if item.digests and item.size:

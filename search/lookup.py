@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -87,10 +87,17 @@ class Lookup:
             reading = _reading_in(row[_ITEM_COLUMNS:]) if key and row[_ITEM_COLUMNS] else None
             yield found.join(reading), reading
 
-    def items(self) -> Iterator[tuple[Item, Reading | None]]:
-        """Every item, sorted by provenance path."""
+    def items(
+        self, is_wanted: Callable[[bytes], bool] = lambda identity: True
+    ) -> Iterator[tuple[Item, Reading | None]]:
+        """Every item, sorted by provenance path.
+
+        Args:
+            is_wanted: asked of the 16 bytes of each id; what is not wanted is not put together.
+        """
         for row in self._database.rows(f"SELECT {ITEM} FROM items ORDER BY path, id"):  # noqa: S608
-            yield self._join(row)
+            if is_wanted(row[0]):
+                yield self._join(row)
 
     def packed(self) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Id, packed facts (`decode_times`) and key of the reading of every item, as they lie in the file."""
@@ -150,6 +157,11 @@ class Lookup:
             )
         for row in rows:
             yield self._join(row)[0]
+
+    def count_members(self, identity: str) -> int:
+        """How many items lie directly in an item."""
+        row = self._database.row("SELECT count(*) FROM items WHERE parent = ?", (bytes.fromhex(identity),))
+        return int(row[0]) if row else 0
 
     def count_below(self, identity: str) -> int:
         """How many items lie in an item, all the way down."""

@@ -440,3 +440,22 @@ def test_a_command_is_loaded_alone_and_keeps_its_name() -> None:
     for place in PLACES:
         name = place.partition(".")[2].replace("_", "-")
         assert list(vars(get_command(app_for([name])))["commands"]) == [name]
+
+
+def test_a_list_says_that_there_is_more_where_there_is(tour: Path, tmp_path: Path) -> None:
+    every = archivore("problems", "-n", "1000", case=tour)
+    rows = len(every.stdout.splitlines()) - 3  # behind the counts, an empty line and the head
+    assert rows > 1
+    assert "The first" not in every.stderr
+    assert "The first" not in archivore("problems", "-n", rows, case=tour).stderr
+    assert f"The first {rows - 1}" in archivore("problems", "-n", rows - 1, case=tour).stderr
+    case = tmp_path / "case"
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(53):
+            archive.writestr(zipfile.ZipInfo(f"{number:02}.txt"), f"number {number}")
+    archivore("new", case)
+    archivore("ingest", tmp_path / "many.zip", "--label", "s", case=case)
+    shown = archivore("show", "s:many.zip", case=case).stdout
+    assert "49.txt" in shown
+    assert "50.txt" not in shown
+    assert "... and 3 more: archivore tree" in shown
