@@ -81,6 +81,20 @@ def run(desk: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=desk, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
+def test_the_first_minute_is_as_it_is_told(desk: Path) -> None:
+    shutil.copy(desk / "seized" / "passwords.txt", desk / "words.txt")
+    shutil.rmtree(desk / "cases")
+    told = re.split(r"(?m)^    \$ ", README.split("## One minute")[1].split("`day2:mail")[0])[1:]
+    assert len(told) > 10
+    for command, *lines in map(str.splitlines, told):
+        answer = run(desk, "sh", "-c", command)
+        assert answer.returncode == 0, (command, answer.stderr)
+        printed = iter(answer.stdout.splitlines())
+        for line in filter(None, map(str.strip, lines)):
+            start = line.removesuffix(" ...")
+            assert any(each.strip().startswith(start) for each in printed), (command, line)
+
+
 def test_the_nightly_recipe_reports_what_is_new_and_nothing_twice(desk: Path) -> None:
     first = run(desk, "sh", "nightly.sh")
     assert first.returncode == 0, first.stderr
