@@ -115,7 +115,10 @@ def _options(*, ignore_case: bool) -> Any:
 
 
 def _around(body: str, locator: str, start: int, end: int) -> Highlight:
-    left = max(body.rfind("\n", 0, start) + 1, start - _AROUND)
-    line_end = body.find("\n", end)
-    right = min(line_end if line_end >= 0 else len(body), end + _AROUND)
+    # No further than is shown: a line may be as long as the text, and hold as many matches.
+    left = max(0, start - _AROUND)
+    left = max(left, body.rfind("\n", left, start) + 1)
+    right = min(len(body), end + _AROUND)
+    line_end = body.find("\n", end, right)
+    right = line_end if line_end >= 0 else right
     return Highlight(locator, body[left:right], ((start - left, end - left),))

@@ -13,8 +13,6 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from indexer.model import Field, Highlight, Hit, Item, Text, print_time
 from search import analysis, schema
 from search.near import is_near, join
@@ -134,23 +132,6 @@ def _holds(node: Query, number: float | int | None) -> bool:
         return False
     after = node.start is None or (number > node.start if node.startexcl else number >= node.start)
     return after and (node.end is None or (number < node.end if node.endexcl else number <= node.end))
-
-
-def fold(hits: Iterable[Hit]) -> list[Hit]:
-    """The hits in their order; of those with the same bytes only the first, which names the others."""
-    kept: list[Hit] = []
-    first: dict[str, int] = {}
-    others: dict[int, list[str]] = {}
-    for hit in hits:
-        digest = hit.item.digests.sha256 if hit.item.digests else ""
-        if digest and digest in first:
-            others[first[digest]] += [hit.item.id, *hit.duplicates]
-            continue
-        if digest:
-            first[digest] = len(kept)
-            others[len(kept)] = list(hit.duplicates)
-        kept.append(hit)
-    return [replace(hit, duplicates=tuple(others.get(at, hit.duplicates))) for at, hit in enumerate(kept)]
 
 
 def leaves(tree: Query) -> Iterator[Query]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import QueryError
-from indexer.model import Digests, Field, Hit, Hop, Item, Provenance, Text, Timestamp
+from indexer.model import Field, Hop, Item, Provenance, Text, Timestamp
 from search import hits
 from search.query import parse
 
@@ -138,22 +138,6 @@ def test_spans_lie_in_the_text_in_order(text: str, asked: str) -> None:
         assert 0 <= edges[0]
         assert edges[-1] <= len(one.text)
         assert all(start < end for start, end in one.spans)
-
-
-def item(name: str, sha: str | None) -> Item:
-    digests = Digests("", "", sha) if sha else None
-    return Item(Provenance("s", (Hop(name.encode(), name),)), name, 1, "text/plain", digests, "text")
-
-
-def test_same_bytes_are_folded_into_the_first() -> None:
-    one, two, three, four, folder = (
-        item(*pair) for pair in [("1", "x"), ("2", "y"), ("3", "x"), ("4", "x"), ("f", None)]
-    )
-    folded = hits.fold(Hit(thing, 1.0) for thing in (one, folder, two, three, folder, four))
-    assert [hit.item.name for hit in folded] == ["1", "f", "2", "f"]
-    assert folded[0].duplicates == (three.id, four.id)
-    assert folded[1].duplicates == folded[2].duplicates == ()
-    assert hits.fold(folded) == folded
 
 
 def test_make_hit() -> None:
