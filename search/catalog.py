@@ -35,6 +35,7 @@ from indexer.model import (
 from search import journal, review
 from search.database import Database
 from search.lookup import ITEM, Lookup, decode_hops, encode, found_in
+from search.sanitise import storable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (name TEXT PRIMARY KEY, body BLOB NOT NULL);
@@ -152,10 +153,10 @@ class Catalog(Lookup):
                 old = decode_hops(hops)
                 if old[depth] in names:
                     new = (*old[:depth], replace(old[depth], name=names[old[depth]]), *old[depth + 1 :])
-                    path = _storable(str(Provenance(source, new)))
+                    path = storable(str(Provenance(source, new)))
                     self._database.write(
                         "UPDATE items SET hops = ?, path = ?, name = ? WHERE id = ?",
-                        (encode(new), path, _storable(last_part(new[-1].name)), identity),
+                        (encode(new), path, storable(last_part(new[-1].name)), identity),
                     )
                     self._database.write("INSERT OR REPLACE INTO stale (id) VALUES (?)", (identity,))
                     renamed += 1
@@ -259,8 +260,8 @@ class Catalog(Lookup):
             ids[-2] if len(ids) > 1 else None,
             ids[0],
             provenance.source,
-            _storable(str(provenance)),
-            _storable(found.name),
+            storable(str(provenance)),
+            storable(found.name),
             found.size,
             found.media_type,
             bytes.fromhex(digests.md5) if digests else None,
@@ -343,8 +344,3 @@ class Catalog(Lookup):
     def make_all_stale(self) -> None:
         """Everything is to be indexed anew."""
         self._database.write("INSERT OR REPLACE INTO stale (id) SELECT id FROM items")
-
-
-def _storable(text: str) -> str:
-    """Text that SQLite takes: a raw name's surrogates are shown as U+FFFD, its bytes are in `hops`."""
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text

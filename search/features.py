@@ -27,6 +27,7 @@ from search.database import is_made, reading_uri
 from search.grep import compile_pattern, compile_set
 from search.homes import users_of
 from search.report import Cell, Column, Report, colophon_of, sheet_of
+from search.sanitise import storable
 from search.watchlist import date_of
 
 _COLUMNS = (
@@ -169,9 +170,9 @@ def _chosen(case: Case, query: str) -> Iterator[tuple[tuple[object, ...], list[t
             item.provenance.source,
             at.astimezone(UTC).isoformat(timespec="microseconds") if at else None,
             item.id,
-            _storable(str(item.provenance)),
+            storable(str(item.provenance)),
         )
-        yield row, [(_storable(user), _storable(name)) for user, name in users]
+        yield row, [(storable(user), storable(name)) for user, name in users]
 
 
 def _having(case: Case, query: str, types: list[str]) -> Iterator[Item]:
@@ -206,7 +207,3 @@ def _joined(case: Case) -> Iterator[sqlite3.Connection]:
 
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text

@@ -31,6 +31,7 @@ from indexer.model import Field, Reading
 from search._candidates import VERSION, features_in
 from search.case import FEATURES, Case
 from search.database import Database, is_made
+from search.sanitise import storable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS done (
@@ -301,7 +302,7 @@ def _bodies(case: Case, reading: Reading) -> Iterator[tuple[str, str, int]]:
     What a field says is no further hit where the text says it too: many texts begin with what the fields hold.
     """
     for text in case.texts.of(reading.key, reading.chunks):
-        yield text.locator.encode("utf-8", "replace").decode(), text.body, 0
+        yield storable(text.locator), text.body, 0
     for field in reading.fields:
         if isinstance(field.value, str):
             yield f"field {field.name}", f"{field.name}: {field.value}", len(field.name.encode()) + 2

@@ -17,6 +17,7 @@ from typing import IO
 from indexer import VERSION
 from indexer.errors import LockedError, StoreError, UsageError, reason_of
 from indexer.model import print_time
+from search.sanitise import storable
 
 FORMAT = 2
 """Rises when an older Archivore could not read the folder any more. 2: tags and notes; an audit log."""
@@ -79,8 +80,7 @@ def new_settings(path: Path, name: str, about: Mapping[str, str]) -> None:
 
 def _quoted(text: str) -> str:
     # JSON writes what TOML's basic strings hold, but for DEL; bytes that are no UTF-8 become question marks.
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(storable(text), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def about_of(settings: Mapping[str, object]) -> dict[str, str]:

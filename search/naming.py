@@ -20,6 +20,7 @@ from typing import Any
 
 from indexer.errors import UsageError, reason_of
 from indexer.model import Field, Hop
+from search.sanitise import storable
 
 DEFAULT = Path(__file__).with_name("naming.toml")
 OWN = "names.toml"
@@ -87,7 +88,7 @@ class Naming:
     def _read_component(self, component: str) -> dict[str, tuple[Field, ...]]:
         if not component or not self.patterns:
             return {}
-        text = component.encode("utf-8", "replace").decode()
+        text = storable(component)
         found: dict[str, tuple[Field, ...]] = {}
         for number in self._set.Match(text) or ():
             pattern = self.patterns[number]

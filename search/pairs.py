@@ -37,6 +37,7 @@ from search import analysis
 from search.answers import matching_readings
 from search.case import Case
 from search.report import Cell, Column, Report, colophon_of, sheet_of
+from search.sanitise import storable
 
 LONGEST = 60
 """Characters of a phrase."""
@@ -165,7 +166,7 @@ def _gather(database: sqlite3.Connection, case: Case, languages: tuple[str, str]
     for number, (item, reading) in enumerate(matching_readings(case, query)):
         if reading is None or not reading.chunks:
             continue
-        path = _storable(str(item.provenance))
+        path = storable(str(item.provenance))
         key = bytes.fromhex(reading.key)
         unit = units.get(key)
         texts: Sequence[Text] = ()
@@ -267,7 +268,3 @@ def _neighbours(parts: list[str], languages: tuple[str, str]) -> list[tuple[str,
 
 def _lines(texts: Iterable[Text]) -> list[str]:
     return [line.strip() for text in recorded(texts) for line in text.body.splitlines() if line.strip()][:_MOST_LINES]
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text

@@ -38,6 +38,11 @@ def visible_text(text: str) -> str:
     return _IN_TEXT.sub(_escape, text)
 
 
+def storable(text: str) -> str:
+    """Text that SQLite, RE2 and UTF-8 take: lone surrogates, of which names are full, become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def cell(text: str) -> str:
     """A cell of a table file: visible, and never a formula.
 

@@ -20,6 +20,7 @@ from search.answers import chosen, matching
 from search.case import Case
 from search.lookup import decode_times
 from search.report import Cell, Column, Report, colophon_of, sheet_of
+from search.sanitise import storable
 
 Step = Literal["hour", "day", "month", "year"]
 STEPS: dict[str, int] = {"hour": 13, "day": 10, "month": 7, "year": 4}
@@ -97,10 +98,5 @@ def _times(row: Item | Hit) -> Iterator[tuple[Cell, ...]]:
     for stamp in item.timestamps:
         at = stamp.at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
         zone = "UTC" if stamp.zone_known else "unknown"
-        place = (item.id, _text(item.provenance), _text(item.name), item.size, digest)
+        place = (item.id, storable(str(item.provenance)), storable(item.name), item.size, digest)
         yield (at, stamp.kind, stamp.origin, zone, stamp.resolution, *place)
-
-
-def _text(value: object) -> str:
-    """Text that SQLite takes; a lone surrogate cannot be kept."""
-    return str(value).encode("utf-8", "replace").decode()

@@ -51,6 +51,7 @@ from search.grep import compile_pattern, compile_set, said_in
 from search.hits import highlight, leaves
 from search.query import parse
 from search.report import Cell, Column, Report, colophon_of, sheet_of
+from search.sanitise import storable
 from search.schema import META
 from search.tree import Or, Query, field_of
 
@@ -219,7 +220,7 @@ def _search(
     def count(texts: Iterable[Text]) -> dict[int, int]:
         counts: Counter[int] = Counter()
         for text in texts:
-            for place in every.Match(_storable(text.body)) or ():
+            for place in every.Match(storable(text.body)) or ():
                 counts[place] += sum(1 for _ in each_alone[place].finditer(text.body))
         return +counts
 
@@ -302,10 +303,6 @@ def _last_item(case: Case, number: int) -> int:
 
 def _is_expression(term: str) -> bool:
     return len(term) > 2 and term.startswith("/") and term.endswith("/")
-
-
-def _storable(body: str) -> str:
-    return body.encode("utf-8", "replace").decode() if not body.isascii() else body
 
 
 def _from_toml(text: str) -> Iterator[Entry]:

@@ -40,8 +40,3 @@ def spilling(schema: str = "") -> Iterator[sqlite3.Connection]:
 def item_of(row: Item | Hit) -> Item:
     """The item of a row."""
     return row.item if isinstance(row, Hit) else row
-
-
-def storable(text: str) -> str:
-    """Text without lone surrogates, which neither SQLite nor UTF-8 takes."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

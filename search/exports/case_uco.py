@@ -24,8 +24,9 @@ from typing import IO, Any
 
 from indexer.model import Item, print_time
 from search.exports._file import whole_file
-from search.exports._order import item_of, spilling, storable
+from search.exports._order import item_of, spilling
 from search.report import Report
+from search.sanitise import storable
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:archivore:case")
 _CONTEXT = {

@@ -26,11 +26,11 @@ from typing import IO
 from indexer.errors import StoreError
 from indexer.model import Item, print_time
 from search.exports._file import whole_folder
-from search.exports._order import item_of, spilling, storable
+from search.exports._order import item_of, spilling
 from search.families import Families
 from search.kinds import coarse_type
 from search.report import Report
-from search.sanitise import visible, visible_text
+from search.sanitise import storable, visible, visible_text
 
 _VOLUME = "VOL001"
 _BETWEEN, _AROUND, _LINE = "\x14", "þ", "®"

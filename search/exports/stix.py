@@ -24,9 +24,10 @@ from typing import IO, Any
 
 from indexer.model import Item, print_time
 from search.exports._file import whole_file
-from search.exports._order import Seen, item_of, spilling, storable
+from search.exports._order import Seen, item_of, spilling
 from search.featuring import Features
 from search.report import Report
+from search.sanitise import storable
 
 _NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 _VALUES = {
