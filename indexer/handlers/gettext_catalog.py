@@ -60,13 +60,16 @@ class GettextCatalog(Handler):
             raise EvidenceError("truncated", "it ends within its head")
         order = "<" if data.startswith(_LITTLE) else ">"
         count, *tables = struct.unpack_from(f"{order}3I", data, 8)
-        codec, told, lines, lost = "utf-8", 0, [], 0
+        codec, told, lines, lost, room = "utf-8", 0, [], 0, 2 * len(data)
         for number in range(min(count, _MESSAGES)):
             if max(tables) + 8 * number + 8 > len(data):
                 lost += count - number
                 break
             (original, whole), (translated, is_whole) = (_string(data, order, table + 8 * number) for table in tables)
             lost += not (whole and is_whole)
+            if (room := room - len(original) - len(translated)) < 0:
+                yield Problem("corrupt", "messages lie over each other", resolution=f"{number} of {count} are read")
+                break
             if whole and not original:
                 declared = _CHARSET.search(translated)
                 codec = find_codec(declared[1].decode()) if declared else codec
