@@ -156,6 +156,12 @@ def _try(data: bytes, codec: str) -> str:
 # -- UTF-16 and UTF-32 -------------------------------------------------------------------------
 
 
+_LETTERS = b"\0\t\n\r" + bytes(range(32, 127))
+"""Bytes of short records of ASCII too, which UTF-16 makes Han of."""
+_SHORT = 64
+"""Bytes of a text that was not cut off in the middle of a letter."""
+
+
 def _detect_wide(data: bytes) -> Detection | None:
     head = data[:512]
     best: tuple[float, str] | None = None
@@ -165,8 +171,11 @@ def _detect_wide(data: bytes) -> Detection | None:
         if not text:
             continue
         nats = unicode_nats(text)
-        # Real text averages 3 to 7 nats; pairs of letters read as Han cost 13 and more.
-        if nats > -9.0 * len(text) and (best is None or nats > best[0]):
+        # Real text averages 3 to 7 nats; pairs of letters read as Han cost 13 and more, those that are frequent 8.
+        is_likely = nats > -9.0 * len(text)
+        if is_likely and not head.translate(None, _LETTERS) and (wide := _eastern_part(text)):
+            is_likely = unicode_nats(wide) > -7.5 * len(wide) and (not len(data) % unit or len(data) > _SHORT)
+        if is_likely and (best is None or nats > best[0]):
             best = nats, codec
     if best is None:
         return None

@@ -66,6 +66,19 @@ def test_plain_cases() -> None:
     assert detect(b"S\0c\0e\0n\0e\0").codec == "utf-16-le"
 
 
+@pytest.mark.parametrize("records", [b"\0aaa\n", b"\0abbvie\n", b"\0act\n\0cut.act\n", b"\0gal\n", b"\0le\0la\0"])
+def test_short_records_of_letters_are_no_han(records: bytes) -> None:
+    assert not detect(records).codec.startswith("utf-16")
+
+
+@pytest.mark.parametrize(
+    "text", ["修改", "第 3 集", "ひらがな", "한국", "abc 修改", "上一集\n", "は、まだ描いていない"]
+)
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_short_texts_of_wide_letters_are_told_without_a_mark(text: str, codec: str) -> None:
+    assert detect(text.encode(codec)).codec == codec
+
+
 def test_damaged_utf_8_stays_utf_8() -> None:
     data = KOREAN.encode()
     found = decode(data[:30] + b"\xff\xfe" + data[30:])
